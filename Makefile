@@ -1,0 +1,54 @@
+# `make` lists the targets. Everything runs from .venv, which `setup` makes and keeps.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/pytest
+ARGS ?=
+
+.PHONY: help setup lint fmt test test-fast test-crash bench demo fresh-test clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## make .venv with the pinned packages; does nothing when it is up to date
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh
+	@touch $(READY)
+
+lint: setup ## style, types, import rules, size of modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_module_size.py
+
+fmt: setup ## put the code into the one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test: setup ## all tests but the big crash matrix
+	$(PYTEST) -n 2 --dist worksteal -m "not matrix" $(ARGS)
+
+test-fast: setup ## tests that neither start processes nor take a second
+	$(PYTEST) -m "not slow and not crash and not matrix" $(ARGS)
+
+test-crash: setup ## the crash matrix: at least 200 injected faults
+	$(PYTEST) -m "crash or matrix" -s $(ARGS)
+
+bench: setup ## speed and size from publish to committed Parquet (RECORDINGS=DIR for real frames)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)
+	$(BIN)/python -m rugs_cli.demo $(ARGS)
+
+fresh-test: ## prove `make demo` and `make test` on a bare Debian, from a fresh clone (as root)
+	@scripts/fresh_test.sh
+
+clean: ## remove .venv, caches and build products
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf libs/*.egg-info *.egg-info

@@ -1,0 +1,70 @@
+"""What the repository promises about itself: pins, containers, the broker's settings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rugs_runtime.broker import find_server
+
+ROOT = Path(__file__).resolve().parents[2]
+PIN = re.compile(r"^[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*$")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(PIN.match(line) for line in lines), "names and versions only: no address, no path"
+    return {normal(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_every_requirement_is_pinned_and_torch_is_not() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    names = {normal(re.split(r"[<>=!~;\[ ]", requirement)[0]) for requirement in wanted}
+    assert names - {"rugbus"} <= pins().keys()
+    assert {"setuptools", "wheel"} <= pins().keys()
+    assert "torch" not in pins()
+
+
+def test_the_client_needs_four_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    assert names == {"nats-py", "msgpack", "pydantic", "structlog"}
+
+
+def test_compose_broker_fsyncs_and_its_configuration_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "deploy/nats.conf").read_text()
+    assert re.search(r"sync_interval: always\b", text)
+    assert re.search(r"max_payload: 8MB\b", text)
+    local = tmp_path / "nats.conf"
+    local.write_text(text.replace("/data/", f"{tmp_path}/"))
+    subprocess.run([find_server(), "--config", local, "-t"], check=True, capture_output=True, timeout=20)
+
+
+def compose_command() -> list[str] | None:
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+            return command
+    return None
+
+
+@pytest.mark.slow
+def test_compose_file_is_valid_and_binds_to_loopback() -> None:
+    command = compose_command()
+    if command is None:
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    compose = [*command, "--profile", "import", "--file", str(ROOT / "compose.yaml"), "config"]
+    config = subprocess.run(compose, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    services = subprocess.run([*compose, "--services"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert set(services.split()) == {"nats", "parquet-writer", "legacy-importer"}
+    assert "127.0.0.1" in config
+    assert "0.0.0.0" not in config
