@@ -36,7 +36,7 @@ def unpack(body: bytes) -> list[Any]:
     """
     try:
         content = msgpack.unpackb(body, strict_map_key=False)
-    except (msgpack.UnpackException, ValueError) as error:
+    except (msgpack.UnpackException, ValueError, TypeError) as error:  # TypeError: a map or list as key
         raise ValueError(f"not msgpack: {error or type(error).__name__}") from error
     if isinstance(content, dict):
         return [content]

@@ -8,7 +8,8 @@ millions of envelopes decode with `rugs_proto.wire`, which keeps the same rules.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -37,14 +38,18 @@ MAX_NAME: Final = 512
 """Longest event name, session id, game id, player id and user name, in characters."""
 MAX_DEPTH: Final = 32
 """Deepest nesting of `fields`."""
+MAX_PLACE: Final = 120
+"""Longest place in an error message, in characters."""
 
 HexId = Annotated[str, StringConstraints(pattern=HEX_ID_PATTERN)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
 Micros = Annotated[int, Field(ge=TS_MIN_US, lt=TS_END_US)]
 
 
-def check_plain(value: object, path: str = "fields", depth: int = 0) -> None:
+def check_plain(value: object, path: tuple[str | int, ...] = ("fields",)) -> None:
     """Check that a value is what JSON can say: finite numbers, text, lists, maps with text keys.
+
+    `path` leads to the value; `fields` itself is its first part.
 
     Raises:
         ValueError: naming the place of the first value that is something else.
@@ -53,22 +58,29 @@ def check_plain(value: object, path: str = "fields", depth: int = 0) -> None:
         return
     if isinstance(value, int):
         if not -(2**63) <= value < 2**64:
-            raise ValueError(f"{path} does not fit 64 bits")
+            raise ValueError(f"{_place(path)} does not fit 64 bits")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{path} is not a finite number")
-    elif depth >= MAX_DEPTH:
-        raise ValueError(f"{path} is nested deeper than {MAX_DEPTH}")
+            raise ValueError(f"{_place(path)} is not a finite number")
+    elif len(path) > MAX_DEPTH:
+        raise ValueError(f"{_place(path)} is nested deeper than {MAX_DEPTH}")
     elif isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise ValueError(f"{path} has a key that is not text")
-            check_plain(inner, f"{path}.{key}", depth + 1)
-    elif isinstance(value, list | tuple):
-        for place, inner in enumerate(value):
-            check_plain(inner, f"{path}[{place}]", depth + 1)
+                raise ValueError(f"{_place(path)} has a key that is not text")
+            check_plain(inner, (*path, key))
+    elif type(value) in (list, tuple):  # not the named tuples that msgpack makes of extension types
+        for place, inner in enumerate(cast(Sequence[object], value)):
+            check_plain(inner, (*path, place))
     else:
-        raise ValueError(f"{path} has a value of type {type(value).__name__}")
+        raise ValueError(f"{_place(path)} has a value of type {type(value).__name__}")
+
+
+def _place(path: tuple[str | int, ...]) -> str:
+    """Write a path for people: only for errors, and short, since keys may be megabytes long."""
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step[:40]}" for step in path]
+    text = "".join(steps).removeprefix(".")
+    return text if len(text) <= MAX_PLACE else f"{text[:MAX_PLACE]}…"
 
 
 def _plain_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +101,8 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    v: Literal[1] = Field(description="wire version")
+    # Not a Literal: that would take True and 1.0 as well.
+    v: Annotated[int, Field(ge=WIRE_VERSION, le=WIRE_VERSION)] = Field(description="wire version")
     id: HexId | None = Field(default=None, description="event id; computed when left out")
     ts: Micros = Field(description="event time, microseconds, UTC")
     recv_ts: Micros | None = Field(default=None, description="capture time, microseconds, UTC")

@@ -75,7 +75,7 @@ class Event(NamedTuple):
 class Fault(NamedTuple):
     """An element that breaks the contract: its place in the body, its bytes and why."""
 
-    index: int
+    place: int
     body: bytes
     reason: str
 
@@ -97,42 +97,48 @@ _hex_id_fits = re.compile(HEX_ID_PATTERN).fullmatch
 _blob_fits = re.compile(BLOB_PATTERN).fullmatch
 _known_doc_types: set[str] = set()
 
+_REFUSALS: Final = (ValueError, RecursionError)
+"""What decoding raises: msgspec's errors are ValueErrors, but nesting without end is not."""
+_MAX_REASON: Final = 300
 
-def judge(body: bytes) -> Judged:
+
+def judge(body: bytes, doc_type: str | None = None) -> Judged:
     """Decode a message body and judge its envelopes one by one.
 
     A body that is not msgpack, or neither a map nor an array, is one fault as a whole.
+    Where `doc_type` is given, an envelope of another one is a fault.
     """
     try:
         envelopes = [_decode_one(body)] if _is_map(body) else _decode_many(body)
-        return Judged([_judged(envelope) for envelope in envelopes], [])
-    except ValueError:  # msgspec's errors are ValueErrors; find out which elements are at fault
-        return _judge_apart(body)
+        return Judged([_judged(envelope, doc_type) for envelope in envelopes], [])
+    except _REFUSALS:  # find out which elements are at fault
+        return _judge_apart(body, doc_type)
 
 
 def _is_map(body: bytes) -> bool:
     return bool(body) and (body[0] & 0xF0 == 0x80 or body[0] in (0xDE, 0xDF))
 
 
-def _judge_apart(body: bytes) -> Judged:
+def _judge_apart(body: bytes, doc_type: str | None) -> Judged:
     try:
         parts: Sequence[bytes | Raw] = [body] if _is_map(body) else _decode_parts(body)
-    except ValueError as error:
-        return Judged([], [Fault(0, body, f"not a msgpack map or array: {error}")])
+    except _REFUSALS as error:
+        return Judged([], [Fault(0, body, f"not a msgpack map or array: {_one_line(error)}")])
     events, faults = [], []
     for index, part in enumerate(parts):
         try:
-            events.append(_judged(_decode_one(part)))
-        except ValueError as error:
+            events.append(_judged(_decode_one(part), doc_type))
+        except _REFUSALS as error:
             faults.append(Fault(index, bytes(part), _one_line(error)))
     return Judged(events, faults)
 
 
-def _one_line(error: ValueError) -> str:
-    return " ".join(str(error).split())
+def _one_line(error: Exception) -> str:
+    """Return a reason of bounded length: the error may quote a name that is megabytes long."""
+    return " ".join(str(error)[:_MAX_REASON].split())
 
 
-def _judged(envelope: WireEnvelope) -> Event:
+def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
     """Check what the decoder's types cannot say, and compute the id.
 
     Raises:
@@ -143,13 +149,15 @@ def _judged(envelope: WireEnvelope) -> Event:
             raise ValueError(f"doc_type is malformed: {envelope.doc_type[:80]!r}")
         if len(_known_doc_types) < 10_000:
             _known_doc_types.add(envelope.doc_type)
+    if doc_type is not None and envelope.doc_type != doc_type:
+        raise ValueError(f"doc_type {envelope.doc_type!r} on the subject of {doc_type!r}")
     for key, value in envelope.fields.items():
         kind = type(value)
         if kind is float:
             if not isfinite(value):
-                raise ValueError(f"fields.{key} is not a finite number")
+                raise ValueError(f"fields.{key[:40]} is not a finite number")
         elif kind is not int and kind is not str and kind is not bool and value is not None:
-            check_plain(value, f"fields.{key}", 1)
+            check_plain(value, ("fields", key))
     raw, is_text = unpack_raw(envelope.raw)
     if raw is not None and (envelope.blob is not None or envelope.cause is not None):
         raise ValueError("raw excludes blob and cause")
@@ -171,7 +179,7 @@ def _told_digest(envelope: WireEnvelope) -> bytes:
         if not _hex_id_fits(envelope.cause):
             raise ValueError("cause is not 32 hex digits")
         natural = ids.natural_id(envelope.doc_type, envelope.source, envelope.game_id, envelope.fields)
-    told = envelope.id or natural
+    told = natural if envelope.id is None else envelope.id
     if told is None:
         raise ValueError("id is missing and cannot be computed")
     if not _hex_id_fits(told):
@@ -215,6 +223,11 @@ def is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def encode_one(envelope: WireEnvelope) -> bytes:
+    """Return one envelope as a message body."""
+    return _encode(envelope)
 
 
 def encode(envelopes: Sequence[dict[str, Any]]) -> bytes:
