@@ -1,0 +1,234 @@
+"""The catalog: a DuckLake 1.0 catalog in SQLite, with Rugbus's own tables beside it.
+
+SQLite alone decides what counts. This module opens the database and gives out its
+transactions; what a commit writes is in `rugs_lake.commit`.
+
+Our processes never load DuckDB's `sqlite` or `ducklake` extension: a second SQLite
+library in one process cancels the file locks of the first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from rugs_lake.paths import LakePaths, fsync_folder
+from rugs_lake.schema import COLUMNS
+
+DUCKLAKE_VERSION: Final = "1.0"
+TABLE: Final = "events"
+SCHEMA_ID: Final = 0
+TABLE_ID: Final = 1
+PARTITION_ID: Final = 2
+NEXT_CATALOG_ID: Final = 3
+FIRST_SNAPSHOT: Final = 1
+AUTHOR: Final = "rugbus"
+BUSY_SECONDS: Final = 30.0
+
+
+class LakeError(Exception):
+    """What went wrong with the lake, in one line that says what to do."""
+
+
+class LakeReplacedError(LakeError):
+    """The catalog's files are no longer those that were opened."""
+
+
+class Catalog:
+    """An open catalog.
+
+    Not to be shared between threads. Several processes may hold one at the same time.
+
+    Raises:
+        LakeError: if it cannot be opened, or is not there and `create` is false.
+    """
+
+    def __init__(self, paths: LakePaths, *, create: bool = False, read_only: bool = False) -> None:
+        self.paths = paths
+        if create and not paths.catalog.exists():
+            _create(paths)
+        if not paths.catalog.exists():
+            raise LakeError(f"no lake at {paths.root}: start `rugs up` or `rugs import` with this RUGS_DATA_DIR")
+        self.connection = _connect(paths.catalog, read_only)
+        self._identity = self._files_identity()
+
+    def close(self) -> None:
+        """Close the database; the last one to do so folds the write-ahead log in."""
+        self.connection.close()
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the write lock; commit when the block ends, roll back when it raises.
+
+        Raises:
+            LakeReplacedError: after the commit, if it went to files that nobody will find again.
+        """
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("DELETE FROM rugs_announced")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        if self._files_identity() != self._identity:
+            raise LakeReplacedError(f"{self.paths.catalog} was replaced while it was open: restart the writer")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read several tables as of one moment; short, or the write-ahead log grows without end."""
+        self.connection.execute("BEGIN")
+        try:
+            yield self.connection
+        finally:
+            self.connection.execute("ROLLBACK")
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """Return the first row of a query, or None."""
+        return self.connection.execute(sql, values).fetchone()
+
+    def all(self, sql: str, *values: Any) -> list[Any]:
+        """Return all rows of a query."""
+        return self.connection.execute(sql, values).fetchall()
+
+    def _files_identity(self) -> tuple[tuple[int, int] | None, ...]:
+        """Device and inode of the database and of its log, None where there is none yet."""
+        wal = self.paths.catalog.with_name(self.paths.catalog.name + "-wal")
+        self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
+        return tuple(_identity(path) for path in (self.paths.catalog, wal))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    try:
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
+        except sqlite3.OperationalError:
+            if not read_only:
+                raise
+            # A lake in a folder that cannot be written, with no writer: no log can be opened or is needed.
+            connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+            connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
+        if not read_only:
+            connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        raise LakeError(f"cannot open the catalog {path}: {error}") from error
+    return connection
+
+
+def _create(paths: LakePaths) -> None:
+    """Make an empty catalog beside its final name, and link it there: it is whole or absent."""
+    try:
+        paths.create()
+    except OSError as error:
+        raise LakeError(
+            f"cannot write {paths.root}: {error.strerror}; set RUGS_DATA_DIR to a folder you own"
+        ) from error
+    unfinished = paths.catalog.with_name(f"new-{time.time_ns()}.sqlite")
+    try:
+        connection = sqlite3.connect(unfinished, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for script in ("ducklake.sql", "tables.sql"):
+            _execute_all(connection, resources.files("rugs_lake").joinpath(script).read_text())
+        _insert_first_snapshots(connection, paths)
+        connection.execute("COMMIT")
+        connection.close()
+        with suppress(FileExistsError):  # another process was faster; its catalog is as empty as ours
+            paths.catalog.hardlink_to(unfinished)
+        fsync_folder(paths.manifests)
+    except (OSError, sqlite3.Error) as error:
+        raise LakeError(f"cannot make the catalog {paths.catalog}: {error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _execute_all(connection: sqlite3.Connection, script: str) -> None:
+    """Run a script inside the open transaction; `executescript` would commit it first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+_ANY_VALUE_OR_NONE: Final = (None, "NULL", 1, None, "literal", "duckdb")
+"""A DuckLake column that has no default and may be null."""
+
+
+def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) -> None:
+    def insert(table: str, *rows: tuple[Any, ...]) -> None:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - our own names
+
+    insert(
+        "ducklake_metadata",
+        ("version", DUCKLAKE_VERSION, None, None),
+        ("created_by", AUTHOR, None, None),
+        ("data_path", data_path(paths), None, None),
+        ("encrypted", "false", None, None),
+    )
+    now = snapshot_time(time.time_ns() // 1000)
+    insert("rugs_announced", (0,), (FIRST_SNAPSHOT,))
+    insert("ducklake_snapshot", (0, now, 0, TABLE_ID, 0), (FIRST_SNAPSHOT, now, 1, NEXT_CATALOG_ID, 0))
+    insert(
+        "ducklake_snapshot_changes",
+        (0, 'created_schema:"main"', AUTHOR, None, None),
+        (FIRST_SNAPSHOT, f'created_table:"main"."{TABLE}"', AUTHOR, None, None),
+    )
+    insert("ducklake_schema", (SCHEMA_ID, str(uuid.uuid4()), 0, None, "main", "", 1))
+    insert("ducklake_table", (TABLE_ID, str(uuid.uuid4()), FIRST_SNAPSHOT, None, SCHEMA_ID, TABLE, "", 1))
+    insert(
+        "ducklake_column",
+        *(
+            (c.field_id, FIRST_SNAPSHOT, None, TABLE_ID, c.field_id, c.name, c.ducklake, *_ANY_VALUE_OR_NONE)
+            for c in COLUMNS
+        ),
+    )
+    insert("ducklake_schema_versions", (FIRST_SNAPSHOT, 1, TABLE_ID))
+    insert("ducklake_partition_info", (PARTITION_ID, TABLE_ID, FIRST_SNAPSHOT, None))
+    ids = {c.name: c.field_id for c in COLUMNS}
+    insert(
+        "ducklake_partition_column",
+        (PARTITION_ID, TABLE_ID, 0, ids["doc_type"], "identity"),
+        (PARTITION_ID, TABLE_ID, 1, ids["date"], "identity"),
+    )
+    connection.execute("DELETE FROM rugs_announced")
+
+
+def data_path(paths: LakePaths) -> str:
+    """Return the data path as DuckLake stores it: absolute, with a slash at the end."""
+    return f"{paths.data.absolute()}/"
+
+
+def snapshot_time(micros: int) -> str:
+    """Return a time as DuckLake writes it: ``2026-11-21 03:04:32.336843+00``."""
+    at = dt.datetime.fromtimestamp(micros // 1_000_000, dt.UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{micros % 1_000_000:06d}+00"

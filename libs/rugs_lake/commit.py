@@ -1,0 +1,210 @@
+"""The commit path, in one place: how rows become part of the lake, once.
+
+A batch is one contiguous piece of a stream. Its files are durable before this module is
+called; one SQLite transaction then moves the cursor, names the files in a new snapshot
+and notes gaps, imports and totals. A compaction is the same without a cursor: it ends
+the old files, each still live, and begins the new.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from rugs_lake import faults
+from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, LakeError, snapshot_time
+from rugs_lake.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
+from rugs_lake.ledger import ImportProgress, write_progress
+from rugs_lake.parquet import DataFile
+from rugs_lake.paths import EPOCH_DAY
+from rugs_lake.schema import BY_NAME, SCHEMA_VERSION
+
+
+class FileVanishedError(LakeError):
+    """A file that is to be committed is not there any more, or not as it was written."""
+
+
+class NotLiveError(LakeError):
+    """A file that was to be replaced is not live any more: another compaction was faster."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one commit adds, beside the cursor it starts from.
+
+    Attributes:
+        end: the cursor as it will be.
+        ranges: (first, last) sequences taken, in order; what lies between them is in `gaps`.
+        totals: `taken`, `stored`, `duplicates`, `rejected`: how many events of each.
+        retried: ids of rejects that this batch has fed again.
+    """
+
+    end: Cursor
+    ranges: list[tuple[int, int]]
+    files: list[DataFile] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+    imports: list[ImportProgress] = field(default_factory=list)
+    retried: list[bytes] = field(default_factory=list)
+
+
+def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
+    """Commit a batch; return the number of the snapshot that has it.
+
+    Raises:
+        SupersededError: if another writer has moved the cursor or taken the epoch.
+        FileVanishedError: if a file of the batch is gone. Nothing was committed.
+    """
+    with catalog.transaction() as connection:
+        faults.reached("transaction_begun")
+        check_unmoved(connection, start)
+        snapshot = _newest(connection)
+        if batch.files:
+            told = {"stream": start.stream, "incarnation": start.incarnation, "last_seq": batch.end.last_seq}
+            snapshot = _insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
+            _insert_files(connection, snapshot, batch.files)
+        move(connection, batch.end)
+        _insert_ranges(connection, start, batch.ranges)
+        insert_gaps(connection, start, batch.gaps)
+        _add_totals(connection, batch.totals)
+        write_progress(connection, batch.imports)
+        now = time.time_ns() // 1000
+        connection.executemany(
+            "INSERT OR IGNORE INTO rugs_retried VALUES (?, ?)", [(digest, now) for digest in batch.retried]
+        )
+        faults.reached("rows_inserted")
+        _check_there(catalog, batch.files)
+        faults.reached("before_commit")
+    faults.reached("after_commit")
+    return snapshot
+
+
+def commit_compaction(catalog: Catalog, old: Sequence[int], new: Sequence[DataFile]) -> int:
+    """Replace live files by others with the same rows; return the snapshot's number.
+
+    Raises:
+        NotLiveError: if one of the old files is not live any more.
+        FileVanishedError: if one of the new ones is gone. Nothing was committed.
+    """
+    with catalog.transaction() as connection:
+        marks = ", ".join("?" * len(old))
+        ended = (
+            f"UPDATE ducklake_data_file SET end_snapshot = ? WHERE end_snapshot IS NULL AND data_file_id IN ({marks})"  # noqa: S608
+        )
+        changes = f"inserted_into_table:{TABLE_ID},deleted_from_table:{TABLE_ID}"
+        snapshot = _insert_snapshot(connection, len(new), changes, {"compacted": len(old)})
+        if connection.execute(ended, (snapshot, *old)).rowcount != len(old):
+            raise NotLiveError("a file to be compacted has been replaced meanwhile")
+        connection.execute(f"DELETE FROM rugs_scope WHERE data_file_id IN ({marks})", tuple(old))  # noqa: S608
+        _insert_files(connection, snapshot, new)
+        _check_there(catalog, new)
+        faults.reached("compaction_before_commit")
+    faults.reached("compaction_after_commit")
+    return snapshot
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()[0])
+
+
+def _insert_snapshot(connection: sqlite3.Connection, new_files: int, changes: str, told: dict[str, Any]) -> int:
+    last = connection.execute(
+        "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot"
+        " ORDER BY snapshot_id DESC LIMIT 1"
+    ).fetchone()
+    snapshot = int(last[0]) + 1
+    connection.execute("INSERT INTO rugs_announced VALUES (?)", (snapshot,))
+    connection.execute(
+        "INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)",
+        (snapshot, snapshot_time(time.time_ns() // 1000), last[1], last[2], last[3] + new_files),
+    )
+    connection.execute(
+        "INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, NULL, ?)",
+        (snapshot, changes, AUTHOR, orjson.dumps(told).decode()),
+    )
+    return snapshot
+
+
+def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence[DataFile]) -> None:
+    file_id = connection.execute(
+        "SELECT next_file_id FROM ducklake_snapshot WHERE snapshot_id = ?", (snapshot,)
+    ).fetchone()[0] - len(files)
+    row_id = connection.execute("SELECT value FROM rugs_total WHERE name = 'next_row_id'").fetchone()[0]
+    for file in files:
+        connection.execute(
+            "INSERT INTO ducklake_data_file"
+            " VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)",
+            (file_id, TABLE_ID, snapshot, file.path, file.rows, file.size, file.footer_size, row_id, PARTITION_ID),
+        )
+        date = str(EPOCH_DAY + dt.timedelta(days=file.day))
+        connection.executemany(
+            "INSERT INTO ducklake_file_partition_value VALUES (?, ?, ?, ?)",
+            [(file_id, TABLE_ID, 0, file.doc_type), (file_id, TABLE_ID, 1, date)],
+        )
+        connection.executemany(
+            "INSERT INTO ducklake_file_column_stats VALUES (?, ?, ?, NULL, ?, NULL, ?, ?, NULL, NULL)",
+            [
+                (file_id, TABLE_ID, BY_NAME[name].field_id, file.rows, _text(least), _text(greatest))
+                for name, (least, greatest) in file.statistics.items()
+            ],
+        )
+        least, greatest = file.statistics["ts"]
+        connection.execute(
+            "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?)",
+            (file_id, file.digest, SCHEMA_VERSION, file.memory, _micros(least), _micros(greatest)),
+        )
+        connection.executemany(
+            "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",
+            [(scope, file_id, first, last) for scope, first, last in file.scopes],
+        )
+        file_id += 1
+        row_id += file.rows
+    connection.execute("UPDATE rugs_total SET value = ? WHERE name = 'next_row_id'", (row_id,))
+
+
+def _text(value: Any) -> str:
+    """Return a value as DuckLake's statistics write it."""
+    return snapshot_time(_micros(value)) if isinstance(value, dt.datetime) else str(value)
+
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def _micros(at: dt.datetime) -> int:
+    return (at - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _insert_ranges(connection: sqlite3.Connection, cursor: Cursor, ranges: Sequence[tuple[int, int]]) -> None:
+    for first, last in ranges:
+        grown = connection.execute(
+            "UPDATE rugs_range SET last_seq = ? WHERE stream = ? AND incarnation = ? AND last_seq = ?",
+            (last, cursor.stream, cursor.incarnation, first - 1),
+        )
+        if grown.rowcount == 0:
+            connection.execute(
+                "INSERT INTO rugs_range VALUES (?, ?, ?, ?)", (cursor.stream, cursor.incarnation, first, last)
+            )
+
+
+def _add_totals(connection: sqlite3.Connection, totals: Counter[str]) -> None:
+    connection.executemany(
+        "UPDATE rugs_total SET value = value + ? WHERE name = ?", [(count, name) for name, count in totals.items()]
+    )
+
+
+def _check_there(catalog: Catalog, files: Sequence[DataFile]) -> None:
+    for file in files:
+        path = catalog.paths.data / file.path
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise FileVanishedError(f"{file.path} has gone before its commit: {error.strerror}") from error
+        if size != file.size:
+            raise FileVanishedError(f"{file.path} has {size} bytes and not the {file.size} that were written")

@@ -1,0 +1,178 @@
+"""Compaction: many small files of a partition become few sorted, well-compressed ones.
+
+Readers go on reading the old files, which stay for a retention; the writer goes on
+committing. Two compactions at once are harmless: the one that comes second finds its
+files replaced and gives up. It takes up to about five times `TARGET_MEMORY`, so the
+writer runs it as a process of its own (`python -m rugs_lake.compaction`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rugs_lake import faults, parquet
+from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
+from rugs_lake.parquet import DataFile
+from rugs_lake.paths import EPOCH_DAY, LakePaths
+from rugs_lake.schema import ARROW_SCHEMA
+
+TARGET_MEMORY: Final = 64 * 1024 * 1024
+"""Bytes of rows, uncompressed, that a compacted file holds at the most."""
+BACKGROUND_FILES: Final = 8
+"""In the background, files of like size are merged once there are this many of them."""
+SORT_KEYS: Final = (("source", "ascending"), ("session_id", "ascending"), ("seq", "ascending"), ("ts", "ascending"))
+
+
+class LiveFile(NamedTuple):
+    """A live file as compaction sees it; `memory` is its rows' bytes, uncompressed."""
+
+    file_id: int
+    path: str
+    doc_type: str
+    date: str
+    rows: int
+    memory: int
+
+
+class Compacted(NamedTuple):
+    """What a compaction did."""
+
+    files_before: int
+    files_after: int
+    rows: int
+    bytes_before: int
+    bytes_after: int
+
+
+def plan(files: Sequence[LiveFile], *, all_files: bool) -> list[list[LiveFile]]:
+    """Return groups of files to merge, each of one partition and within `TARGET_MEMORY`.
+
+    On demand (`all_files`) every file that is not full is merged. In the background
+    files wait until there are `BACKGROUND_FILES` of like size, so each row is rewritten
+    a few times only, whatever the rate.
+    """
+    groups: dict[tuple[str, str, int], list[LiveFile]] = {}
+    for file in sorted(files, key=lambda file: file.file_id):
+        if file.memory < TARGET_MEMORY // 2:
+            tier = 0 if all_files else file.memory.bit_length() // 3
+            groups.setdefault((file.doc_type, file.date, tier), []).append(file)
+    at_least = 2 if all_files else BACKGROUND_FILES
+    return [bin_ for group in groups.values() for bin_ in _bins(group) if len(bin_) >= at_least]
+
+
+def _bins(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
+    """Cut a list of files into neighbours that fit into one."""
+    bin_: list[LiveFile] = []
+    size = 0
+    for file in files:
+        if bin_ and size + file.memory > TARGET_MEMORY:
+            yield bin_
+            bin_, size = [], 0
+        bin_.append(file)
+        size += file.memory
+    if bin_:
+        yield bin_
+
+
+def live_files(catalog: Catalog) -> list[LiveFile]:
+    """Return every live file."""
+    return [
+        LiveFile(*row)
+        for row in catalog.all(
+            "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, f.record_count, r.memory"
+            " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
+            " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
+            " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
+            " WHERE f.end_snapshot IS NULL"
+        )
+    ]
+
+
+def compact(
+    catalog: Catalog, *, all_files: bool = True, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Compacted:
+    """Merge what is to be merged; call `progress` with groups done and groups in all.
+
+    Raises:
+        TornFileError: if a file is not what was written; it is left as it is.
+        OSError: if the disk is full; what was merged until then stays merged.
+    """
+    groups = plan(live_files(catalog), all_files=all_files)
+    before = after = rows = bytes_before = bytes_after = 0
+    for done, group in enumerate(groups):
+        progress(done, len(groups))
+        try:
+            new = merge(catalog, group)
+        except (NotLiveError, FileNotFoundError, FileVanishedError):
+            continue  # another compaction was faster
+        before += len(group)
+        after += 1
+        rows += new.rows
+        bytes_before += sum(_size(catalog.paths.data / file.path) for file in group)
+        bytes_after += new.size
+    progress(len(groups), len(groups))
+    return Compacted(before, after, rows, bytes_before, bytes_after)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def merge(catalog: Catalog, group: Sequence[LiveFile]) -> DataFile:
+    """Merge files of one partition into one: read, sort, write, prove, commit.
+
+    Raises:
+        NotLiveError: if one of them was replaced meanwhile; nothing changed.
+    """
+    table = pa.concat_tables([_upgraded(parquet.read(catalog.paths.data / file.path)) for file in group])
+    faults.reached("compaction_read")
+    order = pc.sort_indices(table, sort_keys=SORT_KEYS)
+    if not order.sort().equals(pa.array(range(sum(file.rows for file in group)), order.type)):
+        raise LakeError("sorting did not return every row once")
+    table = table.take(order)
+    day = (dt.date.fromisoformat(group[0].date) - EPOCH_DAY).days
+    new = parquet.write(
+        catalog.paths, table, group[0].doc_type, day, _merged_scopes(catalog, group), parquet.COMPACT_LEVEL
+    )
+    faults.reached("compaction_written")
+    if not parquet.read(catalog.paths.data / new.path).equals(table):
+        raise LakeError(f"{new.path} does not read back as it was written; nothing was replaced")
+    commit_compaction(catalog, [file.file_id for file in group], [new])
+    return new
+
+
+def _upgraded(table: pa.Table) -> pa.Table:
+    """Return a table of an older schema version with the columns it lacks, as nulls."""
+    for place, field in enumerate(ARROW_SCHEMA):
+        if field.name not in table.column_names:
+            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
+
+
+def _merged_scopes(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[bytes, int, int]]:
+    marks = ", ".join("?" * len(group))
+    return catalog.all(
+        "SELECT scope, min(first_pos), max(last_pos) FROM rugs_scope"  # noqa: S608
+        f" WHERE data_file_id IN ({marks}) GROUP BY scope",
+        *(file.file_id for file in group),
+    )
+
+
+def main() -> int:
+    """Compact in the background: `python -m rugs_lake.compaction ROOT`."""
+    with Catalog(LakePaths(Path(sys.argv[1]))) as catalog:
+        done = compact(catalog, all_files=False)
+    print(done._asdict())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Files that no snapshot names: what a killed writer or compaction left behind.
+
+They are moved aside, never deleted, under the catalog's write lock: nobody can be
+between writing a file and committing it without noticing, because a commit looks its
+files up once more inside that lock.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rugs_lake.catalog import Catalog
+from rugs_lake.cursor import Cursor, check_unmoved
+from rugs_lake.paths import fsync_folder
+
+
+def orphans(catalog: Catalog) -> list[str]:
+    """Return files that no snapshot names, relative to the data folder."""
+    on_disk = catalog.paths.data_files()
+    named = {row[0] for row in catalog.connection.execute("SELECT path FROM ducklake_data_file")}
+    return sorted(on_disk - named)
+
+
+def sweep(catalog: Catalog, cursor: Cursor) -> list[Path]:
+    """Move orphans aside, and delete unfinished files; return where the orphans went.
+
+    Raises:
+        SupersededError: if `cursor` is not the current epoch's: only its holder may.
+    """
+    moved = []
+    with catalog.transaction() as connection:
+        check_unmoved(connection, cursor)
+        for path in catalog.paths.temporary_files():
+            path.unlink(missing_ok=True)
+        for name in orphans(catalog):
+            aside = catalog.paths.orphans / f"{time.time_ns() // 1_000_000}" / name
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            source = catalog.paths.data / name
+            source.rename(aside)
+            fsync_folder(aside.parent)
+            fsync_folder(source.parent)
+            moved.append(aside)
+    return moved

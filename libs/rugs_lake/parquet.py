@@ -1,0 +1,192 @@
+"""Parquet files: written whole and durable, read back with their checksums checked.
+
+A file is encoded in memory (a file of the lake is some megabytes), hashed, written
+under a temporary name, fsynced, renamed, and its folder fsynced: under its final name
+a file is always whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rugs_lake import faults
+from rugs_lake.paths import TEMPORARY_PREFIX, LakePaths, fsync_folder, partition_folder
+from rugs_lake.schema import COLUMNS, STATISTICS
+
+FLUSH_LEVEL: Final = 1
+"""zstd level of files that are written as events come in."""
+COMPACT_LEVEL: Final = 9
+"""zstd level of compacted files."""
+PAGE_BYTES: Final = 8 * 1024 * 1024
+"""Frames resemble the one before: a large page lets zstd see it (17x becomes 28x)."""
+ROW_GROUP_ROWS: Final = 131_072
+
+_DELTA: Final = ("ts", "recv_ts", "seq", "stream_seq", "origin_line", "tick", "cooldown_timer", "trade_count")
+_SPLIT: Final = ("price", "cash", "position_qty", "avg_cost", "total_invested", "cumulative_pnl", "amount")
+_PLAIN: Final = ("id", "raw", "raw_bin", "extra")
+_ENCODINGS: Final = {
+    **dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+    **dict.fromkeys(_SPLIT, "BYTE_STREAM_SPLIT"),
+    **dict.fromkeys(_PLAIN, "PLAIN"),
+}
+_DICTIONARY: Final = [
+    column.name for column in COLUMNS if column.name not in _ENCODINGS and not pa.types.is_boolean(column.arrow)
+]
+_COMPRESSION: Final = {column.name: "none" if column.name in ("id", "cause") else "zstd" for column in COLUMNS}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file of the lake, as the catalog describes it.
+
+    Attributes:
+        path: relative to the data folder.
+        day: partition date, in days since 1970-01-01.
+        size: bytes on disk.
+        footer_size: bytes of the Parquet footer.
+        memory: bytes of the rows in memory, uncompressed.
+        digest: SHA-256 of the file, hex.
+        statistics: least and greatest value of the columns in `STATISTICS` that have any.
+        scopes: (scope, first, last position) of all that the file holds, see `rugs_lake.scopes`.
+    """
+
+    path: str
+    doc_type: str
+    day: int
+    rows: int
+    size: int
+    footer_size: int
+    memory: int
+    digest: str
+    statistics: dict[str, tuple[Any, Any]]
+    scopes: list[tuple[bytes, int, int]] = field(repr=False)
+
+
+class TornFileError(Exception):
+    """A Parquet file is not what the catalog says of it."""
+
+
+def write(
+    paths: LakePaths,
+    table: pa.Table,
+    doc_type: str,
+    day: int,
+    scopes: list[tuple[bytes, int, int]],
+    level: int = FLUSH_LEVEL,
+) -> DataFile:
+    """Write a table as one durable Parquet file of a partition; nothing refers to it yet.
+
+    Raises:
+        OSError: if the disk is full or cannot be written; nothing is left behind.
+    """
+    content = encode(table, level)
+    digest = hashlib.sha256(content).hexdigest()
+    folder = paths.data / partition_folder(doc_type, day)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        fsync_folder(folder.parent)
+        fsync_folder(paths.data)
+    name = f"part-{time.time_ns() // 1000:x}-{uuid.uuid4().hex[:12]}.parquet"
+    _write_durably(folder / name, content)
+    return DataFile(
+        path=f"{partition_folder(doc_type, day)}/{name}",
+        doc_type=doc_type,
+        day=day,
+        rows=table.num_rows,
+        size=content.size,
+        footer_size=int.from_bytes(content[-8:-4].to_pybytes(), "little"),
+        memory=table.nbytes,
+        digest=digest,
+        statistics=_statistics(table),
+        scopes=scopes,
+    )
+
+
+def encode(table: pa.Table, level: int) -> pa.Buffer:
+    """Return a table as the bytes of a Parquet file, with page checksums."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression=_COMPRESSION,
+        compression_level={name: level for name, codec in _COMPRESSION.items() if codec == "zstd"},
+        use_dictionary=_DICTIONARY,
+        column_encoding=_ENCODINGS,
+        data_page_size=PAGE_BYTES,
+        row_group_size=ROW_GROUP_ROWS,
+        write_page_checksum=True,
+        write_statistics=True,
+    )
+    return sink.getvalue()
+
+
+def _write_durably(target: Path, content: pa.Buffer) -> None:
+    temporary = target.parent / (TEMPORARY_PREFIX + target.stem)
+    try:
+        with temporary.open("xb") as handle:
+            faults.reached("file_begun")
+            handle.write(content)
+            faults.reached("file_written")
+            handle.flush()
+            os.fsync(handle.fileno())
+        faults.reached("file_fsynced")
+        temporary.rename(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    faults.reached("file_renamed")
+    fsync_folder(target.parent)
+
+
+def _statistics(table: pa.Table) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for name in STATISTICS:
+        ends = pc.min_max(table[name]).as_py()
+        if ends["min"] is not None:
+            found[name] = (ends["min"], ends["max"])
+    return found
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file, page checksums checked.
+
+    Raises:
+        TornFileError: if it is not whole.
+        FileNotFoundError: if it is not there.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read(columns=columns)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise TornFileError(f"{path.name}: {error}") from error
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def count_rows(path: Path) -> int:
+    """Read a whole file, page checksums checked, a piece at a time; return its rows.
+
+    Raises:
+        TornFileError: if it is not whole.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return sum(batch.num_rows for batch in file.iter_batches(batch_size=16_384))
+    except (pa.ArrowException, OSError) as error:
+        raise TornFileError(f"{path.name}: {error}") from error

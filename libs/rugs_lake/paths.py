@@ -1,0 +1,79 @@
+"""Where the lake lies under the data root. No other room knows these names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+TEMPORARY_PREFIX: Final = ".tmp-"
+EPOCH_DAY: Final = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class LakePaths:
+    """The lake's folders and files under one data root."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Folder of the Parquet files."""
+        return self.root / "events_parquet"
+
+    @property
+    def manifests(self) -> Path:
+        """Folder of the catalog, checkpoints and reports."""
+        return self.root / "manifests"
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckLake catalog, an SQLite database."""
+        return self.manifests / "lake.sqlite"
+
+    @property
+    def schema_version(self) -> Path:
+        """The schema version that the files were written with."""
+        return self.manifests / "schema_version.json"
+
+    @property
+    def orphans(self) -> Path:
+        """Where `rugs verify --repair` moves files that no snapshot names."""
+        return self.manifests / "orphans"
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            OSError: if the data root cannot be written.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.manifests.mkdir(parents=True, exist_ok=True)
+
+    def data_files(self) -> set[str]:
+        """Return every Parquet file there is on disk, relative to `data`; not those still being written."""
+        return {
+            str(path.relative_to(self.data))
+            for path in self.data.rglob("*.parquet")
+            if not path.name.startswith(TEMPORARY_PREFIX)
+        }
+
+    def temporary_files(self) -> list[Path]:
+        """Return files that a writer had begun; after a crash nobody finishes them."""
+        return list(self.data.rglob(f"{TEMPORARY_PREFIX}*"))
+
+
+def partition_folder(doc_type: str, day: int) -> str:
+    """Return a partition's folder, relative to `LakePaths.data`; `day` counts from 1970-01-01."""
+    return f"doc_type={doc_type}/date={EPOCH_DAY + dt.timedelta(days=day)}"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,206 @@
+"""Reading the lake: SQL over one pinned snapshot.
+
+`open_lake` asks the catalog for the files of one snapshot and makes DuckDB views over
+exactly these, so no query ever sees half a commit, or a file before and after its
+compaction at once. The catalog is not held open: the writer and compaction go on, and
+replaced files stay on disk for a retention that outlasts readers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from rugs_lake.catalog import Catalog, LakeError, snapshot_time
+from rugs_lake.paths import LakePaths
+from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
+from rugs_proto.envelope import DOC_TYPES
+
+_HEX: Final = ("id", "cause")
+
+_FILES = (
+    "SELECT f.path, r.schema_version, t.partition_value"
+    " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
+    " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
+    " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)"
+    " ORDER BY f.path"
+)
+
+
+class Lake:
+    """One snapshot of the lake, as DuckDB views.
+
+    Views: `events` (everything but rejects), `reject`, and one for each doc type, the
+    known ones even while empty. `id` and `cause` are hex text there.
+
+    Attributes:
+        connection: the DuckDB connection; give each thread its own `connection.cursor()`.
+        snapshot: number of the pinned snapshot.
+        cursors: (stream, incarnation, last sequence) that the newest snapshot had come to;
+            with the number, the version of the data set that an answer cites.
+    """
+
+    def __init__(
+        self, root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None, sandbox: bool = False
+    ) -> None:
+        paths = LakePaths(root)
+        with Catalog(paths, read_only=True) as catalog, catalog.reading():
+            self.snapshot = _pin(catalog, at_snapshot, at_time)
+            self.cursors = catalog.all("SELECT stream, incarnation, last_seq FROM rugs_cursor ORDER BY stream")
+            files = catalog.all(_FILES, self.snapshot)
+            self._add_tables = _catalog_tables(catalog)
+        self.files = [str(paths.data / path) for path, _, _ in files]
+        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self._make_views(paths, files)
+        if sandbox:
+            self._close_in(paths)
+
+    def _make_views(self, paths: LakePaths, files: Sequence[tuple[str, str, str]]) -> None:
+        by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}
+        for path, version, doc_type in files:
+            by_type.setdefault(doc_type, {}).setdefault(version, []).append(str(paths.data / path))
+        everything: dict[str, list[str]] = {}
+        for doc_type, versions in by_type.items():
+            self._make_view(doc_type, versions)
+            if doc_type != "reject":
+                for version, names in versions.items():
+                    everything.setdefault(version, []).extend(names)
+        self._make_view("events", everything)
+        for name, table in self._add_tables.items():
+            self.connection.register(f"_{name}", table)
+            self.connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM "_{name}"')  # noqa: S608 - our own names
+
+    def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
+        """Make a view over files; those of one schema version are alike, so no file is opened to find out."""
+        parts = [_select(version, names) for version, names in versions.items()] or [_select_nothing()]
+        self.connection.execute(f"CREATE VIEW {_identifier(name)} AS {' UNION ALL '.join(parts)}")
+
+    def _close_in(self, paths: LakePaths) -> None:
+        for setting in (
+            f"SET allowed_directories = [{_literal(str(paths.data))}]",
+            "SET enable_external_access = false",
+            "SET lock_configuration = true",
+        ):
+            self.connection.execute(setting)
+
+    def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Run a query; return the connection, to fetch from.
+
+        Raises:
+            duckdb.Error: if the query is wrong.
+        """
+        return self.connection.execute(query, parameters)
+
+    def arrow(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
+        """Run a query; return its rows as an Arrow table."""
+        return self.sql(query, parameters).to_arrow_table()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+
+def open_lake(
+    root: Path | str | None = None,
+    *,
+    at_snapshot: int | None = None,
+    at_time: dt.datetime | None = None,
+    sandbox: bool = False,
+) -> Lake:
+    """Open the lake under a data root (default `RUGS_DATA_DIR`, else ~/rugs_data) at one snapshot.
+
+    Args:
+        at_snapshot: an older snapshot, by number.
+        at_time: the snapshot that was the newest at that time; naive times are UTC.
+        sandbox: queries can read the lake's files and nothing else.
+
+    Raises:
+        LakeError: if there is no lake, or no such snapshot any more.
+    """
+    return Lake(data_root(root), at_snapshot=at_snapshot, at_time=at_time, sandbox=sandbox)
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """Return the data root: as given, else `RUGS_DATA_DIR`, else ~/rugs_data."""
+    return Path(root or os.environ.get("RUGS_DATA_DIR") or Path.home() / "rugs_data").expanduser()
+
+
+def _pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:
+    oldest, newest = catalog.one(
+        "SELECT min(snapshot_id), max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0"
+    )
+    if at_snapshot is not None:
+        if catalog.one("SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?", at_snapshot) is None:
+            raise LakeError(f"no snapshot {at_snapshot}: the lake has {oldest} to {newest}")
+        return at_snapshot
+    if at_time is not None:
+        aware = at_time if at_time.tzinfo else at_time.replace(tzinfo=dt.UTC)
+        micros = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        found = catalog.one(
+            "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0 AND snapshot_time <= ?",
+            snapshot_time(micros),
+        )[0]
+        if found is None:
+            raise LakeError(f"no snapshot as old as {at_time.isoformat()}: the oldest is number {oldest}")
+        return int(found)
+    return int(newest)
+
+
+def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
+    """Return what the catalog knows and a user may ask for: snapshots and gaps."""
+    gaps = catalog.all("SELECT stream, incarnation, first_seq, last_seq, reason, noted_us FROM rugs_gap")
+    types = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.timestamp("us", "UTC"))
+    names = ("stream", "incarnation", "first_seq", "last_seq", "reason", "noted")
+    columns = [pa.array([row[place] for row in gaps], type_) for place, type_ in enumerate(types)]
+    return {"gap": pa.table(columns, names=names)}
+
+
+def _select(version: str, files: Sequence[str]) -> str:
+    there = {column.name for column in columns_of(version)}
+    columns = [
+        _expression(column.name) if column.name in there else f"NULL::{column.duckdb} AS {column.name}"
+        for column in COLUMNS
+    ]
+    # The partition columns come from the path: a filter on them leaves other files unopened.
+    return (
+        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(_literal, files))}],"  # noqa: S608 - quoted literals
+        " hive_partitioning = true, hive_types = {'doc_type': VARCHAR, 'date': DATE})"
+    )
+
+
+def _expression(name: str) -> str:
+    if name in _HEX:
+        return f"lower(hex({name})) AS {name}"
+    if name == "origin_offset":
+        return "coalesce(origin_offset, CASE WHEN origin_line IS NOT NULL THEN seq - 1 END) AS origin_offset"
+    return name
+
+
+def _select_nothing() -> str:
+    columns = [f"NULL::{'VARCHAR' if c.name in _HEX else c.duckdb} AS {c.name}" for c in COLUMNS]
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+__all__ = ["SCHEMA_VERSION", "Lake", "data_root", "open_lake"]

@@ -1,0 +1,72 @@
+"""What the catalog may forget: old snapshots, and the files that only they name.
+
+Each slice is one short transaction, so that the writer never waits long. The catalog
+forgets a file first; only then is it deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NamedTuple
+
+from rugs_lake.catalog import Catalog, snapshot_time
+
+SLICE: Final = 200
+"""Snapshots or files that one transaction takes: well under 100 ms."""
+
+
+class Expired(NamedTuple):
+    """How much was forgotten."""
+
+    snapshots: int
+    files: int
+
+
+def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
+    """Forget snapshots older than `keep_seconds`, the newest never, and replaced files that none names."""
+    horizon = snapshot_time(time.time_ns() // 1000 - int(keep_seconds * 1_000_000))
+    snapshots = files = 0
+    while True:
+        old = [
+            row[0]
+            for row in catalog.all(
+                "SELECT snapshot_id FROM ducklake_snapshot WHERE snapshot_time < ?1 AND snapshot_id <"
+                " (SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < ?1)"
+                " ORDER BY snapshot_id LIMIT ?2",
+                horizon,
+                SLICE,
+            )
+        ]
+        if not old:
+            break
+        _forget_snapshots(catalog, old)
+        snapshots += len(old)
+    while True:
+        unnamed = catalog.all(
+            "SELECT data_file_id, path FROM ducklake_data_file WHERE end_snapshot IS NOT NULL"
+            " AND end_snapshot <= (SELECT min(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0) LIMIT ?",
+            SLICE,
+        )
+        if not unnamed:
+            return Expired(snapshots, files)
+        _forget_files(catalog, [row[0] for row in unnamed])
+        for _, path in unnamed:
+            (catalog.paths.data / path).unlink(missing_ok=True)
+        files += len(unnamed)
+
+
+def _forget_snapshots(catalog: Catalog, snapshots: list[int]) -> None:
+    with catalog.transaction() as connection:
+        connection.execute("INSERT INTO rugs_announced VALUES (-1)")
+        for table in ("ducklake_snapshot", "ducklake_snapshot_changes"):
+            connection.executemany(f"DELETE FROM {table} WHERE snapshot_id = ?", [(s,) for s in snapshots])  # noqa: S608
+
+
+def _forget_files(catalog: Catalog, files: list[int]) -> None:
+    tables = (
+        *("ducklake_data_file", "ducklake_file_column_stats", "ducklake_file_partition_value"),
+        *("rugs_file", "rugs_scope"),
+    )
+    with catalog.transaction() as connection:
+        for table in tables:
+            connection.executemany(f"DELETE FROM {table} WHERE data_file_id = ?", [(f,) for f in files])  # noqa: S608

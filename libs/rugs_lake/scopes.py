@@ -1,0 +1,62 @@
+"""An id once, for ever: which of a batch's ids the lake already has.
+
+An id can come twice only within its scope (a session, or a game for derived ticks and
+games), and the catalog knows which files hold which positions of a scope. So only files
+that overlap are read, and of those the id column alone; most batches need none. Memory
+is bounded by the batch: the ids of a file stream through a look-up in the batch's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rugs_lake import parquet
+from rugs_lake.catalog import Catalog
+from rugs_lake.rows import Row
+
+_OVERLAPPING = (
+    "SELECT data_file_id, path FROM rugs_scope JOIN ducklake_data_file USING (data_file_id)"
+    " WHERE scope = ? AND first_pos <= ? AND last_pos >= ? AND end_snapshot IS NULL"
+)
+
+
+def spans(rows: Iterable[Row]) -> list[tuple[bytes, int, int]]:
+    """Return for each scope the first and last position that the rows have there."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for row in rows:
+        scope, position = row.scope
+        first, last = found.get(scope, (position, position))
+        if position <= first or position >= last:
+            found[scope] = (min(first, position), max(last, position))
+    return [(scope, first, last) for scope, (first, last) in found.items()]
+
+
+def known_ids(catalog: Catalog, rows: Sequence[Row]) -> set[bytes]:
+    """Return those of the rows' ids that live files of the lake hold already.
+
+    Raises:
+        TornFileError: if a file that must be looked into cannot be read.
+    """
+    candidates: dict[str, set[bytes]] = {}
+    by_scope: dict[bytes, set[bytes]] | None = None
+    for scope, first, last in spans(rows):
+        for _, path in catalog.connection.execute(_OVERLAPPING, (scope, last, first)):
+            if by_scope is None:
+                by_scope = _by_scope(rows)
+            candidates.setdefault(path, set()).update(by_scope[scope])
+    known: set[bytes] = set()
+    for path, digests in candidates.items():
+        ids = parquet.read(catalog.paths.data / path, columns=["id"])["id"]
+        wanted = pa.array(list(digests), ids.type)
+        known.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
+    return known
+
+
+def _by_scope(rows: Sequence[Row]) -> dict[bytes, set[bytes]]:
+    grouped: dict[bytes, set[bytes]] = {}
+    for row in rows:
+        grouped.setdefault(row.scope[0], set()).add(row.event.digest)
+    return grouped

@@ -1,0 +1,194 @@
+"""Proof that the lake is whole: files, sequences, ids and totals against the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from rugs_lake import parquet
+from rugs_lake.catalog import AUTHOR, Catalog, data_path
+from rugs_lake.cursor import read_cursor
+from rugs_lake.orphans import orphans, sweep
+from rugs_lake.parquet import TornFileError
+from rugs_lake.paths import LakePaths
+
+DUCKDB_MEMORY = "256MB"
+
+
+@dataclass
+class Report:
+    """What `verify` found.
+
+    Attributes:
+        files, rows: live files, and their rows.
+        duplicate_ids: ids that stand in the lake more than once.
+        orphans: files that no snapshot names, relative to the data folder.
+        missing, torn: files that are gone, or not what the catalog says; of any snapshot still kept.
+        sequences: faults in the accounting of the stream's sequences.
+        catalog: faults of the catalog itself.
+        totals: taken, stored, duplicates, rejected, over all commits.
+        moved: where `repair` moved the orphans.
+    """
+
+    snapshot: int = 0
+    files: int = 0
+    rows: int = 0
+    duplicate_ids: int = 0
+    orphans: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+    sequences: list[str] = field(default_factory=list)
+    catalog: list[str] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
+    moved: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        faults = (self.duplicate_ids, self.orphans, self.missing, self.torn, self.sequences, self.catalog)
+        return not any(faults)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report with `ok` first, as `rugs verify --json` prints it."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def verify(
+    root: Path,
+    *,
+    fast: bool = False,
+    repair: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Report:
+    """Prove the lake under a data root.
+
+    Args:
+        fast: leave out digests and page checksums; every file is still looked up and its size compared.
+        repair: move orphans aside.
+        progress: called with files done and files in all.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
+    paths = LakePaths(root)
+    report = Report()
+    with Catalog(paths, read_only=not repair) as catalog:
+        if repair:
+            report.moved = [str(path.relative_to(root)) for path in _repair(catalog)]
+        # Files first: what is committed while we look is then named by the catalog we read later.
+        before = set(catalog.paths.data_files())
+        with catalog.reading():
+            report.orphans = sorted(before & set(orphans(catalog)))
+            files = catalog.all(
+                "SELECT path, record_count, file_size_bytes, digest, end_snapshot IS NULL"
+                " FROM ducklake_data_file JOIN rugs_file USING (data_file_id)"
+            )
+            report.snapshot = catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")[0]
+            report.totals = dict(catalog.all("SELECT name, value FROM rugs_total WHERE name <> 'next_row_id'"))
+            report.catalog = _catalog_faults(catalog)
+            report.sequences = _sequence_faults(catalog)
+            ranges = catalog.all("SELECT incarnation, first_seq, last_seq FROM rugs_range")
+    live = [file[0] for file in files if file[4]]
+    report.files = len(live)
+    report.rows = sum(file[1] for file in files if file[4])
+    for done, (path, rows, size, digest, _) in enumerate(files):
+        progress(done, len(files))
+        _check_file(paths.data / path, path, rows, size, None if fast else digest, report)
+    progress(len(files), len(files))
+    readable = [str(paths.data / path) for path in live if path not in {*report.missing, *report.torn}]
+    if readable:
+        _check_rows(readable, ranges, report)
+    _check_totals(report)
+    return report
+
+
+def _repair(catalog: Catalog) -> list[Path]:
+    streams = catalog.all("SELECT stream FROM rugs_cursor")
+    cursors = [read_cursor(catalog.connection, stream) for (stream,) in streams]
+    return sweep(catalog, cursors[0]) if cursors else []
+
+
+def _catalog_faults(catalog: Catalog) -> list[str]:
+    faults = [f"SQLite: {row[0]}" for row in catalog.all("PRAGMA quick_check") if row[0] != "ok"]
+    author = catalog.one("SELECT author FROM ducklake_snapshot_changes ORDER BY snapshot_id DESC LIMIT 1")
+    if author != (AUTHOR,):
+        faults.append("the newest snapshot was not written by Rugbus")
+    for table in ("ducklake_delete_file", "ducklake_table_stats", "ducklake_table_column_stats"):
+        if catalog.one(f"SELECT count(*) FROM {table}") != (0,):  # noqa: S608 - our own names
+            faults.append(f"{table} has rows: another program has written to this catalog")
+    for (table,) in catalog.all("SELECT table_name FROM ducklake_inlined_data_tables"):
+        faults.append(f"inlined rows in {table}: another program has written to this catalog")
+    if catalog.one("SELECT value FROM ducklake_metadata WHERE key = 'data_path'") != (data_path(catalog.paths),):
+        faults.append("data_path is not where the files lie; the writer corrects it when it starts")
+    return faults
+
+
+def _sequence_faults(catalog: Catalog) -> list[str]:
+    """Check that ranges and gaps tile every incarnation from its first sequence, each once."""
+    pieces = catalog.all(
+        "SELECT stream, incarnation, first_seq, last_seq FROM rugs_range"
+        " UNION ALL SELECT stream, incarnation, first_seq, last_seq FROM rugs_gap WHERE last_seq IS NOT NULL"
+        " ORDER BY 1, 2, 3"
+    )
+    faults = []
+    ends: dict[tuple[str, str], int] = {}
+    for stream, incarnation, first, last in pieces:
+        expected = ends.get((stream, incarnation), 0) + 1
+        if first != expected:
+            what = "twice" if first < expected else "never"
+            low, high = min(first, expected), max(first, expected) - 1
+            faults.append(f"{stream} {incarnation[:8]}: sequences {low} to {high} were taken {what}")
+        ends[stream, incarnation] = max(last, expected - 1)
+    for stream, incarnation, last in catalog.all("SELECT stream, incarnation, last_seq FROM rugs_cursor"):
+        if ends.get((stream, incarnation), 0) != last:
+            faults.append(f"{stream} {incarnation[:8]}: the cursor is at {last}, its ranges end elsewhere")
+    return faults
+
+
+def _check_file(path: Path, name: str, rows: int, size: int, digest: str | None, report: Report) -> None:
+    if not path.is_file():
+        report.missing.append(name)
+    elif path.stat().st_size != size or (digest is not None and not _is_whole(path, rows, digest)):
+        report.torn.append(name)
+
+
+def _is_whole(path: Path, rows: int, digest: str) -> bool:
+    if parquet.file_digest(path) != digest:
+        return False
+    try:
+        return parquet.count_rows(path) == rows
+    except TornFileError:
+        return False
+
+
+def _check_rows(files: list[str], ranges: list[tuple[str, int, int]], report: Report) -> None:
+    """Check with DuckDB, which spills to disk: rows, ids that come twice, rows outside all ranges."""
+    with duckdb.connect(config={"memory_limit": DUCKDB_MEMORY, "preserve_insertion_order": "false"}) as connection:
+        connection.execute("CREATE TABLE range (incarnation VARCHAR, first_seq BIGINT, last_seq BIGINT)")
+        connection.executemany("INSERT INTO range VALUES (?, ?, ?)", ranges or [("", 0, 0)])
+        connection.execute("SET VARIABLE files = ?", [files])
+        source = "read_parquet(getvariable('files'), union_by_name = true)"
+        twice = connection.execute(
+            f"SELECT coalesce(sum(n), 0), count(*) FILTER (n > 1) FROM (SELECT count(*) n FROM {source} GROUP BY id)"  # noqa: S608
+        ).fetchone()
+        outside = connection.execute(
+            f"SELECT count(*) FROM {source} r ANTI JOIN range g"  # noqa: S608
+            " ON r.incarnation = g.incarnation AND r.stream_seq BETWEEN g.first_seq AND g.last_seq"
+        ).fetchone()
+    rows, report.duplicate_ids = twice or (0, 0)
+    if rows != report.rows:
+        report.catalog.append(f"the files have {rows} rows and the catalog says {report.rows}")
+    if outside and outside[0]:
+        report.sequences.append(f"{outside[0]} rows lie outside every range that was taken")
+
+
+def _check_totals(report: Report) -> None:
+    totals = report.totals
+    if totals["taken"] != totals["stored"] + totals["duplicates"] + totals["rejected"]:
+        report.catalog.append(f"the totals do not add up: {totals}")
+    if totals["stored"] + totals["rejected"] != report.rows:
+        report.catalog.append(f"{totals['stored']} stored and {totals['rejected']} rejected are not {report.rows} rows")

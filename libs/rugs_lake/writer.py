@@ -1,0 +1,279 @@
+"""The writer's core: messages in, commits out. It knows no broker.
+
+`LakeWriter` gathers messages into a batch; `commit` makes its files and commits them.
+The two may run side by side: a batch is detached with `take` before it is committed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from rugs_lake import blobs, faults, ledger, parquet, scopes
+from rugs_lake.catalog import Catalog, data_path
+from rugs_lake.commit import Batch, commit_batch
+from rugs_lake.cursor import (
+    Cursor,
+    Gap,
+    SupersededError,
+    adopt_incarnation,
+    begin_incarnation,
+    body_hash,
+    read_cursor,
+    take_epoch,
+)
+from rugs_lake.ledger import ImportProgress
+from rugs_lake.orphans import sweep
+from rugs_lake.parquet import DataFile
+from rugs_lake.paths import LakePaths
+from rugs_lake.rows import Message, Row, rows_of, to_table
+from rugs_proto.subjects import HEADER_RETRY
+
+ROW_OVERHEAD = 400
+"""Bytes that a waiting row takes beside what was received; a rough figure, to bound memory."""
+
+
+class Taken(NamedTuple):
+    """A message in a batch, with its rows."""
+
+    message: Message
+    rows: Sequence[Row]
+
+
+@dataclass
+class Pending:
+    """Messages waiting for their commit: one contiguous piece of the stream."""
+
+    start: Cursor
+    taken: list[Taken] = field(default_factory=list)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0
+
+    @property
+    def end(self) -> Cursor:
+        """The cursor once this is committed."""
+        last = self.taken[-1].message
+        return replace(self.start, last_seq=last.seq, last_time_us=last.time_us, last_hash=body_hash(last.body))
+
+
+class Committed(NamedTuple):
+    """What a commit did.
+
+    Attributes:
+        snapshot: number of the newest snapshot.
+        totals: `taken`, `stored`, `duplicates`, `rejected`.
+        blobs: names of objects whose bytes are in the lake now.
+    """
+
+    snapshot: int
+    cursor: Cursor
+    totals: Counter[str]
+    files: int
+    blobs: set[str]
+
+
+class LakeWriter:
+    """The one writer of a stream: whoever opened last is it.
+
+    Raises:
+        LakeError: if the lake cannot be made or opened.
+    """
+
+    def __init__(self, paths: LakePaths, stream: str) -> None:
+        self.paths = paths
+        self.catalog = Catalog(paths, create=True)
+        self.cursor = take_epoch(self.catalog, stream)
+        self._pending = Pending(self.cursor)
+        _correct_data_path(self.catalog)
+        sweep(self.catalog, self.cursor)
+
+    def close(self) -> None:
+        """Close the catalog; what is pending is not committed, the stream still has it."""
+        self.catalog.close()
+
+    def meet(self, incarnation: str | None, at_cursor: Message | None) -> Cursor:
+        """Meet the stream, at start and after every reconnect; return where to go on.
+
+        Pending messages are dropped: the stream has them. `incarnation` is what the
+        stream's metadata says, `at_cursor` the message it has at the cursor's sequence.
+        The caller writes the cursor's incarnation back where the stream's differs.
+        """
+        if self.cursor.last_seq == 0:
+            if incarnation not in (None, self.cursor.incarnation):
+                self.cursor = adopt_incarnation(self.catalog, self.cursor, str(incarnation))
+        elif not self.cursor.is_at(at_cursor):
+            found = "has another message" if at_cursor is not None else "has no message"
+            reason = f"the stream {found} at sequence {self.cursor.last_seq}: restored, purged or made anew"
+            self.cursor = begin_incarnation(self.catalog, self.cursor, new_incarnation(), reason)
+        self._pending = Pending(self.cursor)
+        return self.cursor
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence that must come next."""
+        return (self._pending.taken[-1].message.seq if self._pending.taken else self._pending.start.last_seq) + 1
+
+    @property
+    def pending(self) -> Pending:
+        """What waits to be taken."""
+        return self._pending
+
+    def judge(self, message: Message) -> list[Row]:
+        """Return the rows that a message stands for; ask `blobs.wanted` before `add`."""
+        return rows_of(message, self.cursor.incarnation)
+
+    def add(self, message: Message, rows: Sequence[Row], found: Mapping[str, bytes | None] | None = None) -> None:
+        """Add a message to the batch. One that was taken before is dropped.
+
+        A jump over sequences that the stream does not have any more becomes a gap: the
+        caller has made sure that they are really gone.
+        """
+        expected = self.next_seq
+        if message.seq < expected:
+            return
+        pending = self._pending
+        if message.seq > expected:
+            pending.gaps.append(Gap(expected, message.seq - 1, "deleted from the stream before it was read"))
+        if pending.ranges and message.seq == expected:
+            pending.ranges[-1] = (pending.ranges[-1][0], message.seq)
+        else:
+            pending.ranges.append((message.seq, message.seq))
+        if found is not None:
+            rows = blobs.resolve(rows, found, message, self.cursor.incarnation)
+        pending.taken.append(Taken(message, rows))
+        pending.rows += len(rows)
+        pending.bytes += len(message.body) + ROW_OVERHEAD * len(rows)
+
+    def take(self) -> Pending | None:
+        """Detach what is pending, for `commit`; None if nothing is."""
+        if not self._pending.taken:
+            return None
+        taken, self._pending = self._pending, Pending(self._pending.end)
+        return taken
+
+    def commit(self, pending: Pending) -> Committed:
+        """Write the files of a batch and commit it. Safe to call again after an error.
+
+        Raises:
+            SupersededError: another writer has taken over.
+            OSError, sqlite3.Error: the disk is full or does not answer; nothing is lost.
+        """
+        rows, batch = self._sort_out(pending)
+        blob_names = {name for taken in pending.taken for name in blobs.wanted(taken.rows)}
+        partitions: dict[tuple[str, int], list[Row]] = {}
+        for row in rows:
+            partitions.setdefault(row.partition, []).append(row)
+        files = [self._write(key, part) for key, part in partitions.items()]
+        faults.reached("files_ready")
+        try:
+            snapshot = commit_batch(self.catalog, pending.start, replace(batch, files=files))
+        except SupersededError:
+            # A commit whose answer got lost in an error is one all the same.
+            if read_cursor(self.catalog.connection, pending.start.stream) != pending.end:
+                raise
+            snapshot = self.catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")[0]
+        self.cursor = pending.end
+        return Committed(snapshot, self.cursor, batch.totals, len(files), blob_names)
+
+    def _write(self, partition: tuple[str, int], rows: list[Row]) -> DataFile:
+        doc_type, day = partition
+        table = to_table(rows, self.cursor.incarnation)
+        return parquet.write(self.paths, table, doc_type, day, scopes.spans(rows))
+
+    def _sort_out(self, pending: Pending) -> tuple[list[Row], Batch]:
+        """Tell new rows from known ones, and count both."""
+        candidates = [row for taken in pending.taken for row in taken.rows]
+        seen = scopes.known_ids(self.catalog, candidates)
+        runs = _Runs(self.catalog, pending)
+        totals: Counter[str] = Counter(taken=len(candidates))
+        new: list[Row] = []
+        retried = []
+        for message, rows in pending.taken:
+            run, repeated = runs.of(message)
+            for row in rows:
+                if row.event.digest in seen or repeated:
+                    outcome = "duplicates"
+                else:
+                    seen.add(row.event.digest)
+                    kept = self._complete(row, message)
+                    outcome = "rejected" if kept.event.envelope.doc_type == "reject" else "stored"
+                    new.append(kept)
+                totals[outcome] += 1
+                if run is not None:
+                    _count(run, row, outcome)
+            reject_id = _retried(message)
+            if reject_id is not None:
+                retried.append(reject_id)
+        batch = Batch(pending.end, pending.ranges, gaps=pending.gaps, totals=totals, imports=runs.all, retried=retried)
+        return new, batch
+
+    def _complete(self, row: Row, message: Message) -> Row:
+        """Return a new row as it is to be stored: a reject, where its bytes never came."""
+        if blobs.is_unresolved(row):
+            return blobs.missing(row, message, self.cursor.incarnation, "its bytes are not in the object store")
+        return row
+
+
+def new_incarnation() -> str:
+    """Return the id of one more life of a stream: 32 hex digits."""
+    return uuid.uuid4().hex
+
+
+def _count(progress: ImportProgress, row: Row, outcome: str) -> None:
+    if row.event.envelope.doc_type != "reject":
+        if outcome == "stored":
+            progress.stored += 1
+        else:
+            progress.duplicates += 1
+    elif outcome == "rejected":
+        progress.rejected += 1
+    else:
+        progress.rejected_before += 1
+
+
+class _Runs:
+    """The import runs that a batch has messages of."""
+
+    def __init__(self, catalog: Catalog, pending: Pending) -> None:
+        told = (ledger.read_headers(taken.message.headers) for taken in pending.taken if taken.message.headers)
+        ids = {headers.run_id for headers in told if headers is not None}
+        self._last = ledger.last_messages(catalog, sorted(ids))
+        self._runs: dict[str, ImportProgress] = {}
+
+    @property
+    def all(self) -> list[ImportProgress]:
+        return list(self._runs.values())
+
+    def of(self, message: Message) -> tuple[ImportProgress | None, bool]:
+        """Return the run to count a message in, if any, and whether the run had this message before."""
+        headers = ledger.read_headers(message.headers) if message.headers else None
+        if headers is None:
+            return None, False
+        if headers.place <= self._last.get(headers.run_id, 0):
+            return None, True
+        self._last[headers.run_id] = headers.place
+        run = self._runs.setdefault(headers.run_id, ImportProgress(headers.run_id, headers.place))
+        run.last_message = headers.place
+        run.report = headers.report
+        return run, False
+
+
+def _retried(message: Message) -> bytes | None:
+    told = message.headers.get(HEADER_RETRY, "")
+    try:
+        return bytes.fromhex(told) or None
+    except ValueError:
+        return None
+
+
+def _correct_data_path(catalog: Catalog) -> None:
+    """A copied lake would have DuckLake read the original's files: say where these are."""
+    here = data_path(catalog.paths)
+    if catalog.one("SELECT value FROM ducklake_metadata WHERE key = 'data_path'") != (here,):
+        with catalog.transaction() as connection:
+            connection.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", (here,))
