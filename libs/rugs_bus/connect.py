@@ -1,0 +1,151 @@
+"""Connecting to the broker, and asking its JetStream API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
+from rugs_bus.headers import parse_headers
+
+API: Final = "$JS.API"
+_ATTEMPT: Final = 5.0
+"""Seconds that one request to the API may take before it is sent again."""
+
+log = structlog.get_logger(__name__)
+
+
+class HardenedClient(Client):
+    """nats-py's client, which a stored message cannot kill.
+
+    Its own reader stops for good at a subject or a header that is not UTF-8. The server
+    takes both, so one such message would cut off everybody who reads the stream.
+    """
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        return parse_headers(bytes(headers)) if headers else None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        return Msg(
+            _client=self,
+            subject=subject.decode("utf-8", "replace"),
+            reply=reply.decode("utf-8", "replace"),
+            data=data,
+            headers=headers,
+            _sid=sid,
+        )
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    timeout: float = 10.0,  # noqa: ASYNC109 (part of the contract)
+    reconnect_wait: float = 0.25,
+) -> Client:
+    """Connect to the broker at `url`; `name` is what the broker's tools show.
+
+    Tries for `timeout` seconds. A connection lost later is sought again for ever,
+    every `reconnect_wait` seconds.
+
+    Raises:
+        BusError: if no broker answers in time, or it refuses.
+    """
+    where = _without_secrets(url)
+    last_error: Exception | None = None
+
+    async def on_error(error: Exception) -> None:
+        nonlocal last_error
+        last_error = error
+        if client.is_connected:
+            log.warning("bus error", broker=where, error=str(error) or type(error).__name__)
+
+    async def on_disconnect() -> None:
+        if not client.is_closed:
+            log.warning("bus disconnected", broker=where)
+
+    async def on_reconnect() -> None:
+        log.info("bus reconnected", broker=where)
+
+    client = HardenedClient()
+    try:
+        async with asyncio.timeout(timeout):
+            await client.connect(
+                url,
+                name=name,
+                error_cb=on_error,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=reconnect_wait,  # type: ignore[arg-type]  # seconds; fractions work
+                ping_interval=5,
+                max_outstanding_pings=2,
+            )
+    except (TimeoutError, OSError, nats.errors.Error, ValueError) as error:
+        await client.close()
+        reason = str(last_error or error) or type(last_error or error).__name__
+        raise BusError(f"no NATS server answers at {where} ({reason}): start it, or set NATS_URL") from error
+    return client
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+async def ask(
+    nc: Client,
+    verb: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    timeout: float = 10.0,  # noqa: ASYNC109 (the whole of several attempts)
+) -> dict[str, Any]:
+    """Ask the JetStream API, for instance ``STREAM.INFO.NAME``, and return its answer.
+
+    While the broker is away the request is repeated for `timeout` seconds, so it has
+    to be one that may be.
+
+    Raises:
+        BusUnavailableError: if there is no answer in time.
+        RefusedError: if the answer is an error.
+        BusError: if the connection is closed for good.
+    """
+    payload = json.dumps(arguments).encode() if arguments else b""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    reason = "not connected"
+    while True:
+        if nc.is_closed:
+            raise BusError("the connection to the broker is closed")
+        remaining = deadline - loop.time()
+        if remaining <= 0:
+            raise BusUnavailableError(f"the broker does not answer {verb} ({reason})")
+        if nc.is_connected:
+            try:
+                reply = await nc.request(f"{API}.{verb}", payload, timeout=min(remaining, _ATTEMPT))
+                answer: dict[str, Any] = json.loads(reply.data)
+            except nats.errors.Error as error:
+                reason = str(error) or type(error).__name__
+            else:
+                if "error" not in answer:
+                    return answer
+                refusal = _refusal(verb, answer["error"])
+                if refusal.code != 503:  # JetStream is starting, or has no leader
+                    raise refusal
+                reason = str(refusal)
+        await asyncio.sleep(min(0.1, max(0.0, remaining)))
+
+
+def _refusal(verb: str, error: Mapping[str, Any]) -> RefusedError:
+    text = f"the broker refused {verb}: {error.get('description', 'no reason given')}"
+    return RefusedError(text, int(error.get("code", 0)), int(error.get("err_code", 0)))
