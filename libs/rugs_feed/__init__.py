@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a frame of the feed means. Pure: no I/O, no state."""

@@ -1,0 +1,91 @@
+"""The records that F9 and F10 share: one received or sent Socket.IO event a line.
+
+A line is `{"seq": N, "ts": "...", "event": "...", "data": ...` and an end that differs by
+format. Most lines are as the recorders wrote them: their head and end are matched as bytes,
+and of the payload, which may have half a megabyte, only what `rugs_feed.extract` looks at is
+decoded; the rest is checked and skipped. All other lines take the slow way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from rugs_feed.extract import PAYLOAD_KEYS, extract
+from rugs_legacy.clock import Clock
+from rugs_legacy.errors import UnreadableError
+from rugs_legacy.record import Parse, Record, check_name
+from rugs_legacy.strict_json import read_object
+
+RECORD_START: Final = b'{"seq"'
+
+_HEAD: Final = re.compile(
+    rb'\{"seq": \d{1,18}, "ts": "([^"\\\x00-\x1f]*)", "event": "([^"\\\x00-\x1f]{0,512})", "data": '
+).match
+_END_OF_F10: Final = re.compile(
+    rb', "source": "[^"\\\x00-\x1f]{0,64}", "direction": "(received|sent|internal)"\}\Z'
+).search
+_LONGEST_END: Final = 128
+_DIRECTIONS: Final = ("received", "sent", "internal")
+
+_Payload: Any = msgspec.defstruct("_Payload", [(key, Any, msgspec.UNSET) for key in PAYLOAD_KEYS], gc=False)
+_decode_data: Final = msgspec.json.Decoder(_Payload | list[msgspec.Raw] | str | int | float | bool | None).decode
+
+
+def reader(timezone: str, *, from_cdp: bool) -> Parse:
+    """Return a line reader of F9, or `from_cdp` of F10, whose times are aware unless an offset is missing."""
+    read_time = Clock(timezone, aware=from_cdp).read
+
+    def parse(line: bytes) -> Record:
+        head = _HEAD(line)
+        end = _match_end(line, from_cdp)
+        if head is None or end is None:
+            return _parse_slowly(line, read_time, from_cdp)
+        try:
+            data = _decode_data(line[head.end() : end[0]])
+            event = head[2].decode()
+            payload = _payload_map(data)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            return _parse_slowly(line, read_time, from_cdp)
+        ts, zone = read_time(head[1].decode())
+        return Record(ts, ts, zone, "ws_event", event, end[1], *extract(event, payload))
+
+    return parse
+
+
+def _match_end(line: bytes, from_cdp: bool) -> tuple[int, str] | None:
+    """Return where `data` ends, and the direction; None where the line ends in another way."""
+    if not line.endswith(b"}"):
+        line = line.rstrip(b" \t\r")
+    if not from_cdp:
+        return (len(line) - 1, "received") if line.endswith(b"}") else None
+    end = _END_OF_F10(line, max(0, len(line) - _LONGEST_END))
+    return (end.start(), end[1].decode()) if end else None
+
+
+def _payload_map(data: object) -> object:
+    """Return the payload as `extract` takes it, with the keys that it looks at."""
+    if isinstance(data, list):
+        data = _decode_data(data[-1]) if data else None
+    return msgspec.structs.asdict(data) if isinstance(data, msgspec.Struct) else data
+
+
+def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]], from_cdp: bool) -> Record:
+    content = read_object(line)
+    wanted = ("seq", "ts", "event", "data", "source", "direction") if from_cdp else ("seq", "ts", "event", "data")
+    for key in wanted:
+        if key not in content:
+            raise UnreadableError(f"no whole record: {key!r} is missing")
+    if type(content["seq"]) is not int:
+        raise UnreadableError("seq is not a whole number")
+    if not isinstance(content["ts"], str):
+        raise UnreadableError("ts is not text")
+    direction = content["direction"] if from_cdp else "received"
+    if direction not in _DIRECTIONS:
+        raise UnreadableError(f"no known direction: {str(direction)[:80]!r}")
+    event = check_name(content["event"], "event")
+    ts, zone = read_time(content["ts"])
+    return Record(ts, ts, zone, "ws_event", event, direction, *extract(event, content["data"]))

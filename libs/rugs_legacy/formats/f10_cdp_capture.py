@@ -1,0 +1,28 @@
+"""F10: what passed through a browser's socket, both directions, first argument only.
+
+Times are aware; where the browser gave none, the recorder wrote a local one without a zone.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+from rugs_legacy.formats import captures
+from rugs_legacy.record import Format
+
+
+def _claims(content: dict[str, Any], _name_fits: bool) -> bool:
+    return {"seq", "ts", "event", "data", "source", "direction"} <= content.keys()
+
+
+FORMAT = Format(
+    id="F10",
+    version=1,
+    title="CDP capture",
+    names=re.compile(r".+_cdp\.jsonl"),
+    record_start=captures.RECORD_START,
+    claims=_claims,
+    reader=partial(captures.reader, from_cdp=True),
+)

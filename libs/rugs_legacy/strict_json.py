@@ -1,0 +1,57 @@
+"""JSON as the standard says it, for lines that the fast readers do not take.
+
+It is slow and exact: it refuses what Python's reader lets through (NaN, a key that
+stands twice), and its reasons go into rejects.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from rugs_legacy.errors import UnreadableError
+
+
+def read_object(line: bytes) -> dict[str, Any]:
+    """Return the object that a line holds. Objects inside it may repeat a key: the last one counts.
+
+    Whole numbers beyond 64 bit stay exact as long as they are shorter than 40 digits
+    and become floats else.
+
+    Raises:
+        UnreadableError: if it is not UTF-8, not JSON, not an object, or if a key stands twice.
+    """
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"not UTF-8 at byte {error.start}") from error
+    outermost: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal outermost
+        outermost = pairs  # the outermost object is closed last
+        return dict(pairs)
+
+    try:
+        content = json.loads(text, object_pairs_hook=keep, parse_constant=_refuse, parse_int=_whole)
+    except UnreadableError:
+        raise
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise UnreadableError("nested too deeply") from error
+    if not isinstance(content, dict):
+        raise UnreadableError("not a JSON object")
+    if len(content) != len(outermost):
+        names = [name for name, _ in outermost]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UnreadableError(f"key stands twice: {twice[:80]!r}")
+    return content
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise UnreadableError(f"not JSON: {constant}")
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 40 else float(digits)
