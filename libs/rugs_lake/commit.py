@@ -189,7 +189,7 @@ def _insert_ranges(connection: sqlite3.Connection, cursor: Cursor, ranges: Seque
         )
         if grown.rowcount == 0:
             connection.execute(
-                "INSERT INTO rugs_range VALUES (?, ?, ?, ?)", (cursor.stream, cursor.incarnation, first, last)
+                "INSERT INTO rugs_range VALUES (?, ?, ?, ?)", (cursor.stream, cursor.incarnation, last, first)
             )
 
 

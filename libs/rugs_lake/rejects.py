@@ -6,7 +6,7 @@ the commit that stores what it now gives; the row itself stays.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Reject:
     seq: int
     extra: str | None
     bytes: int
-    retried: bool
+    retried: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes, as `rugs rejects list --json` prints them."""
@@ -62,7 +62,7 @@ def list_rejects(root: Path, *, limit: int | None = None, include_retried: bool 
     retried = _retried(root)
     with Lake(root) as lake:
         rows = lake.sql(f"SELECT {_COLUMNS} FROM reject ORDER BY reject.ts DESC, seq").fetchall()  # noqa: S608
-    found = (Reject(*row, retried=row[0] in retried) for row in rows)
+    found = (replace(Reject(*row), retried=row[0] in retried) for row in rows)
     kept = [reject for reject in found if include_retried or not reject.retried]
     return kept[:limit]
 
@@ -82,8 +82,8 @@ def show(root: Path, reject_id: str) -> tuple[Reject, bytes]:
         raise LakeError(
             f"{'several rejects have' if rows else 'no reject has'} the id {reject_id}: see `rugs rejects list`"
         )
-    *values, raw = rows[0]
-    return Reject(*values, retried=values[0] in _retried(root)), bytes(raw or b"")
+    values, raw = rows[0][:-1], rows[0][-1]
+    return replace(Reject(*values), retried=values[0] in _retried(root)), bytes(raw or b"")
 
 
 def _retried(root: Path) -> set[str]:

@@ -14,8 +14,8 @@ CREATE TABLE rugs_cursor (
 CREATE TABLE rugs_range (
     stream TEXT NOT NULL,
     incarnation TEXT NOT NULL,
-    first_seq INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
     PRIMARY KEY (stream, incarnation, last_seq)
 ) WITHOUT ROWID;
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
@@ -16,7 +17,11 @@ from rugs_lake.orphans import orphans, sweep
 from rugs_lake.parquet import TornFileError
 from rugs_lake.paths import LakePaths
 
-DUCKDB_MEMORY = "256MB"
+DUCKDB_MEMORY: Final = "256MB"
+FRESH_SECONDS: Final = 30.0
+"""A file no older than this may be about to be committed."""
+SETTLE_SECONDS: Final = 5.0
+"""How long `verify` waits for such a commit."""
 
 
 @dataclass
@@ -79,10 +84,8 @@ def verify(
     with Catalog(paths, read_only=not repair) as catalog:
         if repair:
             report.moved = [str(path.relative_to(root)) for path in _repair(catalog)]
-        # Files first: what is committed while we look is then named by the catalog we read later.
-        before = set(catalog.paths.data_files())
+        report.orphans = _settled_orphans(catalog)
         with catalog.reading():
-            report.orphans = sorted(before & set(orphans(catalog)))
             files = catalog.all(
                 "SELECT path, record_count, file_size_bytes, digest, end_snapshot IS NULL"
                 " FROM ducklake_data_file JOIN rugs_file USING (data_file_id)"
@@ -99,6 +102,7 @@ def verify(
         progress(done, len(files))
         _check_file(paths.data / path, path, rows, size, None if fast else digest, report)
     progress(len(files), len(files))
+    report.missing = _still_named(paths, report.missing)
     readable = [str(paths.data / path) for path in live if path not in {*report.missing, *report.torn}]
     if readable:
         _check_rows(readable, ranges, report)
@@ -106,10 +110,35 @@ def verify(
     return report
 
 
+def _still_named(paths: LakePaths, missing: list[str]) -> list[str]:
+    """Leave out files that were replaced, and so deleted, while we looked."""
+    with Catalog(paths, read_only=True) as catalog:
+        return [name for name in missing if catalog.one("SELECT 1 FROM ducklake_data_file WHERE path = ?", name)]
+
+
 def _repair(catalog: Catalog) -> list[Path]:
     streams = catalog.all("SELECT stream FROM rugs_cursor")
     cursors = [read_cursor(catalog.connection, stream) for (stream,) in streams]
     return sweep(catalog, cursors[0]) if cursors else []
+
+
+def _settled_orphans(catalog: Catalog) -> list[str]:
+    """Return orphans, but not files of a commit that is on its way just now."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        found = orphans(catalog)
+        fresh = [name for name in found if _age(catalog.paths.data / name) < FRESH_SECONDS]
+        if not fresh or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; none if it has gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _catalog_faults(catalog: Catalog) -> list[str]:
