@@ -15,10 +15,9 @@ from rugs_proto.envelope import Envelope
 
 
 def to_map(envelope: Envelope) -> dict[str, Any]:
-    """Return the map that travels: keys whose value is the default are left out."""
-    body = envelope.model_dump(exclude_defaults=True)
-    body["id"] = envelope.id or envelope.computed_id()
-    return body
+    """Return the map that travels: keys whose value is the default are left out, the order is always the same."""
+    event_id = envelope.id or envelope.computed_id()
+    return {"v": envelope.v, "id": event_id} | envelope.model_dump(exclude_defaults=True)
 
 
 def encode(envelopes: Envelope | Iterable[Envelope]) -> bytes:

@@ -114,9 +114,9 @@ class Envelope(BaseModel):
     seq: Annotated[int, Field(ge=1, le=MAX_SEQ)] = Field(description="position in the session, from 1")
     direction: Direction = Field(description="as seen from the recorder")
     event: Name = Field(default="", description="event name, as received; may be empty")
-    game_id: Name | None = None
-    player_id: Name | None = None
-    username: Name | None = None
+    game_id: Name | None = Field(default=None, description="game that the event belongs to")
+    player_id: Name | None = Field(default=None, description="player that it is about")
+    username: Name | None = Field(default=None, description="that player's name, as shown")
     fields: Annotated[dict[str, Any], AfterValidator(_plain_fields)] = Field(
         default_factory=dict, description="stable typed extracts; what JSON can say"
     )
