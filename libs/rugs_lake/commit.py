@@ -157,8 +157,8 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
         )
         least, greatest = file.statistics["ts"]
         connection.execute(
-            "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?)",
-            (file_id, file.digest, SCHEMA_VERSION, file.memory, _micros(least), _micros(greatest)),
+            "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.compacted, _micros(least), _micros(greatest)),
         )
         connection.executemany(
             "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",

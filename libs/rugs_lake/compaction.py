@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 from rugs_lake import faults, parquet
 from rugs_lake.catalog import Catalog, LakeError
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
+from rugs_lake.memory import keep_small
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.schema import ARROW_SCHEMA
 
-TARGET_MEMORY: Final = 64 * 1024 * 1024
+TARGET_MEMORY: Final = 48 * 1024 * 1024
 """Bytes of rows, uncompressed, that a compacted file holds at the most."""
 BACKGROUND_FILES: Final = 8
 """In the background, files of like size are merged once there are this many of them."""
@@ -40,6 +41,12 @@ class LiveFile(NamedTuple):
     date: str
     rows: int
     memory: int
+    compacted: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether merging it with others would hardly make fewer files."""
+        return self.memory >= TARGET_MEMORY // 2
 
 
 class Compacted(NamedTuple):
@@ -57,15 +64,23 @@ def plan(files: Sequence[LiveFile], *, all_files: bool) -> list[list[LiveFile]]:
 
     On demand (`all_files`) every file that is not full is merged. In the background
     files wait until there are `BACKGROUND_FILES` of like size, so each row is rewritten
-    a few times only, whatever the rate.
+    a few times only, whatever the rate. A full file as it was flushed is compressed
+    better by itself.
     """
+    alone = [[file] for file in files if file.is_full and not file.compacted]
     groups: dict[tuple[str, str, int], list[LiveFile]] = {}
     for file in sorted(files, key=lambda file: file.file_id):
-        if file.memory < TARGET_MEMORY // 2:
+        if not file.is_full:
             tier = 0 if all_files else file.memory.bit_length() // 3
             groups.setdefault((file.doc_type, file.date, tier), []).append(file)
-    at_least = 2 if all_files else BACKGROUND_FILES
-    return [bin_ for group in groups.values() for bin_ in _bins(group) if len(bin_) >= at_least]
+    merged = [group for same in groups.values() for group in _bins(same)]
+    if all_files:
+        return alone + [group for group in merged if len(group) > 1 or not group[0].compacted]
+    return alone + [group for group in merged if len(group) >= BACKGROUND_FILES or _memory(group) > TARGET_MEMORY // 2]
+
+
+def _memory(files: Sequence[LiveFile]) -> int:
+    return sum(file.memory for file in files)
 
 
 def _bins(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
@@ -87,7 +102,7 @@ def live_files(catalog: Catalog) -> list[LiveFile]:
     return [
         LiveFile(*row)
         for row in catalog.all(
-            "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, f.record_count, r.memory"
+            "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, f.record_count, r.memory, r.compacted"
             " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
             " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
             " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
@@ -139,14 +154,22 @@ def merge(catalog: Catalog, group: Sequence[LiveFile]) -> DataFile:
         raise LakeError("sorting did not return every row once")
     table = table.take(order)
     day = (dt.date.fromisoformat(group[0].date) - EPOCH_DAY).days
-    new = parquet.write(
-        catalog.paths, table, group[0].doc_type, day, _merged_scopes(catalog, group), parquet.COMPACT_LEVEL
-    )
+    new = parquet.write(catalog.paths, table, group[0].doc_type, day, _merged_scopes(catalog, group), compacted=True)
     faults.reached("compaction_written")
-    if not parquet.read(catalog.paths.data / new.path).equals(table):
+    if not _reads_back(catalog.paths.data / new.path, table):
         raise LakeError(f"{new.path} does not read back as it was written; nothing was replaced")
     commit_compaction(catalog, [file.file_id for file in group], [new])
     return new
+
+
+def _reads_back(path: Path, table: pa.Table) -> bool:
+    """Whether a file holds exactly the rows of a table; read a piece at a time."""
+    done = 0
+    for batch in parquet.batches(path):
+        if not pa.table(batch).equals(table.slice(done, batch.num_rows)):
+            return False
+        done += batch.num_rows
+    return bool(done == table.num_rows)
 
 
 def _upgraded(table: pa.Table) -> pa.Table:
@@ -168,6 +191,7 @@ def _merged_scopes(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[by
 
 def main() -> int:
     """Compact in the background: `python -m rugs_lake.compaction ROOT`."""
+    keep_small()
     with Catalog(LakePaths(Path(sys.argv[1]))) as catalog:
         done = compact(catalog, all_files=False)
     print(done._asdict())

@@ -11,6 +11,7 @@ import hashlib
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,7 @@ class DataFile:
         size: bytes on disk.
         footer_size: bytes of the Parquet footer.
         memory: bytes of the rows in memory, uncompressed.
+        compacted: whether compaction wrote it.
         digest: SHA-256 of the file, hex.
         statistics: least and greatest value of the columns in `STATISTICS` that have any.
         scopes: (scope, first, last position) of all that the file holds, see `rugs_lake.scopes`.
@@ -67,6 +69,7 @@ class DataFile:
     size: int
     footer_size: int
     memory: int
+    compacted: bool
     digest: str
     statistics: dict[str, tuple[Any, Any]]
     scopes: list[tuple[bytes, int, int]] = field(repr=False)
@@ -82,14 +85,15 @@ def write(
     doc_type: str,
     day: int,
     scopes: list[tuple[bytes, int, int]],
-    level: int = FLUSH_LEVEL,
+    *,
+    compacted: bool = False,
 ) -> DataFile:
     """Write a table as one durable Parquet file of a partition; nothing refers to it yet.
 
     Raises:
         OSError: if the disk is full or cannot be written; nothing is left behind.
     """
-    content = encode(table, level)
+    content = encode(table, COMPACT_LEVEL if compacted else FLUSH_LEVEL)
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
     if not folder.is_dir():
@@ -106,6 +110,7 @@ def write(
         size=content.size,
         footer_size=int.from_bytes(content[-8:-4].to_pybytes(), "little"),
         memory=table.nbytes,
+        compacted=compacted,
         digest=digest,
         statistics=_statistics(table),
         scopes=scopes,
@@ -179,14 +184,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def count_rows(path: Path) -> int:
-    """Read a whole file, page checksums checked, a piece at a time; return its rows.
+def batches(path: Path, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
+    """Read a file a piece at a time, page checksums checked.
 
     Raises:
         TornFileError: if it is not whole.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return sum(batch.num_rows for batch in file.iter_batches(batch_size=16_384))
+            yield from file.iter_batches(batch_size=rows)
     except (pa.ArrowException, OSError) as error:
         raise TornFileError(f"{path.name}: {error}") from error

@@ -39,7 +39,10 @@ def by_doc_type(root: Path) -> list[DocTypeStats]:
             " JOIN ducklake_file_partition_value p ON p.data_file_id = f.data_file_id AND p.partition_key_index = 0"
             " WHERE f.end_snapshot IS NULL GROUP BY 1 ORDER BY 1"
         )
-    return [DocTypeStats(*counts, _time(first), _time(last)) for *counts, first, last in rows]
+    return [
+        DocTypeStats(doc_type, count, files, size, _time(first), _time(last))
+        for doc_type, count, files, size, first, last in rows
+    ]
 
 
 class CursorState(NamedTuple):

@@ -189,7 +189,7 @@ def _is_whole(path: Path, rows: int, digest: str) -> bool:
     if parquet.file_digest(path) != digest:
         return False
     try:
-        return parquet.count_rows(path) == rows
+        return bool(rows == sum(batch.num_rows for batch in parquet.batches(path)))
     except TornFileError:
         return False
 
