@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import nats
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from nats.aio.client import Client
 
 from rugs_runtime.broker import Broker
+
+# A machine that is busy with something else is not a bug.
+settings.register_profile("project", deadline=None, print_blob=True)
+settings.load_profile("project")
 
 
 @pytest.fixture
@@ -37,3 +43,18 @@ async def nc(broker: Broker) -> AsyncIterator[Client]:
     )
     yield client
     await client.close()
+
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+@pytest.fixture
+def until() -> Until:
+    """`await until(condition)` returns when the condition holds; after 20 s it fails."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110 (conditions are seen from outside)
+                await asyncio.sleep(0.01)
+
+    return wait

@@ -43,6 +43,8 @@ MAX_PLACE: Final = 120
 
 HexId = Annotated[str, StringConstraints(pattern=HEX_ID_PATTERN)]
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+"""What msgpack can carry."""
 Micros = Annotated[int, Field(ge=TS_MIN_US, lt=TS_END_US)]
 
 
@@ -125,7 +127,7 @@ class Envelope(BaseModel):
         default=None, description="SHA-256 of raw, where raw is too large for a message and lies in the object store"
     )
     cause: HexId | None = Field(default=None, description="derived events: id of the event they were read from")
-    origin: dict[str, str | int | None] | None = Field(
+    origin: dict[str, str | Int64 | None] | None = Field(
         default=None, description="imports: sha256, file, line, offset, tz"
     )
 
