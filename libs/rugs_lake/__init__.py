@@ -3,8 +3,39 @@
 `open()` reads it; `rugs_lake.writer` is what the parquet-writer runs.
 """
 
-from rugs_lake.catalog import LakeError
-from rugs_lake.reader import Lake
-from rugs_lake.reader import open_lake as open
+from __future__ import annotations
 
-__all__ = ["Lake", "LakeError", "open"]
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rugs_lake.catalog import LakeError
+from rugs_lake.paths import data_root
+
+if TYPE_CHECKING:
+    from rugs_lake.reader import Lake
+
+
+def open(
+    root: Path | str | None = None,
+    *,
+    at_snapshot: int | None = None,
+    at_time: dt.datetime | None = None,
+    sandbox: bool = False,
+) -> Lake:
+    """Open the lake under a data root (default `RUGS_DATA_DIR`, else ~/rugs_data) at one snapshot.
+
+    Args:
+        at_snapshot: an older snapshot, by number.
+        at_time: the snapshot that was the newest at that time; naive times are UTC.
+        sandbox: queries can read the lake's files and nothing else.
+
+    Raises:
+        LakeError: if there is no lake, or no such snapshot any more.
+    """
+    from rugs_lake.reader import Lake  # DuckDB is for those who read: the writer does without
+
+    return Lake(data_root(root), at_snapshot=at_snapshot, at_time=at_time, sandbox=sandbox)
+
+
+__all__ = ["LakeError", "data_root", "open"]

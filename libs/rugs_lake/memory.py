@@ -24,7 +24,6 @@ def keep_small(threads: int = 1) -> None:
     """
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(threads)
-    gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     try:
         mallopt = ctypes.CDLL(None).mallopt

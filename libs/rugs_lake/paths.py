@@ -12,6 +12,11 @@ TEMPORARY_PREFIX: Final = ".tmp-"
 EPOCH_DAY: Final = dt.date(1970, 1, 1)
 
 
+def data_root(root: Path | str | None = None) -> Path:
+    """Return the data root: as given, else `RUGS_DATA_DIR`, else ~/rugs_data."""
+    return Path(root or os.environ.get("RUGS_DATA_DIR") or Path.home() / "rugs_data").expanduser()
+
+
 @dataclass(frozen=True)
 class LakePaths:
     """The lake's folders and files under one data root."""

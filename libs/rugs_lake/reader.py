@@ -1,6 +1,6 @@
 """Reading the lake: SQL over one pinned snapshot.
 
-`open_lake` asks the catalog for the files of one snapshot and makes DuckDB views over
+`Lake` asks the catalog for the files of one snapshot and makes DuckDB views over
 exactly these, so no query ever sees half a commit, or a file before and after its
 compaction at once. The catalog is not held open: the writer and compaction go on, and
 replaced files stay on disk for a retention that outlasts readers.
@@ -9,7 +9,6 @@ replaced files stay on disk for a retention that outlasts readers.
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,7 @@ import pyarrow as pa
 
 from rugs_lake.catalog import Catalog, LakeError, snapshot_time
 from rugs_lake.paths import LakePaths
-from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
+from rugs_lake.schema import COLUMNS, columns_of
 from rugs_proto.envelope import DOC_TYPES
 
 _HEX: Final = ("id", "cause")
@@ -114,31 +113,6 @@ class Lake:
         self.close()
 
 
-def open_lake(
-    root: Path | str | None = None,
-    *,
-    at_snapshot: int | None = None,
-    at_time: dt.datetime | None = None,
-    sandbox: bool = False,
-) -> Lake:
-    """Open the lake under a data root (default `RUGS_DATA_DIR`, else ~/rugs_data) at one snapshot.
-
-    Args:
-        at_snapshot: an older snapshot, by number.
-        at_time: the snapshot that was the newest at that time; naive times are UTC.
-        sandbox: queries can read the lake's files and nothing else.
-
-    Raises:
-        LakeError: if there is no lake, or no such snapshot any more.
-    """
-    return Lake(data_root(root), at_snapshot=at_snapshot, at_time=at_time, sandbox=sandbox)
-
-
-def data_root(root: Path | str | None = None) -> Path:
-    """Return the data root: as given, else `RUGS_DATA_DIR`, else ~/rugs_data."""
-    return Path(root or os.environ.get("RUGS_DATA_DIR") or Path.home() / "rugs_data").expanduser()
-
-
 def _pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:
     oldest, newest = catalog.one(
         "SELECT min(snapshot_id), max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0"
@@ -201,6 +175,3 @@ def _literal(text: str) -> str:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-__all__ = ["SCHEMA_VERSION", "Lake", "data_root", "open_lake"]
