@@ -1,1 +1,38 @@
-"""TODO."""
+"""The bus: connect, streams, publisher, reader, blobs."""
+
+from rugs_bus.blobs import delete_blob, get_blob, put_blob
+from rugs_bus.connect import connect
+from rugs_bus.consumer import consume
+from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
+from rugs_bus.publisher import PubAck, Publisher
+from rugs_bus.topology import (
+    Message,
+    StreamSettings,
+    StreamState,
+    ensure_streams,
+    get_message,
+    purge_below,
+    set_incarnation,
+    stream_state,
+)
+
+__all__ = [
+    "BusError",
+    "BusUnavailableError",
+    "Message",
+    "PubAck",
+    "Publisher",
+    "RefusedError",
+    "StreamSettings",
+    "StreamState",
+    "connect",
+    "consume",
+    "delete_blob",
+    "ensure_streams",
+    "get_blob",
+    "get_message",
+    "purge_below",
+    "put_blob",
+    "set_incarnation",
+    "stream_state",
+]

@@ -17,8 +17,8 @@ from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
 from rugs_bus.headers import parse_headers
 
 API: Final = "$JS.API"
-_ATTEMPT: Final = 5.0
-"""Seconds that one request to the API may take before it is sent again."""
+_ATTEMPT: Final = 2.0
+"""Seconds that one request to the API may take before it is sent again; it may have been lost with a connection."""
 
 log = structlog.get_logger(__name__)
 

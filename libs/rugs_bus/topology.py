@@ -140,7 +140,8 @@ async def stream_state(nc: Client) -> StreamState:
     info = await ask(nc, f"STREAM.INFO.{EVENTS_STREAM}")
     state = info["state"]
     incarnation = (info["config"].get("metadata") or {}).get(INCARNATION)
-    return StreamState(incarnation, state["first_seq"], state["last_seq"], state["messages"], state["bytes"])
+    first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
+    return StreamState(incarnation, first, state["last_seq"], state["messages"], state["bytes"])
 
 
 async def set_incarnation(nc: Client, incarnation: str) -> None:
