@@ -6,7 +6,6 @@ from rugs_bus.consumer import consume
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
 from rugs_bus.publisher import PubAck, Publisher
 from rugs_bus.topology import (
-    Message,
     StreamSettings,
     StreamState,
     ensure_streams,
@@ -15,6 +14,7 @@ from rugs_bus.topology import (
     set_incarnation,
     stream_state,
 )
+from rugs_proto.message import Message
 
 __all__ = [
     "BusError",

@@ -17,7 +17,7 @@ from nats.aio.subscription import Subscription
 
 from rugs_bus.connect import API, ask
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
-from rugs_bus.topology import Message
+from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, MAX_PAYLOAD
 
 _HEARTBEAT: Final = 0.5

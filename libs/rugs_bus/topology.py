@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from rugs_bus.connect import ask
 from rugs_bus.errors import BusError, RefusedError
 from rugs_bus.headers import parse_headers
+from rugs_proto.message import Message
 from rugs_proto.subjects import ALL_EVENTS, BLOBS_BUCKET, EVENTS_STREAM, MAX_PAYLOAD
 
 INCARNATION: Final = "rugs-incarnation"
@@ -46,16 +47,6 @@ class StreamState(NamedTuple):
     last_seq: int
     messages: int
     bytes: int
-
-
-class Message(NamedTuple):
-    """A stored message. `time_us` is the broker's time of storing it, microseconds since the Unix epoch, UTC."""
-
-    seq: int
-    time_us: int
-    subject: str
-    headers: dict[str, str]
-    body: bytes
 
 
 async def ensure_streams(nc: Client, settings: StreamSettings) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from rugs_lake.rows import Message, Row, reject_row
+from rugs_lake.rows import Row, reject_row
 from rugs_proto import ids, wire
+from rugs_proto.message import Message
 from rugs_proto.wire import Event, Fault
 
 

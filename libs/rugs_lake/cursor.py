@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rugs_lake.catalog import Catalog, LakeError
-from rugs_lake.rows import Message
+from rugs_proto.message import Message
 
 
 class SupersededError(LakeError):

@@ -15,22 +15,13 @@ import pyarrow as pa
 
 from rugs_lake.schema import COLUMNS, FIELD_COLUMNS
 from rugs_proto import ids
+from rugs_proto.message import Message
 from rugs_proto.subjects import parse_event_subject
 from rugs_proto.wire import Event, Fault, WireEnvelope, is_utf8, judge
 
 DAY_US: Final = 86_400_000_000
 GAME_RULES: Final = ("game_tick", "game")
 """Derived doc types that are known by their game, not by their session."""
-
-
-class Message(NamedTuple):
-    """A message of the stream, as the lake takes it."""
-
-    seq: int
-    time_us: int
-    subject: str
-    headers: dict[str, str]
-    body: bytes
 
 
 class Row(NamedTuple):

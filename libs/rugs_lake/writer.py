@@ -29,7 +29,8 @@ from rugs_lake.ledger import ImportProgress
 from rugs_lake.orphans import sweep
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import LakePaths
-from rugs_lake.rows import Message, Row, rows_of, to_table
+from rugs_lake.rows import Row, rows_of, to_table
+from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
 ROW_OVERHEAD = 400
