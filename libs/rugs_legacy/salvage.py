@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.record import Parse, Record
 
-_WORK_PER_BYTE: Final = 64
+_WINDOW: Final = 1 << 10
+"""Bytes that are looked at first; eight times as many as often as a record goes on behind them."""
+_WORK_PER_BYTE: Final = 16
 _LEAST_WORK: Final = 1 << 20
-_DEEPEST: Final = 4096
-"""Bytes charged for an attempt that was given up because of its nesting."""
+_NEAR: Final = 16
+"""Bytes before a window's end where an error may come from its being cut there."""
 
 _scan = json.JSONDecoder(parse_int=len, parse_float=len).raw_decode  # numbers are only stepped over here
 
@@ -37,25 +39,37 @@ def salvage(line: bytes, record_start: bytes, parse: Parse) -> list[Salvaged]:
     Each is tried from where `record_start` stands. The work is bounded: on a line built
     to be expensive the search ends early, and what it would have found stays in the reject.
     """
-    text = line.decode("latin-1")  # a character a byte, so places in the text are places in the line
-    start_text = record_start.decode("latin-1")
     work_left = _LEAST_WORK + _WORK_PER_BYTE * len(line)
     found: list[Salvaged] = []
-    start = text.find(start_text)
+    start = line.find(record_start)
     while start >= 0 and work_left > 0:
-        end = start + 1
+        size, work = _object_size(line, start)
+        work_left -= work
+        raw = line[start : start + size]
         try:
-            _, stop = _scan(text, start)
-            work_left -= stop - start
-            raw = line[start:stop]
             raw.decode()
             found.append(Salvaged(start, raw, parse(raw)))
-            end = stop
-        except json.JSONDecodeError as error:
-            work_left -= error.pos - start
-        except RecursionError:
-            work_left -= _DEEPEST
         except (UnreadableError, UnicodeDecodeError):
-            pass  # an object, but no record: one may still stand inside it
-        start = text.find(start_text, end)
+            size = 1  # no record: one may still stand inside it
+        start = line.find(record_start, start + size)
     return found
+
+
+def _object_size(line: bytes, start: int) -> tuple[int, int]:
+    """Return the bytes of the JSON object that begins at `start`, 0 if it has no end; and those looked at.
+
+    The scanner's errors cost as much as the text before them is long, so it gets a window.
+    """
+    size, work = _WINDOW, 0
+    while True:
+        window = line[start : start + size].decode("latin-1")  # a character a byte: places stay the same
+        work += len(window)
+        try:
+            return _scan(window)[1], work
+        except json.JSONDecodeError as error:
+            is_cut = error.msg.startswith("Unterminated") or error.pos >= len(window) - _NEAR
+        except RecursionError:
+            return 0, work
+        if not is_cut or len(window) < size:
+            return 0, work
+        size *= 8
