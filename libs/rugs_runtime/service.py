@@ -1,0 +1,171 @@
+"""The life of a service: one process that starts, says that it is there, works, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import nats.errors
+import structlog
+
+from rugs_bus import BusError
+from rugs_runtime import logs
+from rugs_runtime.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_SUPERSEDED: Final = 3
+"""Another process of the same kind has taken over: not to be restarted."""
+
+LIFELINE: Final = "RUGS_LIFELINE"
+"""Environment variable with the number of an inherited pipe. The supervisor holds its other end: when the
+pipe ends, the supervisor is gone, however it went, and the service stops by itself."""
+
+_ANNOUNCE_SECONDS: Final = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+def run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
+    """Run a service until it ends, and return its exit code.
+
+    SIGTERM and SIGINT set the event that `main` is given; it finishes its work and
+    returns its exit code. A second SIGINT ends the process at once. What fails in an
+    expected way (the bus, the file system) is one line in the log and exit code 1.
+    """
+    logs.configure(name, settings.log_level)
+    try:
+        return asyncio.run(_run(name, main, settings))
+    except (BusError, SettingsError, OSError) as error:
+        log.error("cannot go on", reason=str(error), exc_info=debugging())
+    except KeyboardInterrupt:
+        log.error("interrupted")
+    except Exception:
+        log.exception("ended by an error of its own")
+    return EXIT_FAILED
+
+
+def debugging() -> bool:
+    """Return whether tracebacks are wanted also for errors that were expected."""
+    return os.environ.get("RUGS_DEBUG", "") not in ("", "0")
+
+
+async def _run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)  # the second one ends the process
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    if lifeline := os.environ.get(LIFELINE):
+        loop.add_reader(int(lifeline), _supervisor_gone, loop, int(lifeline), stop)
+    async with _announced(settings.state_dir, name):
+        log.info("started", pid=os.getpid())
+        code = await main(stop)
+        log.info("stopped", exit_code=code)
+    return code
+
+
+def _supervisor_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:
+    loop.remove_reader(lifeline)
+    log.warning("the supervisor is gone: stopping")
+    stop.set()
+
+
+@contextlib.asynccontextmanager
+async def _announced(state_dir: Path, name: str) -> AsyncIterator[None]:
+    """Hold the presence file while the body runs; where another process holds it, as soon as that one is gone."""
+    with _open_presence(state_dir, name) as file:
+
+        async def hold() -> None:
+            while not _take_presence(file):  # noqa: ASYNC110 - another process lets go of it
+                await asyncio.sleep(_ANNOUNCE_SECONDS)
+
+        if not _take_presence(file):
+            log.warning("another process of this service is running", pid=presence(state_dir.parent, name))
+        holding = asyncio.create_task(hold())
+        try:
+            yield
+        finally:
+            holding.cancel()
+
+
+def _open_presence(state_dir: Path, name: str) -> IO[str]:
+    state_dir.mkdir(parents=True, exist_ok=True)
+    return _presence_file(state_dir, name).open("a+")
+
+
+def _take_presence(file: IO[str]) -> bool:
+    """Lock the presence file and write our pid into it; False while another process holds it."""
+    if not _try_lock(file.fileno()):
+        return False
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid()}))
+    file.flush()
+    return True
+
+
+def presence(root: Path, name: str) -> int | None:
+    """Return the pid of the process that runs a service on a data root, or None."""
+    try:
+        with _presence_file(root / "state", name).open("r") as file:
+            if _try_lock(file.fileno()):
+                return None
+            return int(json.loads(file.read())["pid"])
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def _presence_file(state_dir: Path, name: str) -> Path:
+    return state_dir / f"{name}.lock"
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def status_subject(name: str) -> str:
+    """Return the subject that a service answers status requests on."""
+    return f"rugs.api.{name.replace('-', '_')}.status"
+
+
+async def answer_status(nc: Client, name: str, describe: Callable[[], Mapping[str, Any]]) -> None:
+    """Answer status requests from now on: service, pid, and what `describe` returns.
+
+    `describe` should give at least `state` ("running", ...) and `error` (text or None).
+    """
+
+    async def answer(request: Msg) -> None:
+        body = {"service": name, "pid": os.getpid(), "state": "running", "error": None, **describe()}
+        with contextlib.suppress(Exception):  # who asked may be gone; the service goes on
+            await request.respond(json.dumps(body, default=str).encode())
+
+    await nc.subscribe(status_subject(name), cb=answer)
+
+
+async def ask_status(nc: Client, name: str, seconds: float = 1.0) -> dict[str, Any] | None:
+    """Return a service's answer to a status request, or None if there is none in time."""
+    try:
+        reply = await nc.request(status_subject(name), timeout=seconds)
+        answer: dict[str, Any] = json.loads(reply.data)
+    except (nats.errors.Error, TimeoutError, ValueError):
+        return None
+    return answer

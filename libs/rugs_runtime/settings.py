@@ -1,0 +1,198 @@
+"""Settings of every process: each has an environment variable, a default and a description.
+
+Sizes are bytes, or text such as ``8GiB``; durations are seconds, or text such as
+``90s``, ``30m``, ``12h``, ``7d``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "RUGS_"
+LOOPBACK: Final = "127.0.0.1"
+
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*")
+
+
+class SettingsError(Exception):
+    """A setting cannot be used: one line that names it, and says why."""
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ValueError("not a duration: write seconds, or a number with s, m, h or d")
+        return float(match[1]) * _SECONDS[match[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Size = Annotated[ByteSize, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What can be set. Durations are in seconds, sizes in bytes.
+
+    Use `Settings.load()`: it says in one line what is wrong.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+
+    nats_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("NATS_URL", "nats_url"),
+        description="NATS server to use; without it `rugs up` starts its own",
+    )
+    data_dir: Path = Field(default=Path("~/rugs_data"), description="folder that everything is kept in")
+    broker_port: Annotated[NonNegativeInt, Field(le=65535)] = Field(
+        default=4222, description="port of our own NATS server, on loopback; 0 takes a free one"
+    )
+    connect_timeout: Seconds = Field(default=10.0, description="how long to try to reach the NATS server at start")
+    stop_timeout: Seconds = Field(
+        default=30.0, description="how long a process has to finish its work when told to stop"
+    )
+
+    stream_max_bytes: Size = Field(
+        default=ByteSize(8 * 1024**3), description="hard limit of the stream: beyond it, publishing is refused"
+    )
+    stream_keep_bytes: Size = Field(
+        default=ByteSize(4 * 1024**3),
+        description="the stream is purged to this size, never of what the lake has not taken",
+    )
+    stream_keep_age: Seconds = Field(
+        default=7 * 86400.0, description="messages older than this are purged, never what the lake has not taken"
+    )
+    stream_replicas: Annotated[PositiveInt, Field(le=5)] = Field(
+        default=1, description="copies of the stream in a cluster"
+    )
+    stream_compression: bool = Field(default=True, description="compress the stream's files")
+    duplicate_window: Seconds = Field(default=120.0, description="how long the broker drops a message that comes twice")
+
+    flush_rows: PositiveInt = Field(default=100_000, description="rows after which the writer commits")
+    flush_bytes: Size = Field(
+        default=ByteSize(32 * 1024**2), description="bytes of messages after which the writer commits"
+    )
+    flush_seconds: Seconds = Field(default=1.0, description="time after which the writer commits what it has")
+
+    compact_seconds: Seconds = Field(default=30.0, description="pause between two compactions in the background")
+    snapshot_retention: Seconds = Field(
+        default=86400.0, description="how long an old snapshot, and files replaced since, can still be read"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least level that is logged"
+    )
+
+    @field_validator("nats_url", mode="after")
+    @classmethod
+    def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value():
+            return None
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
+            raise ValueError("not a NATS address: write nats://HOST:PORT")
+        return url
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, level: object) -> object:
+        return level.lower() if isinstance(level, str) else level
+
+    @model_validator(mode="after")
+    def _purging_makes_room(self) -> Self:
+        if self.stream_keep_bytes >= self.stream_max_bytes:
+            raise ValueError("RUGS_STREAM_KEEP_BYTES must be below RUGS_STREAM_MAX_BYTES, or purging never makes room")
+        return self
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: naming the first one that cannot be used.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            text = first["msg"].removeprefix("Value error, ")
+            names = [environment_name(str(part)) for part in first["loc"][:1]]
+            raise SettingsError(": ".join([*names, text])) from error
+
+    @property
+    def broker_url(self) -> str:
+        """Where clients connect: `NATS_URL`, or where `rugs up` starts its own server."""
+        return self.nats_url.get_secret_value() if self.nats_url else f"nats://{LOOPBACK}:{self.broker_port}"
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the broker's store, logs and process files."""
+        return self.data_dir / "state"
+
+
+class SettingLine(NamedTuple):
+    """One setting, for people; secrets are masked."""
+
+    name: str
+    value: str | int | float | bool | None
+    default: str | int | float | bool | None
+    variable: str
+    description: str
+
+
+def environment_name(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return "NATS_URL" if field.upper() == "NATS_URL" else PREFIX + field.upper()
+
+
+def describe(settings: Settings) -> list[SettingLine]:
+    """Return every setting with its value, default, variable and description."""
+    return [
+        SettingLine(
+            name,
+            _shown(getattr(settings, name)),
+            _shown(field.default),
+            environment_name(name),
+            field.description or "",
+        )
+        for name, field in type(settings).model_fields.items()
+    ]
+
+
+def _shown(value: object) -> str | int | float | bool | None:
+    if isinstance(value, SecretStr):
+        return without_credentials(value.get_secret_value())
+    if isinstance(value, ByteSize):
+        return int(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL with user and password masked."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"***@{host}").geturl() if at and user else url
