@@ -23,6 +23,8 @@ from rugs_lake.schema import COLUMNS, columns_of
 from rugs_proto.envelope import DOC_TYPES
 
 _HEX: Final = ("id", "cause")
+_RESERVED: Final = ("events", "gap", "_gap")
+"""Names of our own: an event may well say that it is of doc type `events`, and gets no view of its own then."""
 
 _FILES = (
     "SELECT f.path, r.schema_version, t.partition_value"
@@ -68,7 +70,8 @@ class Lake:
             by_type.setdefault(doc_type, {}).setdefault(version, []).append(str(paths.data / path))
         everything: dict[str, list[str]] = {}
         for doc_type, versions in by_type.items():
-            self._make_view(doc_type, versions)
+            if doc_type not in _RESERVED:
+                self._make_view(doc_type, versions)
             if doc_type != "reject":
                 for version, names in versions.items():
                     everything.setdefault(version, []).extend(names)
@@ -100,7 +103,7 @@ class Lake:
 
     def arrow(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
         """Run a query; return its rows as an Arrow table."""
-        return self.sql(query, parameters).to_arrow_table()
+        return self.connection.sql(query, params=parameters).to_arrow_table()
 
     def close(self) -> None:
         """Close the connection."""

@@ -49,7 +49,9 @@ class Row(NamedTuple):
         envelope = self.event.envelope
         if envelope.cause is not None and envelope.doc_type in GAME_RULES and envelope.game_id is not None:
             tick = envelope.fields.get("tick")
-            return scope_hash("game", envelope.game_id), tick if type(tick) is int else 0
+            if type(tick) is not int or not -(2**63) <= tick < 2**63:  # what SQLite's integers hold
+                tick = 0
+            return scope_hash("game", envelope.game_id), tick
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
 
 

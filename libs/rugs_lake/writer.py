@@ -33,12 +33,12 @@ from rugs_lake.rows import Row, rows_of, to_table
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
-ROW_OVERHEAD = 400
+ROW_OVERHEAD = 1600
 """Bytes that a waiting row takes beside what was received; a rough figure, to bound memory."""
 
 
 class Taken(NamedTuple):
-    """A message in a batch, with its rows."""
+    """A message in a batch, its body left out, with its rows."""
 
     message: Message
     rows: Sequence[Row]
@@ -49,6 +49,7 @@ class Pending:
     """Messages waiting for their commit: one contiguous piece of the stream."""
 
     start: Cursor
+    last: Message | None = None
     taken: list[Taken] = field(default_factory=list)
     ranges: list[tuple[int, int]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -58,8 +59,14 @@ class Pending:
     @property
     def end(self) -> Cursor:
         """The cursor once this is committed."""
-        last = self.taken[-1].message
-        return replace(self.start, last_seq=last.seq, last_time_us=last.time_us, last_hash=body_hash(last.body))
+        if self.last is None:
+            return self.start
+        return replace(
+            self.start,
+            last_seq=self.last.seq,
+            last_time_us=self.last.time_us,
+            last_hash=body_hash(self.last.body),
+        )
 
 
 class Committed(NamedTuple):
@@ -117,7 +124,8 @@ class LakeWriter:
     @property
     def next_seq(self) -> int:
         """The sequence that must come next."""
-        return (self._pending.taken[-1].message.seq if self._pending.taken else self._pending.start.last_seq) + 1
+        pending = self._pending
+        return (pending.start.last_seq if pending.last is None else pending.last.seq) + 1
 
     @property
     def pending(self) -> Pending:
@@ -146,7 +154,8 @@ class LakeWriter:
             pending.ranges.append((message.seq, message.seq))
         if found is not None:
             rows = blobs.resolve(rows, found, message, self.cursor.incarnation)
-        pending.taken.append(Taken(message, rows))
+        pending.taken.append(Taken(message._replace(body=b""), rows))
+        pending.last = message
         pending.rows += len(rows)
         pending.bytes += len(message.body) + ROW_OVERHEAD * len(rows)
 

@@ -159,6 +159,7 @@ def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
         elif kind is not int and kind is not str and kind is not bool and value is not None:
             check_plain(value, ("fields", key))
     raw, is_text = unpack_raw(envelope.raw)
+    envelope.raw = _NIL  # it would keep the whole body in memory
     if raw is not None and (envelope.blob is not None or envelope.cause is not None):
         raise ValueError("raw excludes blob and cause")
     if envelope.cause is None and envelope.blob is None:
