@@ -1,9 +1,19 @@
-"""The contract of the bus: envelopes, ids, subjects, codec. No I/O."""
+"""The contract of the bus: envelopes, ids, subjects, codec. No I/O.
 
-from rugs_proto.codec import decode, encode
-from rugs_proto.envelope import DOC_TYPES, SOURCES, Envelope
-from rugs_proto.ids import derived_id, event_id, import_session_id, message_id, reject_id
-from rugs_proto.subjects import event_subject, parse_event_subject
+The names below are loaded when they are first used: `rugs decode` needs none that loads pydantic.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rugs_proto.codec import decode, encode
+    from rugs_proto.envelope import Envelope
+    from rugs_proto.ids import derived_id, event_id, import_session_id, message_id, reject_id
+    from rugs_proto.rules import DOC_TYPES, SOURCES
+    from rugs_proto.subjects import event_subject, parse_event_subject
 
 __all__ = [
     "DOC_TYPES",
@@ -19,3 +29,24 @@ __all__ = [
     "parse_event_subject",
     "reject_id",
 ]
+
+_HOMES = {
+    "DOC_TYPES": "rules",
+    "SOURCES": "rules",
+    "Envelope": "envelope",
+    "decode": "codec",
+    "derived_id": "ids",
+    "encode": "codec",
+    "event_id": "ids",
+    "event_subject": "subjects",
+    "import_session_id": "ids",
+    "message_id": "ids",
+    "parse_event_subject": "subjects",
+    "reject_id": "ids",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from rugs_proto import ids
-from rugs_proto.envelope import (
+from rugs_proto.rules import (
     BLOB_PATTERN,
     DOC_TYPE_PATTERN,
     HEX_ID_PATTERN,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import jsonschema
 import msgpack
 import pytest
 
+import rugs_proto
 from rugs_proto import codec, export, ids, subjects, wire
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
@@ -108,3 +111,14 @@ def test_the_schema_accepts_what_the_model_accepts() -> None:
             validator.validate(shown)
     unknown = {**msgpack.unpackb(bytes.fromhex(vectors("envelopes")[0]["body_hex"])), "extra": 1}
     assert not validator.is_valid(unknown)
+
+
+def test_every_public_name_loads() -> None:
+    for name in rugs_proto.__all__:
+        assert getattr(rugs_proto, name) is not None
+
+
+def test_the_fast_decoder_loads_no_pydantic() -> None:
+    """`rugs decode` starts once for every message that somebody watches."""
+    code = "import rugs_proto.wire, sys; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
