@@ -1,19 +1,14 @@
-"""From judged events to rows: what the lake stores of a message.
+"""From messages to rows: what the lake stores of a message.
 
-Pure: no file, no broker. A message's events become `Row`s, its faults become `Row`s of
-doc type `reject`; `to_table` turns the rows of one partition into an Arrow table.
+Pure: no file, no broker. A message's events become `Row`s, and so do its faults, with
+the doc type `reject`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import orjson
-import pyarrow as pa
-
-from rugs_lake.schema import COLUMNS, FIELD_COLUMNS
 from rugs_proto import ids
 from rugs_proto.message import Message
 from rugs_proto.subjects import parse_event_subject
@@ -106,120 +101,3 @@ def reject_row(message: Message, incarnation: str, fault: Fault) -> Row:
     )
     digest = ids.event_digest("manual", session, fault.place + 1, fault.body, ids.REJECT_PERSON)
     return Row(Event(envelope, digest, fault.body, is_utf8(fault.body)), message.seq, message.subject)
-
-
-def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
-    """Return the Arrow table of one partition's rows, in the order given."""
-    envelopes = [row.event.envelope for row in rows]
-    count = len(rows)
-    columns: dict[str, Any] = {
-        "id": [row.event.digest for row in rows],
-        "doc_type": pa.repeat(envelopes[0].doc_type, count),
-        "date": pa.repeat(pa.scalar(envelopes[0].ts // DAY_US, pa.int32()), count).cast(pa.date32()),
-        "raw": [row.event.raw if row.event.is_text else None for row in rows],
-        "raw_bin": [None if row.event.is_text else row.event.raw for row in rows],
-        "cause": [None if e.cause is None else bytes.fromhex(e.cause) for e in envelopes],
-        "subject": [row.subject for row in rows],
-        "incarnation": pa.repeat(incarnation, count),
-        "stream_seq": [row.stream_seq for row in rows],
-        **_field_columns([e.fields for e in envelopes]),
-        **_origin_columns(envelopes),
-    }
-    for name in _ENVELOPE_COLUMNS:
-        columns[name] = [getattr(envelope, name) for envelope in envelopes]
-    return pa.table([_array(columns[c.name], c.arrow) for c in COLUMNS], schema=_SCHEMA)
-
-
-_ENVELOPE_COLUMNS: Final = (
-    *("ts", "recv_ts", "v", "source", "session_id", "seq", "direction", "event"),
-    *("game_id", "player_id", "username"),
-)
-_SCHEMA: Final = pa.schema([column.field for column in COLUMNS])
-
-
-def _array(values: Any, arrow: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.Array):
-        return values
-    if pa.types.is_string(arrow) and any(type(value) is bytes for value in values):
-        return pa.array(values, pa.binary()).view(pa.string())  # UTF-8 was checked when it was judged
-    return pa.array(values, arrow)
-
-
-_FITS: Final[dict[pa.DataType, Callable[[Any], bool]]] = {
-    pa.string(): lambda value: type(value) is str,
-    pa.bool_(): lambda value: type(value) is bool,
-    pa.int64(): lambda value: type(value) is int and -(2**63) <= value < 2**63,
-    # An integer beyond 2**53 would change in a double: it stays as it is, in `extra`.
-    pa.float64(): lambda value: type(value) is float or (type(value) is int and -(2**53) <= value <= 2**53),
-}
-
-
-def _field_columns(fields: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the typed columns, and `extra` with all that has none or does not fit its type."""
-    columns: dict[str, Any] = {}
-    misfits: dict[int, dict[str, Any]] = {}
-    for name, (arrow, _) in FIELD_COLUMNS.items():
-        values = [map_.get(name) for map_ in fields]
-        kinds = set(map(type, values)) - {type(None)}
-        if not kinds:
-            columns[name] = pa.nulls(len(fields), arrow)
-            continue
-        if len(kinds) > 1 or not _is_plain(kinds.pop(), arrow):
-            fits = _FITS[arrow]
-            for place, value in enumerate(values):
-                if value is not None and not fits(value):
-                    misfits.setdefault(place, {})[name] = value
-                    values[place] = None
-        columns[name] = values
-    known = FIELD_COLUMNS.keys()
-    columns["extra"] = [
-        _json({key: value for key, value in map_.items() if key not in known} | misfits.get(place, {}))
-        if place in misfits or not map_.keys() <= known
-        else None
-        for place, map_ in enumerate(fields)
-    ]
-    return columns
-
-
-def _is_plain(kind: type, arrow: pa.DataType) -> bool:
-    """Whether all values of a Python type fit an Arrow type, without a look at each."""
-    return (kind, arrow) in ((str, pa.string()), (bool, pa.bool_()), (float, pa.float64()))
-
-
-def _json(value: Any) -> str:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
-    except TypeError:
-        raise AssertionError("fields were checked to be plain when they were judged") from None
-
-
-def _origin_columns(envelopes: Sequence[WireEnvelope]) -> dict[str, Any]:
-    """Return the origin's columns. An import's offset is seq - 1: stored only where it is not."""
-    origins = [envelope.origin or {} for envelope in envelopes]
-    columns: dict[str, Any] = {
-        f"origin_{key}": [_typed(origin.get(key), kind) for origin in origins] for key, kind in _ORIGIN_KEYS.items()
-    }
-    columns["origin_offset"] = [
-        None if offset == envelope.seq - 1 else offset
-        for offset, envelope in zip(columns["origin_offset"], envelopes, strict=True)
-    ]
-    columns["origin_extra"] = [_origin_extra(origin) for origin in origins]
-    return columns
-
-
-_ORIGIN_KEYS: Final[dict[str, type]] = {"sha256": str, "file": str, "line": int, "offset": int, "tz": str}
-
-
-def _typed(value: str | int | None, kind: type) -> str | int | None:
-    fits = type(value) is kind and (not isinstance(value, int) or -(2**63) <= value < 2**63)
-    return value if fits else None
-
-
-def _origin_extra(origin: dict[str, Any]) -> str | None:
-    """Return, as JSON, what of an origin has no column or does not fit it."""
-    other = {
-        key: value
-        for key, value in origin.items()
-        if value is not None and (key not in _ORIGIN_KEYS or _typed(value, _ORIGIN_KEYS[key]) is None)
-    }
-    return _json(other) if other else None

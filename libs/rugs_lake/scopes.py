@@ -25,12 +25,16 @@ _OVERLAPPING = (
 
 def spans(rows: Iterable[Row]) -> list[tuple[bytes, int, int]]:
     """Return for each scope the first and last position that the rows have there."""
-    found: dict[bytes, tuple[int, int]] = {}
+    found: dict[bytes, list[int]] = {}
     for row in rows:
         scope, position = row.scope
-        first, last = found.get(scope, (position, position))
-        if position <= first or position >= last:
-            found[scope] = (min(first, position), max(last, position))
+        ends = found.get(scope)
+        if ends is None:
+            found[scope] = [position, position]
+        elif position > ends[1]:
+            ends[1] = position
+        elif position < ends[0]:
+            ends[0] = position
     return [(scope, first, last) for scope, (first, last) in found.items()]
 
 

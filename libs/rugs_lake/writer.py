@@ -29,7 +29,8 @@ from rugs_lake.ledger import ImportProgress
 from rugs_lake.orphans import sweep
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import LakePaths
-from rugs_lake.rows import Row, rows_of, to_table
+from rugs_lake.rows import Row, rows_of
+from rugs_lake.table import to_table
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
@@ -178,7 +179,7 @@ class LakeWriter:
         partitions: dict[tuple[str, int], list[Row]] = {}
         for row in rows:
             partitions.setdefault(row.partition, []).append(row)
-        files = [self._write(key, part) for key, part in partitions.items()]
+        files = [self._write(key, part, pending.start) for key, part in partitions.items()]
         faults.reached("files_ready")
         try:
             snapshot = commit_batch(self.catalog, pending.start, replace(batch, files=files))
@@ -190,9 +191,9 @@ class LakeWriter:
         self.cursor = pending.end
         return Committed(snapshot, self.cursor, batch.totals, len(files), blob_names)
 
-    def _write(self, partition: tuple[str, int], rows: list[Row]) -> DataFile:
+    def _write(self, partition: tuple[str, int], rows: list[Row], cursor: Cursor) -> DataFile:
         doc_type, day = partition
-        table = to_table(rows, self.cursor.incarnation)
+        table = to_table(rows, cursor.incarnation)
         return parquet.write(self.paths, table, doc_type, day, scopes.spans(rows))
 
     def _sort_out(self, pending: Pending) -> tuple[list[Row], Batch]:

@@ -1,0 +1,126 @@
+"""From rows to an Arrow table with the lake's columns.
+
+Columns are built whole, and their values looked at one by one only where a column holds
+more than one kind of value: this is the writer's hottest path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from rugs_lake.rows import DAY_US, Row
+from rugs_lake.schema import ARROW_SCHEMA, COLUMNS, FIELD_COLUMNS
+
+_ENVELOPE_COLUMNS: Final = (
+    *("ts", "recv_ts", "v", "source", "session_id", "seq", "direction", "event"),
+    *("game_id", "player_id", "username"),
+)
+_FIELD_TYPES: Final = {name: arrow for name, (arrow, _) in FIELD_COLUMNS.items()}
+_ORIGIN_TYPES: Final = {
+    "sha256": pa.string(),
+    "file": pa.string(),
+    "line": pa.int64(),
+    "offset": pa.int64(),
+    "tz": pa.string(),
+}
+
+
+def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
+    """Return the Arrow table of one partition's rows, in the order given."""
+    envelopes = [row.event.envelope for row in rows]
+    count = len(rows)
+    fields = _split([envelope.fields for envelope in envelopes], _FIELD_TYPES)
+    columns: dict[str, Any] = {
+        "id": [row.event.digest for row in rows],
+        "doc_type": pa.repeat(envelopes[0].doc_type, count),
+        "date": pa.repeat(pa.scalar(envelopes[0].ts // DAY_US, pa.int32()), count).cast(pa.date32()),
+        # What is_text says was checked when the event was judged.
+        "raw": pa.array([row.event.raw if row.event.is_text else None for row in rows], pa.binary()).view(pa.string()),
+        "raw_bin": [None if row.event.is_text else row.event.raw for row in rows],
+        "cause": [None if e.cause is None else bytes.fromhex(e.cause) for e in envelopes],
+        "subject": [row.subject for row in rows],
+        "incarnation": pa.repeat(incarnation, count),
+        "stream_seq": [row.stream_seq for row in rows],
+        **fields.columns,
+        "extra": fields.others,
+        **_origin_columns(rows),
+    }
+    for name in _ENVELOPE_COLUMNS:
+        columns[name] = [getattr(envelope, name) for envelope in envelopes]
+    return pa.table([_array(columns[column.name], column.arrow) for column in COLUMNS], schema=ARROW_SCHEMA)
+
+
+def _array(values: pa.Array | list[Any], arrow: pa.DataType) -> pa.Array:
+    return pa.array(values, arrow) if isinstance(values, list) else values
+
+
+def _origin_columns(rows: Sequence[Row]) -> dict[str, pa.Array | list[Any]]:
+    """Return the origin's columns. An import's offset is seq - 1: it is stored only where it is not."""
+    origins = _split([row.event.envelope.origin or {} for row in rows], _ORIGIN_TYPES)
+    columns = {f"origin_{key}": values for key, values in origins.columns.items()}
+    if isinstance(columns["origin_offset"], list):
+        columns["origin_offset"] = [
+            None if offset == row.event.envelope.seq - 1 else offset
+            for offset, row in zip(columns["origin_offset"], rows, strict=True)
+        ]
+    return {**columns, "origin_extra": origins.others}
+
+
+class _Split(NamedTuple):
+    """Columns of the keys that have one, and for each map the others as JSON text (None where there are none)."""
+
+    columns: dict[str, pa.Array | list[Any]]
+    others: pa.Array | list[str | None]
+
+
+def _split(maps: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> _Split:
+    """Turn maps into typed columns; what has no column, or does not fit its type, is among the others."""
+    columns: dict[str, pa.Array | list[Any]] = {}
+    misfits: dict[int, dict[str, Any]] = {}
+    for name, arrow in types.items():
+        values = [map_.get(name) for map_ in maps]
+        kinds = set(map(type, values)) - {type(None)}
+        if not kinds:
+            columns[name] = pa.nulls(len(maps), arrow)
+        elif kinds == {_PLAIN[arrow]}:
+            columns[name] = values
+        else:
+            columns[name] = _keep_fitting(values, _FITS[arrow], name, misfits)
+    if not misfits and all(types.keys() >= shape for shape in set(map(frozenset, maps))):
+        return _Split(columns, pa.nulls(len(maps), pa.string()))
+    return _Split(columns, [_others(map_, types.keys(), misfits.get(place)) for place, map_ in enumerate(maps)])
+
+
+_PLAIN: Final[dict[pa.DataType, type | None]] = {
+    pa.string(): str,
+    pa.bool_(): bool,
+    pa.float64(): float,
+    pa.int64(): None,  # integers may be too large: they are looked at one by one
+}
+_FITS: Final[dict[pa.DataType, Callable[[Any], bool]]] = {
+    pa.string(): lambda value: type(value) is str,
+    pa.bool_(): lambda value: type(value) is bool,
+    pa.int64(): lambda value: type(value) is int and value < 2**63,
+    # An integer beyond 2**53 would change in a double: it stays as it is, among the others.
+    pa.float64(): lambda value: type(value) is float or (type(value) is int and -(2**53) <= value <= 2**53),
+}
+
+
+def _keep_fitting(
+    values: list[Any], fits: Callable[[Any], bool], name: str, misfits: dict[int, dict[str, Any]]
+) -> list[Any]:
+    """Take out what does not fit, and note it under its place and name."""
+    for place, value in enumerate(values):
+        if value is not None and not fits(value):
+            misfits.setdefault(place, {})[name] = value
+            values[place] = None
+    return values
+
+
+def _others(map_: Mapping[str, Any], known: Iterable[str], misfits: dict[str, Any] | None) -> str | None:
+    others = {key: value for key, value in map_.items() if key not in known} | (misfits or {})
+    return orjson.dumps(others).decode() if others else None
