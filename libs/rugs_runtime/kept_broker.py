@@ -1,0 +1,115 @@
+"""Our own nats-server kept running: started, started again when it dies, ended when told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psutil
+import structlog
+
+from rugs_runtime.broker import Broker, BrokerError
+from rugs_runtime.programs import FIRST_PAUSE, LONGEST_PAUSE, ProcessInfo, State
+
+NAME: Final = "nats-server"
+_LOOK_SECONDS: Final = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class KeptBroker:
+    """A broker kept running in `folder`. It keeps its port, so that clients find it again."""
+
+    def __init__(self, folder: Path, port: int, changed: Callable[[], None]) -> None:
+        self._server = Broker(folder, port=port)
+        self._stopping = asyncio.Event()
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+        self._state: State = "starting"
+        self._started: float | None = None
+        self._restarts = 0
+
+    @property
+    def info(self) -> ProcessInfo:
+        """How it is doing."""
+        server = self._server
+        return ProcessInfo(NAME, self._state, server.pid, self._started, self._restarts, server.exit_code)
+
+    async def start(self) -> str:
+        """Start it, after ending one that a killed supervisor left behind; return its URL.
+
+        Raises:
+            BrokerError: if it does not start.
+        """
+        first = asyncio.create_task(asyncio.to_thread(self._start))
+        self._task = asyncio.create_task(self._keep(first))
+        await asyncio.shield(first)  # who gives up waiting must not leave half a start behind
+        return self._server.url
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
+        await asyncio.to_thread(self._server.stop)
+
+    def _start(self) -> None:
+        end_leftover(self._server)
+        self._server.start()
+
+    async def _keep(self, first: asyncio.Task[None]) -> None:
+        await asyncio.wait((first,))
+        if first.exception() is not None:
+            return
+        self._become("running")
+        pause = FIRST_PAUSE
+        while not await self._stopped_within(_LOOK_SECONDS):
+            if self._server.pid is not None:
+                continue
+            self._restarts += 1
+            log.warning("the broker died: starting it again", exit_code=self._server.exit_code)
+            self._become("restarting")
+            try:
+                await asyncio.to_thread(self._server.start)
+            except BrokerError as error:
+                log.error("the broker does not start", reason=str(error))
+                await self._stopped_within(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                pause = FIRST_PAUSE
+                self._become("running")
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    def _become(self, state: State) -> None:
+        self._state = state
+        self._started = time.time() if state == "running" else None
+        self._changed()
+
+
+def end_leftover(broker: Broker, seconds: float = 10.0) -> int | None:
+    """End the nats-server that still uses the folder though its supervisor is gone; return its pid if there was one."""
+    pid = broker.leftover()
+    if pid is None:
+        return None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if NAME not in process.name():  # the number means something else here, as from inside a container
+            return None
+        log.warning("ending the broker that a killed stack left behind", pid=pid)
+        process.terminate()
+        process.send_signal(signal.SIGCONT)  # a paused process would not see the first signal
+        try:
+            process.wait(seconds)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(seconds)
+    return pid

@@ -1,0 +1,254 @@
+"""The stack: a supervisor that runs the broker and the services as processes of their own.
+
+One stack runs on a data root at a time: the supervisor holds a lock, and tells in
+`state/stack.json` who runs. Its services hang on a pipe and end when it is gone,
+however it went. A broker left behind by a killed supervisor is ended at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, Literal, NamedTuple
+
+import structlog
+
+import rugs_bus
+from rugs_runtime import logs, service
+from rugs_runtime.broker import BrokerError
+from rugs_runtime.kept_broker import KeptBroker
+from rugs_runtime.programs import ProcessInfo, Program
+from rugs_runtime.service import EXIT_FAILED, EXIT_OK
+from rugs_runtime.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+START_SECONDS: Final = 60.0
+"""How long a service may take until it says that it is running."""
+
+log = structlog.get_logger(__name__)
+
+
+class StackError(Exception):
+    """The stack cannot run: one line that says why, and what to do."""
+
+
+class Service(NamedTuple):
+    """A service of the stack: its name, and the module whose `main` it runs."""
+
+    name: str
+    module: str
+
+
+SERVICES: Final = (Service("parquet-writer", "parquet_writer.main"),)
+"""In the order in which they start; they stop in reverse."""
+
+
+@dataclass(frozen=True)
+class StackInfo:
+    """A running stack. `started` is in seconds since the Unix epoch; the broker, where it is ours, comes first."""
+
+    pid: int
+    state: Literal["starting", "running", "stopping"]
+    nats_url: str
+    started: float
+    processes: tuple[ProcessInfo, ...]
+
+
+def running_stack(root: Path) -> StackInfo | None:
+    """Return the stack that runs on a data root, or None. A file that a killed one left behind does not count."""
+    try:
+        with (root / "state" / "stack.lock").open() as lock:
+            if _try_lock(lock, fcntl.LOCK_SH):
+                return None
+        told = json.loads((root / "state" / "stack.json").read_bytes())
+        return StackInfo(**{**told, "processes": tuple(ProcessInfo(**process) for process in told["processes"])})
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+
+
+class Stack:
+    """The broker (unless `NATS_URL` names one) and the services, while `start` to `stop`."""
+
+    def __init__(self, settings: Settings, *, services: Sequence[Service] = SERVICES, port: int | None = None) -> None:
+        self.url = settings.broker_url
+        self._settings = settings
+        self._services = services
+        self._state: Literal["starting", "running", "stopping"] = "starting"
+        self._started = time.time()
+        self._broker = (
+            None
+            if settings.nats_url
+            else KeptBroker(
+                settings.state_dir / "broker", settings.broker_port if port is None else port, self._write_info
+            )
+        )
+        self._programs: list[Program] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._open = contextlib.ExitStack()
+        self._info_file = settings.state_dir / "stack.json"
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def ephemeral(cls, settings: Settings) -> AsyncIterator[Stack]:
+        """A stack for as long as the body runs, its broker on a free port, over the same data."""
+        stack = cls(settings, port=0)
+        await stack.start()
+        try:
+            yield stack
+        finally:
+            await stack.stop()
+
+    async def start(self) -> None:
+        """Start everything; return when all say that they are running.
+
+        Raises:
+            StackError: if another stack runs on this data root, or a process does not start.
+            BusError: if `NATS_URL` cannot be reached.
+            OSError: if the data root cannot be written.
+        """
+        try:
+            (self._settings.state_dir / "logs").mkdir(parents=True, exist_ok=True)
+            await self._take_lock()
+            self._write_info()
+            if self._broker is not None:
+                self.url = await self._broker.start()
+            await self._start_services()
+        except BrokerError as error:
+            await self.stop()
+            raise StackError(str(error)) from error
+        except BaseException:
+            await self.stop()
+            raise
+        self._state = "running"
+        self._write_info()
+        log.info("the stack is running", nats_url=self.url, data_dir=str(self._settings.data_dir))
+
+    async def stop(self) -> None:
+        """Stop all in reverse order. Each has the setting's time to finish its work; then it is killed."""
+        self._state = "stopping"
+        for program in reversed(self._programs):
+            await program.stop(self._settings.stop_timeout)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._broker is not None:
+            await self._broker.stop()
+        self._open.close()
+
+    async def _start_services(self) -> None:
+        lifeline, ours = os.pipe()
+        self._open.callback(os.close, lifeline)
+        self._open.callback(os.close, ours)
+        nc = await rugs_bus.connect(self.url, name="rugs-stack", timeout=self._settings.connect_timeout)
+        try:
+            for name, module in self._services:
+                program = Program(
+                    name,
+                    (sys.executable, "-m", module),
+                    environment={"NATS_URL": self.url, "RUGS_DATA_DIR": str(self._settings.data_dir)},
+                    log_file=log_file(self._settings, name),
+                    lifeline=lifeline,
+                    changed=self._write_info,
+                )
+                self._programs.append(program)
+                self._tasks.append(asyncio.create_task(program.keep()))
+                async with asyncio.timeout(START_SECONDS):
+                    while not await _is_running(nc, program):
+                        if program.state not in ("starting", "running"):
+                            raise StackError(f"{name} does not start: {program.info.error} (log: {program.log_file})")
+                program.state = "running"
+        except TimeoutError:
+            raise StackError(
+                f"{name} does not get ready within {START_SECONDS:.0f} s: see {program.log_file}"
+            ) from None
+        finally:
+            await nc.close()
+
+    async def _take_lock(self) -> None:
+        lock = self._open.enter_context((self._settings.state_dir / "stack.lock").open("a"))
+        for _ in range(20):  # somebody who only looks holds it for a moment
+            if _try_lock(lock, fcntl.LOCK_EX):
+                self._open.callback(self._info_file.unlink, missing_ok=True)
+                return
+            await asyncio.sleep(0.05)
+        raise StackError(f"a stack already runs on {self._settings.data_dir}: stop it with `rugs down`")
+
+    def _write_info(self) -> None:
+        processes = ([self._broker.info] if self._broker else []) + [program.info for program in self._programs]
+        info = StackInfo(os.getpid(), self._state, self.url, self._started, tuple(processes))
+        draft = self._info_file.with_suffix(".tmp")
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:  # may hold a password
+            json.dump(asdict(info), file)
+        draft.replace(self._info_file)
+
+
+async def _is_running(nc: Client, program: Program) -> bool:
+    answer = await service.ask_status(nc, program.name, seconds=0.5)
+    if answer is None or answer.get("pid") != program.info.pid:
+        await asyncio.sleep(0.05)
+        return False
+    return answer.get("state") == "running"
+
+
+def log_file(settings: Settings, name: str) -> Path:
+    """Return where the output of a process of the stack goes."""
+    return settings.state_dir / "logs" / f"{name}.log"
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def supervise(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the stack until stopped. Raises what `Stack.start` does."""
+    stack = Stack(settings)
+    starting = asyncio.create_task(stack.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()  # it stops what it had started
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+            await stopping
+    finally:
+        stopping.cancel()
+        await stack.stop()
+
+
+def main() -> int:
+    """Run the stack in a process of its own: what `rugs up --detach` starts."""
+    logs.configure("stack")
+    try:
+        settings = Settings.load()
+
+        async def run(stop: asyncio.Event) -> int:
+            try:
+                await supervise(settings, stop)
+            except StackError as error:
+                log.error(str(error))
+                return EXIT_FAILED
+            return EXIT_OK
+
+        return service.run("stack-supervisor", run, settings)
+    except SettingsError as error:
+        log.error(str(error))
+        return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
