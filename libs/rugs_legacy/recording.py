@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.lines import MAX_LINE, Block, digest, read_blocks
-from rugs_legacy.recognise import BLANKS, BYTE_ORDER_MARK, recognise
+from rugs_legacy.recognise import BLANKS, BYTE_ORDER_MARK, UnknownFormatError, recognise
 from rugs_legacy.record import Format, Parse, Record
 from rugs_legacy.salvage import salvage
 from rugs_proto import ids
@@ -24,17 +24,17 @@ MAX_INLINE: Final = MAX_BODY - 64 * 1024
 
 @dataclass
 class Counts:
-    """What was in a file: lines = records + rejected + blank; salvaged records come out of rejected lines."""
+    """What was in a file: lines = records + rejected + blank; salvaged records come out of rejected lines.
+
+    `read` says how many bytes of the file are dealt with, about, for those who watch.
+    """
 
     lines: int = 0
     blank: int = 0
     records: int = 0
     rejected: int = 0
     salvaged: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return asdict(self)
+    read: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,13 @@ def look_at(path: Path, timezone: str) -> Recording:
     """Look at a file: its size now, its SHA-256, its format.
 
     Raises:
-        UnknownFormatError: if its format is not one that can be read.
+        UnknownFormatError: if its format is not one that can be read, or it is no file.
         FileChangedError: if it was cut meanwhile.
         OSError: if it cannot be read.
         ValueError: if there is no such time zone.
     """
+    if not path.is_file():
+        raise UnknownFormatError("not a file" if path.exists() else "it points nowhere")
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         format_, first = recognise(stream, size, path.name, timezone)
@@ -91,6 +93,7 @@ class _Reader:
     def read(self, stream: BinaryIO) -> Iterator[dict[str, Any]]:
         counts, parse = self._counts, self._parse
         for block in read_blocks(stream, self._recording.size, self._recording.sha256):
+            counts.read = block.offset
             if block.piece:
                 yield self._piece(block)
                 continue
@@ -111,6 +114,7 @@ class _Reader:
                     yield self._envelope(record, text, number, offset)
                 number += 1
                 offset += len(line) + 1
+        counts.read = self._recording.size
 
     def _damaged(self, line: bytes, number: int, offset: int, error: ValueError) -> Iterator[dict[str, Any]]:
         self._counts.rejected += 1

@@ -1,0 +1,197 @@
+"""The command `legacy-importer`: old recordings into the lake, by way of the bus."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from nats.aio.client import Client
+
+import rugs_bus
+from legacy_importer.progress import Watch, watching
+from legacy_importer.report import Report
+from legacy_importer.sending import Sender, find_files
+from legacy_importer.waiting import wait_for_commits
+from rugs_bus import BusError, RefusedError, stream_state
+from rugs_lake import LakeError, ledger
+from rugs_legacy.clock import zone
+from rugs_runtime import logs
+from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.stack import running_stack
+
+NAME: Final = "legacy-importer"
+OK, FAILED, WRONG_USAGE = 0, 1, 2
+_LOOK_AGAIN: Final = 0.1
+_CLOSING: Final = 5.0
+_FAILURES_SHOWN: Final = 20
+
+
+def main() -> int:
+    """Import what the command line names; exit code 0 for success, 1 for failure, 2 for wrong usage."""
+    options = _options()
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        return _complain(str(error), WRONG_USAGE)
+    logs.configure(NAME, settings.log_level)
+    report = Report()
+    began = time.monotonic()
+    try:
+        asyncio.run(_import(options, settings, report))
+    except (BusError, LakeError) as error:
+        report.fail(str(error))
+    except OSError as error:
+        report.fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:  # the second Ctrl-C
+        return _complain("interrupted", FAILED)
+    report.seconds = time.monotonic() - began
+    _keep(report, settings)
+    _show(report, options.json)
+    return FAILED if report.failures else OK
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Import old recordings: game_*.jsonl, session_*.jsonl, *_raw.jsonl, *_cdp.jsonl. "
+        "What is in the lake already is recognised, so the same import can be run again at any time.",
+        epilog="Exit codes: 0 success, 1 failure, 2 wrong usage. Settings: NATS_URL, RUGS_DATA_DIR.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+    parser.add_argument(
+        "--timezone",
+        default="America/New_York",
+        metavar="TZ",
+        help="zone of times that were written without one (default: %(default)s)",
+    )
+    parser.add_argument("--wait", action="store_true", help="return when the lake holds everything")
+    parser.add_argument("--timeout", type=float, metavar="S", help="give up after so many seconds")
+    parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
+    options = parser.parse_args()
+    for path in options.paths:
+        if not path.exists():
+            parser.error(f"no such file or folder: {path}")
+    if options.timeout is not None and options.timeout <= 0:
+        parser.error("--timeout takes a number of seconds above 0")
+    try:
+        zone(options.timezone)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+async def _import(options: argparse.Namespace, settings: Settings, report: Report) -> None:
+    """Do the import until it is done, told to stop, or out of time; `report` is kept up meanwhile."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)  # the second one ends the process
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    work = asyncio.create_task(_work(options, settings, report))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((work, stopping), timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not work.done():
+        why = "stopped" if stop.is_set() else f"not done within {options.timeout:g} seconds"
+        report.fail(f"{why}; what was sent is kept, and the same import again does the rest")
+        work.cancel()
+        await asyncio.wait((work,), timeout=_CLOSING)
+    elif error := work.exception():
+        raise error
+
+
+async def _work(options: argparse.Namespace, settings: Settings, report: Report) -> None:
+    files = list(find_files(options.paths, settings.data_dir))
+    nc = await rugs_bus.connect(_broker_url(settings), name=NAME, timeout=settings.connect_timeout)
+    try:
+        await _wait_for_stream(nc, settings.connect_timeout)
+        showing, watch = watching(files)
+        with showing:
+            await _send(nc, settings.data_dir, options.timezone, files, report, watch)
+        if options.wait:
+            await wait_for_commits(nc, settings.data_dir, report)
+    finally:
+        await nc.close()
+
+
+def _broker_url(settings: Settings) -> str:
+    """Return where the broker is: `NATS_URL`, or the running stack's own, or where that would be."""
+    stack = None if settings.nats_url else running_stack(settings.data_dir)
+    return stack.nats_url if stack else settings.broker_url
+
+
+async def _wait_for_stream(nc: Client, seconds: float) -> None:
+    """Wait until the stream is there: the writer makes it.
+
+    Raises:
+        BusError: if it is not made in time.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            await stream_state(nc)
+            return
+        except RefusedError as error:
+            if loop.time() > deadline:
+                raise BusError("the broker has no stream for events: start the parquet-writer (rugs up)") from error
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _send(nc: Client, root: Path, timezone: str, files: list[Path], report: Report, watch: Watch) -> None:
+    sender = Sender(nc, root, timezone, report, watch)
+    try:
+        await sender.send(files)
+    finally:
+        await sender.close()
+
+
+def _keep(report: Report, settings: Settings) -> None:
+    """Keep the report with every file in the manifests."""
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    try:
+        ledger.write_report(settings.data_dir, name, report.details())
+    except OSError as error:
+        report.fail(f"the report cannot be kept: {error.filename}: {error.strerror}")
+
+
+def _show(report: Report, as_json: bool) -> None:
+    summary = report.summary()
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        print(
+            "{files} files, {lines} lines: {records} records, {rejected} rejected, {blank} blank;"
+            " {salvaged} salvaged".format(**summary)
+        )
+        if summary["stored"] is not None:
+            print("{stored} stored, {duplicates} duplicates, {seconds:.1f} s".format(**summary))
+        else:
+            print("{seconds:.1f} s; not everything is known to be stored (--wait waits for it)".format(**summary))
+        for skipped in report.skipped_files:
+            print("skipped {file}: {reason}".format(**skipped))
+    for failure in report.failures[:_FAILURES_SHOWN]:
+        _complain(failure, FAILED)
+    if len(report.failures) > _FAILURES_SHOWN:
+        _complain(f"and {len(report.failures) - _FAILURES_SHOWN} more; the report has them", FAILED)
+
+
+def _complain(reason: str, code: int) -> int:
+    print(f"{NAME}: {' '.join(reason.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What an import did, file by file and in all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from rugs_legacy.recording import Counts, Recording, printable
+
+COUNTED: Final = ("lines", "blank", "records", "rejected", "salvaged")
+
+State = Literal["sending", "sent", "committed", "known", "copy", "failed"]
+
+
+@dataclass
+class FileReport:
+    """One file that was read, or that is known from before.
+
+    `state`: its messages are on their way (sending), at the broker (sent), in the lake
+    (committed); it stands in the ledger already (known), came twice in this import (copy),
+    or something went wrong (failed, and `error` says what). `stored` and `duplicates` cover
+    records and salvaged ones, and are None until the lake has them.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    reader: str
+    tz: str
+    size: int
+    session_id: str
+    run_id: str = ""
+    state: State = "sending"
+    lines: int = 0
+    blank: int = 0
+    records: int = 0
+    rejected: int = 0
+    salvaged: int = 0
+    stored: int | None = None
+    duplicates: int | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, recording: Recording) -> FileReport:
+        """Begin the report on a file."""
+        return cls(
+            file=printable(str(recording.path)),
+            sha256=recording.sha256,
+            format=recording.format.id,
+            reader=recording.format.reader_name,
+            tz=recording.timezone,
+            size=recording.size,
+            session_id=recording.session_id,
+        )
+
+    def take_counts(self, counts: Counts) -> None:
+        """Take over what was counted while the file was read."""
+        for name in COUNTED:
+            setattr(self, name, getattr(counts, name))
+
+    def take_known(self, told: dict[str, Any], state: Literal["known", "copy"]) -> None:
+        """Take over the counts of an import of the same bytes: nothing of this file is new."""
+        for name in COUNTED:
+            setattr(self, name, int(told[name]))
+        self.stored, self.duplicates, self.state = 0, self.events, state
+
+    def fail(self, reason: str) -> None:
+        """Note what went wrong; the first reason stands."""
+        self.state = "failed"
+        self.error = self.error or reason
+
+    @property
+    def events(self) -> int:
+        """Records that the lake is to hold."""
+        return self.records + self.salvaged
+
+    def ledger_entry(self, name: str) -> str:
+        """Return what the run's last message carries, as ASCII JSON; `name` is the file's base name."""
+        told = {key: getattr(self, key) for key in ("sha256", "format", "reader", "tz", "size", *COUNTED)}
+        return json.dumps({"file": name, **told})
+
+
+@dataclass
+class Report:
+    """The whole import."""
+
+    files: list[FileReport] = field(default_factory=list)
+    skipped_files: list[dict[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def skip(self, file: str, reason: str) -> None:
+        """Name a file that was not read, and why."""
+        self.skipped_files.append({"file": printable(file), "reason": printable(reason)})
+
+    def fail(self, error: str) -> None:
+        """Note an error of the import as a whole, or of a file that could not be read."""
+        self.errors.append(printable(error))
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for everything that went wrong."""
+        return [*self.errors, *(f"{one.file}: {one.error}" for one in self.files if one.error)]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the import in figures, in the shape that `--json` prints.
+
+        `stored` and `duplicates` are null while a file is not known to be in the lake.
+        """
+        figures: dict[str, Any] = {"files": len(self.files)}
+        for name in COUNTED:
+            figures[name] = sum(getattr(one, name) for one in self.files)
+        for name in ("stored", "duplicates"):
+            known = [getattr(one, name) for one in self.files]
+            figures[name] = None if None in known else sum(known)
+        return {**figures, "skipped_files": self.skipped_files, "seconds": round(self.seconds, 3)}
+
+    def details(self) -> dict[str, Any]:
+        """Return the import with every file, as it is kept in the manifests."""
+        files = [asdict(one) for one in self.files]
+        return {**self.summary(), "errors": self.errors, "file_reports": files}

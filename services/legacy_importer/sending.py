@@ -1,0 +1,158 @@
+"""One import: files are looked at, read, and sent to the bus; each is a run of its own in the ledger.
+
+If the process dies here, nothing is lost and nothing is stored twice: a run whose last
+message was not sent never becomes a ledger entry, so the next import reads the file
+again, and the lake knows by their ids the events that it has already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from nats.aio.client import Client
+
+from legacy_importer.report import FileReport, Report
+from rugs_bus import BusError, PubAck, Publisher, put_blob
+from rugs_lake import ledger
+from rugs_legacy.batches import messages
+from rugs_legacy.lines import FileChangedError
+from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.recording import Counts, Recording, look_at, printable, read
+from rugs_proto.ids import message_id
+from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
+
+_DONE_SUBJECT: Final = event_subject("system_event", "import")
+_NO_EVENTS: Final = b"\x90"
+"""An empty msgpack array: a run's last message carries its counts in a header."""
+
+
+def find_files(paths: Iterable[Path], leave_out: Path) -> Iterator[Path]:
+    """Give the files that are named and those in the folders that are named, each once, by name.
+
+    `leave_out` is a folder that is not entered: the data root itself holds no recordings.
+    """
+    seen = set()
+    for path in paths:
+        for file in [path] if not path.is_dir() else _walk(path, leave_out):
+            if (real := file.resolve()) not in seen:
+                seen.add(real)
+                yield file
+
+
+def _walk(folder: Path, leave_out: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_dir():
+            yield entry
+        elif not entry.is_symlink() and entry.resolve() != leave_out.resolve():
+            yield from _walk(entry, leave_out)
+
+
+class Sender:
+    """Sends files to the bus and notes in `report` what became of each.
+
+    `watch` is told of each file how many of its bytes are dealt with so far.
+    """
+
+    def __init__(
+        self, nc: Client, root: Path, timezone: str, report: Report, watch: Callable[[Path, int], None]
+    ) -> None:
+        self._nc = nc
+        self._root = root
+        self._timezone = timezone
+        self._report = report
+        self._watch = watch
+        self._publisher = Publisher(nc)
+        self._first_of: dict[tuple[str, str], FileReport] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the broker takes nothing at present; None while it does."""
+        return self._publisher.trouble
+
+    async def send(self, files: Iterable[Path]) -> None:
+        """Send all files, and return when the broker has them."""
+        copies: list[tuple[FileReport, FileReport]] = []
+        for path in files:
+            recording = await self._look_at(path)
+            if recording is None:
+                continue
+            one = FileReport.of(recording)
+            self._report.files.append(one)
+            first = self._first_of.setdefault((one.sha256, one.reader), one)
+            if first is not one:
+                copies.append((one, first))
+            elif entry := ledger.find(self._root, one.sha256, one.reader, one.tz):
+                one.take_known(entry.report or {}, "known")
+            else:
+                await self._send_file(recording, one)
+            self._watch(path, recording.size)
+        while self._finishing:
+            await asyncio.wait(self._finishing)
+        for one, first in copies:
+            if first.state == "failed":
+                one.fail(f"it is a copy of {first.file}, which failed")
+            else:
+                one.take_known(vars(first), "copy")
+
+    async def close(self) -> None:
+        """Stop at once; what the broker has not confirmed may come again with the next import."""
+        for task in self._finishing:
+            task.cancel()
+        await self._publisher.close()
+
+    async def _look_at(self, path: Path) -> Recording | None:
+        try:
+            return await asyncio.to_thread(look_at, path, self._timezone)
+        except UnknownFormatError as error:
+            self._report.skip(str(path), str(error))
+        except (OSError, FileChangedError) as error:
+            reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+            self._report.skip(str(path), reason)
+            self._report.fail(f"{path}: {reason}")
+        return None
+
+    async def _send_file(self, recording: Recording, one: FileReport) -> None:
+        one.run_id = uuid.uuid4().hex
+        counts = Counts()
+        taken: list[asyncio.Future[PubAck]] = []
+        try:
+            for message in messages(read(recording, counts)):
+                if message.parked is not None:
+                    await put_blob(self._nc, message.parked)
+                taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
+                self._watch(recording.path, counts.read)
+                await asyncio.sleep(0)  # reading is work: let the connection have its turn
+        except (OSError, FileChangedError, BusError) as error:
+            one.fail(f"{error}; import it again")
+        one.take_counts(counts)
+        finishing = asyncio.create_task(self._finish(recording, one, taken))
+        self._finishing.add(finishing)
+        finishing.add_done_callback(self._finishing.discard)
+
+    async def _finish(self, recording: Recording, one: FileReport, taken: list[asyncio.Future[PubAck]]) -> None:
+        """Send the run's last message once the broker has all the others: it makes the run whole."""
+        answers = await asyncio.gather(*taken, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                one.fail(str(answer))
+        if one.state == "failed":
+            return
+        try:
+            told = {HEADER_IMPORT_DONE: one.ledger_entry(printable(recording.path.name))}
+            await (await self._publish(one, len(taken) + 1, _DONE_SUBJECT, _NO_EVENTS, told))
+            one.state = "sent"
+        except BusError as error:
+            one.fail(str(error))
+
+    async def _publish(
+        self, one: FileReport, place: int, subject: str, body: bytes, told: dict[str, str] | None = None
+    ) -> asyncio.Future[PubAck]:
+        headers = {HEADER_IMPORT: one.run_id, HEADER_IMPORT_SEQ: str(place), **(told or {})}
+        msg_id = message_id([one.run_id, str(place)])
+        # A session's messages arrive in their order; those of different sessions overtake each other.
+        return await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=one.session_id)
