@@ -179,7 +179,7 @@ def _execute_all(connection: sqlite3.Connection, script: str) -> None:
             statement = ""
 
 
-_ANY_VALUE_OR_NONE: Final = (None, "NULL", 1, None, "literal", "duckdb")
+COLUMN_DEFAULTS: Final = (None, "NULL", 1, None, "literal", "duckdb")
 """A DuckLake column that has no default and may be null."""
 
 
@@ -208,7 +208,7 @@ def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) ->
     insert(
         "ducklake_column",
         *(
-            (c.field_id, FIRST_SNAPSHOT, None, TABLE_ID, c.field_id, c.name, c.ducklake, *_ANY_VALUE_OR_NONE)
+            (c.field_id, FIRST_SNAPSHOT, None, TABLE_ID, c.field_id, c.name, c.ducklake, *COLUMN_DEFAULTS)
             for c in COLUMNS
         ),
     )

@@ -68,7 +68,7 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
         snapshot = _newest(connection)
         if batch.files:
             told = {"stream": start.stream, "incarnation": start.incarnation, "last_seq": batch.end.last_seq}
-            snapshot = _insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
+            snapshot = insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
             _insert_files(connection, snapshot, batch.files)
         move(connection, batch.end)
         _insert_ranges(connection, start, batch.ranges)
@@ -99,7 +99,7 @@ def commit_compaction(catalog: Catalog, old: Sequence[int], new: Sequence[DataFi
             f"UPDATE ducklake_data_file SET end_snapshot = ? WHERE end_snapshot IS NULL AND data_file_id IN ({marks})"  # noqa: S608
         )
         changes = f"inserted_into_table:{TABLE_ID},deleted_from_table:{TABLE_ID}"
-        snapshot = _insert_snapshot(connection, len(new), changes, {"compacted": len(old)})
+        snapshot = insert_snapshot(connection, len(new), changes, {"compacted": len(old)})
         if connection.execute(ended, (snapshot, *old)).rowcount != len(old):
             raise NotLiveError("a file to be compacted has been replaced meanwhile")
         connection.execute(f"DELETE FROM rugs_scope WHERE data_file_id IN ({marks})", tuple(old))  # noqa: S608
@@ -114,16 +114,28 @@ def _newest(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()[0])
 
 
-def _insert_snapshot(connection: sqlite3.Connection, new_files: int, changes: str, told: dict[str, Any]) -> int:
-    last = connection.execute(
+def insert_snapshot(
+    connection: sqlite3.Connection, new_files: int, changes: str, told: dict[str, Any], *, new_schema: bool = False
+) -> int:
+    """Begin the next snapshot inside the caller's transaction; return its number.
+
+    `changes` is what DuckLake understands, `told` what we note beside it.
+    """
+    last, schema_version, next_catalog_id, next_file_id = connection.execute(
         "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot"
         " ORDER BY snapshot_id DESC LIMIT 1"
     ).fetchone()
-    snapshot = int(last[0]) + 1
+    snapshot = int(last) + 1
     connection.execute("INSERT INTO rugs_announced VALUES (?)", (snapshot,))
     connection.execute(
         "INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)",
-        (snapshot, snapshot_time(time.time_ns() // 1000), last[1], last[2], last[3] + new_files),
+        (
+            snapshot,
+            snapshot_time(time.time_ns() // 1000),
+            schema_version + new_schema,
+            next_catalog_id,
+            next_file_id + new_files,
+        ),
     )
     connection.execute(
         "INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, NULL, ?)",

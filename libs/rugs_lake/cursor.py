@@ -115,10 +115,17 @@ def begin_incarnation(catalog: Catalog, cursor: Cursor, incarnation: str, reason
 
 
 def adopt_incarnation(catalog: Catalog, cursor: Cursor, incarnation: str) -> Cursor:
-    """Take a stream's own incarnation for a cursor that has taken nothing yet."""
+    """Take a stream's own incarnation for a cursor that has taken nothing yet.
+
+    Not one that the lake knows already: it has left that, and died before it could say so to the stream.
+    """
     adopted = replace(cursor, incarnation=incarnation)
     with catalog.transaction() as connection:
         check_unmoved(connection, cursor)
+        for table in ("rugs_range", "rugs_gap"):
+            known = f"SELECT 1 FROM {table} WHERE stream = ? AND incarnation = ? LIMIT 1"  # noqa: S608 - our own names
+            if connection.execute(known, (cursor.stream, incarnation)).fetchone() is not None:
+                return cursor
         move(connection, adopted)
     return adopted
 

@@ -133,7 +133,8 @@ def write_progress(connection: sqlite3.Connection, progress: Sequence[ImportProg
             "INSERT INTO rugs_import VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
             " ON CONFLICT (run_id) DO UPDATE SET last_message = ?2, stored = stored + ?3,"
             " duplicates = duplicates + ?4, rejected = rejected + ?5, rejected_before = rejected_before + ?6,"
-            " sha256 = ?7, reader = ?8, tz = ?9, report = ?10, done_us = ?11",
+            " sha256 = coalesce(?7, sha256), reader = coalesce(?8, reader), tz = coalesce(?9, tz),"
+            " report = coalesce(?10, report), done_us = coalesce(?11, done_us)",
             (run.run_id, run.last_message, run.stored, run.duplicates, run.rejected, run.rejected_before, *told),
         )
 

@@ -8,10 +8,12 @@ files up once more inside that lock.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor, check_unmoved
+from rugs_lake.parquet import DataFile
 from rugs_lake.paths import fsync_folder
 
 
@@ -20,6 +22,13 @@ def orphans(catalog: Catalog) -> list[str]:
     on_disk = catalog.paths.data_files()
     named = {row[0] for row in catalog.connection.execute("SELECT path FROM ducklake_data_file")}
     return sorted(on_disk - named)
+
+
+def discard(catalog: Catalog, files: Iterable[DataFile]) -> None:
+    """Delete files whose commit was refused; never one that the catalog names after all."""
+    for file in files:
+        if catalog.one("SELECT 1 FROM ducklake_data_file WHERE path = ?", file.path) is None:
+            (catalog.paths.data / file.path).unlink(missing_ok=True)
 
 
 def sweep(catalog: Catalog, cursor: Cursor) -> list[Path]:

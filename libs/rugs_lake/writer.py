@@ -6,15 +6,16 @@ The two may run side by side: a batch is detached with `take` before it is commi
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rugs_lake import blobs, faults, ledger, parquet, scopes
 from rugs_lake.catalog import Catalog, data_path
-from rugs_lake.commit import Batch, commit_batch
+from rugs_lake.commit import Batch, FileVanishedError, commit_batch
 from rugs_lake.cursor import (
     Cursor,
     Gap,
@@ -25,8 +26,9 @@ from rugs_lake.cursor import (
     read_cursor,
     take_epoch,
 )
+from rugs_lake.evolution import bring_up
 from rugs_lake.ledger import ImportProgress
-from rugs_lake.orphans import sweep
+from rugs_lake.orphans import discard, sweep
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import LakePaths
 from rugs_lake.rows import Row, rows_of
@@ -46,6 +48,15 @@ class Taken(NamedTuple):
 
 
 @dataclass
+class Prepared:
+    """A batch made ready: a commit that failed is tried again with the same rows and the same files."""
+
+    partitions: dict[tuple[str, int], list[Row]]
+    batch: Batch
+    files: dict[tuple[str, int], DataFile] = field(default_factory=dict)
+
+
+@dataclass
 class Pending:
     """Messages waiting for their commit: one contiguous piece of the stream."""
 
@@ -56,6 +67,7 @@ class Pending:
     gaps: list[Gap] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
+    prepared: Prepared | None = None
 
     @property
     def end(self) -> Cursor:
@@ -96,6 +108,7 @@ class LakeWriter:
     def __init__(self, paths: LakePaths, stream: str) -> None:
         self.paths = paths
         self.catalog = Catalog(paths, create=True)
+        bring_up(self.catalog)
         self.cursor = take_epoch(self.catalog, stream)
         self._pending = Pending(self.cursor)
         _correct_data_path(self.catalog)
@@ -153,8 +166,9 @@ class LakeWriter:
             pending.ranges[-1] = (pending.ranges[-1][0], message.seq)
         else:
             pending.ranges.append((message.seq, message.seq))
-        if found is not None:
+        if found:
             rows = blobs.resolve(rows, found, message, self.cursor.incarnation)
+            pending.bytes += sum(len(data) for data in found.values() if data is not None)
         pending.taken.append(Taken(message._replace(body=b""), rows))
         pending.last = message
         pending.rows += len(rows)
@@ -174,54 +188,61 @@ class LakeWriter:
             SupersededError: another writer has taken over.
             OSError, sqlite3.Error: the disk is full or does not answer; nothing is lost.
         """
-        rows, batch = self._sort_out(pending)
-        blob_names = {name for taken in pending.taken for name in blobs.wanted(taken.rows)}
-        partitions: dict[tuple[str, int], list[Row]] = {}
-        for row in rows:
-            partitions.setdefault(row.partition, []).append(row)
-        files = [self._write(key, part, pending.start) for key, part in partitions.items()]
+        if pending.prepared is None:
+            pending.prepared = self._prepare(pending)
+        prepared = pending.prepared
+        for partition, rows in prepared.partitions.items():
+            if partition not in prepared.files:
+                prepared.files[partition] = self._write(partition, rows, pending.start)
         faults.reached("files_ready")
+        files = list(prepared.files.values())
         try:
-            snapshot = commit_batch(self.catalog, pending.start, replace(batch, files=files))
-        except SupersededError:
+            snapshot = commit_batch(self.catalog, pending.start, replace(prepared.batch, files=files))
+        except (SupersededError, FileVanishedError):
             # A commit whose answer got lost in an error is one all the same.
             if read_cursor(self.catalog.connection, pending.start.stream) != pending.end:
+                prepared.files.clear()
+                discard(self.catalog, files)
                 raise
             snapshot = self.catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")[0]
         self.cursor = pending.end
-        return Committed(snapshot, self.cursor, batch.totals, len(files), blob_names)
+        blob_names = {name for taken in pending.taken for name in blobs.wanted(taken.rows)}
+        return Committed(snapshot, self.cursor, prepared.batch.totals, len(files), blob_names)
 
     def _write(self, partition: tuple[str, int], rows: list[Row], cursor: Cursor) -> DataFile:
         doc_type, day = partition
         table = to_table(rows, cursor.incarnation)
         return parquet.write(self.paths, table, doc_type, day, scopes.spans(rows))
 
-    def _sort_out(self, pending: Pending) -> tuple[list[Row], Batch]:
-        """Tell new rows from known ones, and count both."""
+    def _prepare(self, pending: Pending) -> Prepared:
+        """Tell new rows from known ones, count both, and sort the new ones into partitions."""
         candidates = [row for taken in pending.taken for row in taken.rows]
         seen = scopes.known_ids(self.catalog, candidates)
         runs = _Runs(self.catalog, pending)
         totals: Counter[str] = Counter(taken=len(candidates))
-        new: list[Row] = []
+        partitions: dict[tuple[str, int], list[Row]] = {}
         retried = []
         for message, rows in pending.taken:
-            run, repeated = runs.of(message)
+            run = runs.of(message)
+            understood = bool(rows)
             for row in rows:
-                if row.event.digest in seen or repeated:
+                kept = row
+                if row.event.digest in seen:
                     outcome = "duplicates"
                 else:
                     seen.add(row.event.digest)
                     kept = self._complete(row, message)
                     outcome = "rejected" if kept.event.envelope.doc_type == "reject" else "stored"
-                    new.append(kept)
+                    partitions.setdefault(kept.partition, []).append(kept)
+                understood = understood and kept.event.envelope.doc_type != "reject"
                 totals[outcome] += 1
                 if run is not None:
-                    _count(run, row, outcome)
+                    _count(run, kept, outcome)
             reject_id = _retried(message)
-            if reject_id is not None:
+            if understood and reject_id is not None:
                 retried.append(reject_id)
         batch = Batch(pending.end, pending.ranges, gaps=pending.gaps, totals=totals, imports=runs.all, retried=retried)
-        return new, batch
+        return Prepared(partitions, batch)
 
     def _complete(self, row: Row, message: Message) -> Row:
         """Return a new row as it is to be stored: a reject, where its bytes never came."""
@@ -260,26 +281,27 @@ class _Runs:
     def all(self) -> list[ImportProgress]:
         return list(self._runs.values())
 
-    def of(self, message: Message) -> tuple[ImportProgress | None, bool]:
-        """Return the run to count a message in, if any, and whether the run had this message before."""
+    def of(self, message: Message) -> ImportProgress | None:
+        """Return the run to count a message in: none if it belongs to none, or was counted before.
+
+        That is for counting only: whether its events are stored, their ids say.
+        """
         headers = ledger.read_headers(message.headers) if message.headers else None
-        if headers is None:
-            return None, False
-        if headers.place <= self._last.get(headers.run_id, 0):
-            return None, True
+        if headers is None or headers.place <= self._last.get(headers.run_id, 0):
+            return None
         self._last[headers.run_id] = headers.place
         run = self._runs.setdefault(headers.run_id, ImportProgress(headers.run_id, headers.place))
         run.last_message = headers.place
-        run.report = headers.report
-        return run, False
+        run.report = headers.report or run.report
+        return run
+
+
+_HEX_ID: Final = re.compile("[0-9a-f]{32}")
 
 
 def _retried(message: Message) -> bytes | None:
     told = message.headers.get(HEADER_RETRY, "")
-    try:
-        return bytes.fromhex(told) or None
-    except ValueError:
-        return None
+    return bytes.fromhex(told) if _HEX_ID.fullmatch(told) else None
 
 
 def _correct_data_path(catalog: Catalog) -> None:
