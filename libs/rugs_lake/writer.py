@@ -292,7 +292,8 @@ class _Runs:
         self._last[headers.run_id] = headers.place
         run = self._runs.setdefault(headers.run_id, ImportProgress(headers.run_id, headers.place))
         run.last_message = headers.place
-        run.report = headers.report or run.report
+        if headers.report is not None:
+            run.report = headers.report
         return run
 
 

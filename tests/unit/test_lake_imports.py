@@ -1,0 +1,166 @@
+"""Import runs: counted in the same transaction as their rows, exact whatever comes twice or makes no sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from rugs_lake import ledger
+from rugs_proto.message import Message
+from tests import lakekit
+from tests.lakekit import commit, envelope, import_headers, message, open_writer
+
+RUN, OTHER = "1" * 32, "2" * 32
+REPORT = {"file": "game.jsonl", "sha256": "f" * 64, "reader": "f1/1", "tz": "America/New_York", "lines": 7, "blank": 1}
+
+
+def part(seq: int, place: int, *seqs: int, run: str = RUN) -> Message:
+    told = [envelope(n, source="import", session_id="file") for n in seqs]
+    return message(seq, *told, headers=import_headers(run, place))
+
+
+def last(seq: int, place: int, run: str = RUN, **changes: object) -> Message:
+    done = json.dumps({**REPORT, **changes})
+    return message(seq, subject="rugs.events.system_event.import._", headers=import_headers(run, place, done))
+
+
+def counts(root: Path, run: str = RUN) -> tuple[int, int, int, int, int]:
+    found = ledger.run(root, run)
+    assert found is not None
+    return found.last_message, found.stored, found.duplicates, found.rejected, found.rejected_before
+
+
+def test_a_run_counts_over_many_commits_and_its_last_message_completes_the_ledger(tmp_path: Path) -> None:
+    assert ledger.run(tmp_path, RUN) is None  # not even a lake yet
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, 1, 1, 2), part(2, 2, 3))
+    commit(writer, part(3, 3, 3, 4, 4))
+    assert counts(tmp_path) == (3, 4, 2, 0, 0)
+    found = ledger.run(tmp_path, RUN)
+    assert found is not None
+    assert (found.done, found.report) == (False, None)
+    assert ledger.find(tmp_path, "f" * 64, "f1/1", "America/New_York") is None
+    commit(writer, last(4, 4))
+    entry = ledger.find(tmp_path, "f" * 64, "f1/1", "America/New_York")
+    assert entry is not None
+    assert (entry.run_id, entry.done, entry.report) == (RUN, True, REPORT)
+    for other in (
+        ("e" * 64, "f1/1", "America/New_York"),
+        ("f" * 64, "f1/2", "America/New_York"),
+        ("f" * 64, "f1/1", ""),
+    ):
+        assert ledger.find(tmp_path, *other) is None
+    lakekit.checked(tmp_path)
+
+
+def test_two_runs_in_one_commit_are_counted_apart(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, 1, 1, 2), part(2, 1, 2, 3, run=OTHER), message(3, envelope(9)), part(4, 2, 4))
+    assert counts(tmp_path) == (2, 3, 0, 0, 0)
+    assert counts(tmp_path, OTHER) == (1, 1, 1, 0, 0)
+
+
+def test_rejects_are_counted_apart(tmp_path: Path) -> None:
+    def reject(n: int) -> dict[str, object]:
+        return envelope(n, source="import", session_id="file", doc_type="reject", raw=b"{torn", event="line")
+
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, 1, 1), message(2, reject(50), reject(60), headers=import_headers(RUN, 2)))
+    commit(writer, message(3, reject(60), reject(70), headers=import_headers(OTHER, 1)))
+    assert counts(tmp_path) == (2, 1, 0, 2, 0)
+    assert counts(tmp_path, OTHER) == (1, 0, 0, 1, 1)
+    lakekit.checked(tmp_path)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_message_that_comes_twice_is_counted_once(tmp_path: Path, together: bool) -> None:
+    writer = open_writer(tmp_path)
+    messages = [part(1, 1, 1, 2), part(2, 1, 1, 2), part(3, 2, 3), part(4, 1, 1, 2), part(5, 2, 3)]
+    if together:
+        commit(writer, *messages)
+    else:
+        for each in messages:
+            commit(writer, each)
+    assert counts(tmp_path) == (2, 3, 0, 0, 0)
+    assert lakekit.checked(tmp_path).rows == 3
+
+
+def test_events_under_a_place_that_was_taken_are_stored_all_the_same(tmp_path: Path) -> None:
+    """Places are for counting. What an event is, its id says: a wrong place must never lose one."""
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, 5, 1, 2))
+    commit(writer, part(2, 3, 3, 4), part(3, 5, 5))
+    assert counts(tmp_path) == (5, 2, 0, 0, 0)
+    assert lakekit.checked(tmp_path).rows == 5
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_message_after_the_last_does_not_undo_the_ledger_entry(tmp_path: Path, together: bool) -> None:
+    writer = open_writer(tmp_path)
+    messages = [part(1, 1, 1), last(2, 2), part(3, 3, 2)]
+    for group in [messages] if together else [[each] for each in messages]:
+        commit(writer, *group)
+    found = ledger.run(tmp_path, RUN)
+    assert found is not None
+    assert (found.done, found.report, found.stored) == (True, REPORT, 2)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        import_headers("short", 1),
+        import_headers(RUN.upper().replace("1", "A"), 1),
+        import_headers(RUN, 0),
+        import_headers(RUN, -1),
+        {**import_headers(RUN, 1), "Rugs-Import-Seq": "1e3"},
+        {**import_headers(RUN, 1), "Rugs-Import-Seq": "9" * 30},
+        {**import_headers(RUN, 1), "Rugs-Import-Seq": "١"},
+        {"Rugs-Import": RUN},
+        {"Rugs-Import-Seq": "1"},
+    ],
+)
+def test_headers_that_make_no_sense_are_ignored_and_the_events_kept(tmp_path: Path, headers: dict[str, str]) -> None:
+    lakekit.store(tmp_path, message(1, envelope(1), headers=headers))
+    assert lakekit.catalog_rows(tmp_path, "SELECT * FROM rugs_import") == []
+    assert lakekit.checked(tmp_path).rows == 1
+
+
+@pytest.mark.parametrize("done", ["", "{", "[]", "3", '"x"', "null", '{"a": NaN}', "\udce9"])
+def test_a_report_that_makes_no_sense_completes_nothing(tmp_path: Path, done: str) -> None:
+    lakekit.store(tmp_path, message(1, envelope(1), headers=import_headers(RUN, 1, done)))
+    found = ledger.run(tmp_path, RUN)
+    assert found is not None
+    assert (found.done, found.report, found.stored) == (False, None, 1)
+
+
+@pytest.mark.parametrize(
+    "done", ["{}", '{"sha256": 5, "reader": null, "tz": {}}', '{"lines": 123456789012345678901234}']
+)
+def test_an_odd_report_is_kept_as_it_is(tmp_path: Path, done: str) -> None:
+    lakekit.store(tmp_path, message(1, envelope(1), headers=import_headers(RUN, 1, done)))
+    found = ledger.run(tmp_path, RUN)
+    assert found is not None
+    assert (found.done, found.report) == (True, orjson.loads(done))
+
+
+def test_a_record_whose_bytes_never_came_is_counted_as_rejected(tmp_path: Path) -> None:
+    """Its bytes travelled in the object store, and are not there: a reject, neither stored nor a duplicate."""
+    large = envelope(1, source="import", session_id="file", raw=..., blob="b" * 64, id="e" * 32)
+    sent = message(1, large, headers=import_headers(RUN, 1))
+    writer = open_writer(tmp_path)
+    writer.add(sent, writer.judge(sent), {"b" * 64: None})
+    pending = writer.take()
+    assert pending is not None
+    writer.commit(pending)
+    assert counts(tmp_path) == (1, 0, 0, 1, 0)
+    lakekit.checked(tmp_path)
+
+
+def test_a_report_file_is_whole_json(tmp_path: Path) -> None:
+    path = ledger.write_report(tmp_path, "import-1", {"files": 3, "name": "Zoë"})
+    assert path.parent == tmp_path / "manifests" / "imports"
+    assert orjson.loads(path.read_bytes()) == {"files": 3, "name": "Zoë"}
+    assert [each.name for each in path.parent.iterdir()] == ["import-1.json"]
