@@ -1,0 +1,244 @@
+"""The importer as a process, with a real broker and a real writer: what goes in is in the lake, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rugs_lake
+from rugs_lake import ledger
+from rugs_runtime.broker import Broker
+from tests.legacy_lines import cdp_frame, end, frame, start, tick
+
+pytestmark = pytest.mark.slow
+
+GAME = "game_20981231_220000_89abcdef.jsonl"
+RAW = "2098-12-31_22-00-00_raw.jsonl"
+CDP = "2098-12-31_22-30-00_cdp.jsonl"
+
+
+class Desk:
+    """A broker, a data root and a folder of recordings, and the programs on them."""
+
+    def __init__(self, broker: Broker, folder: Path) -> None:
+        self.root = folder / "data"
+        self.recordings = folder / "recordings"
+        self.recordings.mkdir()
+        self._environment = {**os.environ, "NATS_URL": broker.url, "RUGS_DATA_DIR": str(self.root)}
+
+    def start(self, module: str, *arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", f"{module}.main", *map(str, arguments)]
+        return subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    @contextmanager
+    def writer(self) -> Iterator[subprocess.Popen[str]]:
+        process = self.start("parquet_writer")
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
+        process = self.start("legacy_importer", *arguments)
+        out, err = process.communicate(timeout=90)
+        return process.returncode, out, err
+
+    def imported(self, *more: str | Path) -> dict[str, Any]:
+        code, out, err = self.run(self.recordings, "--wait", "--json", "--timeout", "60", *more)
+        assert (code, err) == (0, ""), err
+        told: dict[str, Any] = json.loads(out)
+        assert told["lines"] == told["records"] + told["rejected"] + told["blank"]
+        assert told["records"] + told["salvaged"] == told["stored"] + told["duplicates"]
+        return told
+
+    def put(self, name: str, *lines: bytes) -> Path:
+        path = self.recordings / name
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        return path
+
+    def rows(self, question: str) -> list[tuple[Any, ...]]:
+        with rugs_lake.open(self.root) as lake:
+            return lake.sql(question).fetchall()
+
+
+@pytest.fixture
+def desk(broker: Broker, tmp_path: Path) -> Desk:
+    return Desk(broker, tmp_path)
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+DAMAGED = tick(2)[:-1] + b'{"' + tick(3)
+
+
+def test_what_goes_in_is_stored_once(desk: Desk) -> None:
+    state = {"gameId": "g", "price": 1.5, "tickCount": 3, "active": True}
+    desk.put(GAME, start(), tick(1), b"", DAMAGED, end())
+    desk.put(RAW, frame(1, "connect"), frame(2, data=state))
+    desk.put(CDP, cdp_frame(1, data=state, direction="sent"))
+    (desk.recordings / "folder").mkdir()
+    desk.put(f"folder/copy_of_{GAME}", start(), tick(1), b"", DAMAGED, end())
+    desk.put("folder/empty_raw.jsonl")
+    desk.put("notes.md", b"# hello")
+    with desk.writer():
+        told = desk.imported()
+        figures = {key: told[key] for key in ("files", "lines", "blank", "records", "rejected", "salvaged")}
+        assert figures == {"files": 5, "lines": 13, "blank": 2, "records": 9, "rejected": 2, "salvaged": 2}
+        assert (told["stored"], told["duplicates"]) == (7, 4)
+        assert [Path(skipped["file"]).name for skipped in told["skipped_files"]] == ["notes.md"]
+        assert list(told)[6:] == ["stored", "duplicates", "skipped_files", "seconds"]
+
+        again = desk.imported()
+        assert (again["stored"], again["duplicates"], again["files"]) == (0, 11, 5)
+
+        elsewhere = desk.imported("--timezone", "UTC")  # the same bytes, understood otherwise: not stored again
+        assert (elsewhere["stored"], elsewhere["duplicates"]) == (0, 11)
+
+    counted = desk.rows("SELECT doc_type, count(*) FROM events GROUP BY 1 ORDER BY 1")
+    assert counted == [("game_tick", 2), ("system_event", 2), ("ws_event", 3)]
+    stored = desk.rows("SELECT raw FROM events WHERE doc_type IN ('game_tick', 'system_event') ORDER BY seq")
+    assert [raw.encode() for (raw,) in stored] == [start(), tick(1), tick(3), end()]
+    assert desk.rows("SELECT raw FROM reject") == [(DAMAGED.decode(),)]
+    assert desk.rows("SELECT price, tick, direction FROM ws_event WHERE price = 1.5 ORDER BY direction") == [
+        (1.5, 3, "received"),
+        (1.5, 3, "sent"),
+    ]
+    reports = list((desk.root / "manifests" / "imports").glob("*.json"))
+    assert len(reports) == 3
+    assert all(len(json.loads(report.read_bytes())["file_reports"]) == 5 for report in reports)
+
+
+def test_a_file_that_has_grown_adds_what_is_new(desk: Desk) -> None:
+    with desk.writer():
+        desk.put(GAME, start(), tick(1))
+        assert desk.imported()["stored"] == 2
+        desk.put(GAME, start(), tick(1), tick(2), end())
+        told = desk.imported()
+    assert (told["stored"], told["duplicates"]) == (2, 2)
+
+
+def test_a_frame_too_large_for_a_message_is_stored_whole(desk: Desk) -> None:
+    large = frame(2, data={"gameId": "g", "filling": "x" * 20_000_000})
+    desk.put(RAW, frame(1), large, frame(3))
+    with desk.writer():
+        assert desk.imported()["stored"] == 3
+    assert desk.rows("SELECT raw FROM ws_event ORDER BY seq")[1][0].encode() == large
+
+
+def test_without_wait_the_figures_of_the_lake_are_open(desk: Desk) -> None:
+    desk.put(GAME, start(), tick(1))
+    with desk.writer():
+        code, out, _ = desk.run(desk.recordings, "--json")
+        told = json.loads(out)
+        assert (code, told["records"], told["stored"], told["duplicates"]) == (0, 2, None, None)
+        until(lambda: (desk.root / "manifests" / "lake.sqlite").exists() and _committed(desk))
+        assert desk.imported()["stored"] == 0
+        code, out, _ = desk.run(desk.recordings)
+    assert code == 0
+    assert "0 stored, 2 duplicates" in out
+
+
+def _committed(desk: Desk) -> bool:
+    report = next((desk.root / "manifests" / "imports").glob("*.json"))
+    run = ledger.run(desk.root, json.loads(report.read_bytes())["file_reports"][0]["run_id"])
+    return run is not None and run.done
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_import_that_is_ended_is_finished_by_the_next(desk: Desk, way: signal.Signals) -> None:
+    """The broker's stream is filled while no writer runs, so that the import is surely under way."""
+    frames = [frame(number, data={"gameId": "g", "filling": os.urandom(3000).hex()}) for number in range(6_000)]
+    desk.put(RAW, *frames)
+    for number in range(20):
+        desk.put(f"game_20981231_2200{number:02}.jsonl", start(number=number), *map(tick, range(50)))
+    with desk.writer() as writer:
+        process = desk.start("legacy_importer", desk.recordings, "--wait", "--json")
+        until(lambda: process.poll() is not None or desk_has_rows(desk))
+        process.send_signal(way)
+        out, err = process.communicate(timeout=30)
+        assert writer.poll() is None
+        if way == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+        elif process.returncode:  # it may have been done already
+            assert process.returncode == 1
+            assert "stopped; what was sent is kept" in err
+            assert json.loads(out)["files"] >= 1
+        told = desk.imported()
+        assert told["stored"] + told["duplicates"] == 6_000 + 20 * 51
+        assert desk.imported()["stored"] == 0
+    assert desk.rows("SELECT count(*), count(DISTINCT id) FROM events") == [(7020, 7020)]
+    assert [raw.encode() for (raw,) in desk.rows("SELECT raw FROM ws_event ORDER BY seq")] == frames
+
+
+def desk_has_rows(desk: Desk) -> bool:
+    return any((desk.root / "events_parquet").glob("doc_type=ws_event/*/*.parquet"))
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_imported(desk: Desk) -> None:
+    desk.put(GAME, start(), tick(1))
+    (desk.recordings / "gone_raw.jsonl").symlink_to("nowhere")
+    os.mkfifo(desk.recordings / "pipe_raw.jsonl")
+    with desk.writer():
+        told = desk.imported()
+    assert told["stored"] == 2
+    assert {Path(one["file"]).name: one["reason"] for one in told["skipped_files"]} == {
+        "gone_raw.jsonl": "it points nowhere",
+        "pipe_raw.jsonl": "not a file",
+    }
+
+
+def test_without_a_writer_it_says_so(desk: Desk) -> None:
+    desk.put(GAME, start())
+    with desk.writer():
+        desk.imported()
+    desk.put(GAME, start(), tick(1))
+    code, out, err = desk.run(desk.recordings, "--wait", "--json", "--timeout", "1")
+    assert code == 1
+    assert err == (
+        "legacy-importer: not done within 1 seconds; what was sent is kept, and the same import again does the rest\n"
+    )
+    assert json.loads(out)["stored"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere.jsonl"], "no such file or folder: nowhere.jsonl"),
+        ([], "required: PATH"),
+        ([".", "--timezone", "Nowhere/Else"], "no such time zone"),
+        ([".", "--timeout", "0"], "above 0"),
+        ([".", "--timeout", "soon"], "invalid float"),
+    ],
+)
+def test_wrong_usage(desk: Desk, arguments: list[str], reason: str) -> None:
+    code, out, err = desk.run(*arguments)
+    assert (code, out) == (2, "")
+    assert reason in err.splitlines()[-1]
+
+
+def test_no_broker(desk: Desk, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.put(GAME, start())
+    broker.stop()
+    desk._environment["RUGS_CONNECT_TIMEOUT"] = "0.5"
+    code, _, err = desk.run(desk.recordings, "--json")
+    assert code == 1
+    assert len(err.splitlines()) == 1
