@@ -68,6 +68,7 @@ class Program:
         self._restarts = 0
         self._exit_code: int | None = None
         self._error: str | None = None
+        self._log_start = 0
 
     @property
     def info(self) -> ProcessInfo:
@@ -85,7 +86,7 @@ class Program:
             self._exit_code = await self._run_once()
             if self._stopping.is_set():
                 break
-            self._error = last_error(self.log_file) or f"exit code {self._exit_code}"
+            self._error = last_error(self.log_file, self._log_start) or _ending(self._exit_code)
             if self._exit_code == EXIT_SUPERSEDED:
                 log.warning("superseded by another process: left stopped", program=self.name)
                 self._become("superseded")
@@ -120,6 +121,7 @@ class Program:
     async def _run_once(self) -> int:
         set_aside(self.log_file)
         with self.log_file.open("ab") as output:
+            self._log_start = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -145,17 +147,27 @@ def set_aside(log_file: Path) -> None:
             log_file.replace(log_file.with_suffix(".log.1"))
 
 
-def last_error(log_file: Path) -> str | None:
-    """Return the last line of a log that tells of an error, or else the last line, or None where there is none."""
+def last_error(log_file: Path, start: int = 0) -> str | None:
+    """Return the last error that a log tells of from byte `start` on, or None.
+
+    In a JSON line that is its event and reason; a line that is not JSON (a traceback's last) counts as one.
+    """
     try:
         with log_file.open("rb") as file:
-            file.seek(max(0, log_file.stat().st_size - 65536))
+            file.seek(max(start, log_file.stat().st_size - 65536))
             lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:
         return None
     for line in reversed(lines):
-        with contextlib.suppress(ValueError, AttributeError):
+        try:
             told = json.loads(line)
-            if told.get("level") in ("error", "critical"):
-                return ": ".join(str(part) for part in (told.get("event"), told.get("reason")) if part)
-    return lines[-1][:500] if lines else None
+        except ValueError:
+            return line.strip()[:500]
+        if isinstance(told, dict) and told.get("level") in ("error", "critical"):
+            exception = str(told.get("exception", "")).strip().splitlines()[-1:]
+            return ": ".join(str(part) for part in (told.get("event"), told.get("reason"), *exception) if part)
+    return None
+
+
+def _ending(code: int) -> str:
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

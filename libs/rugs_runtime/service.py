@@ -62,22 +62,29 @@ def debugging() -> bool:
 
 
 async def _run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)  # the second one ends the process
-
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
+    stop = stop_on_signals()
     if lifeline := os.environ.get(LIFELINE):
+        loop = asyncio.get_running_loop()
         loop.add_reader(int(lifeline), _supervisor_gone, loop, int(lifeline), stop)
     async with _announced(settings.state_dir, name):
         log.info("started", pid=os.getpid())
         code = await main(stop)
         log.info("stopped", exit_code=code)
     return code
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set from now on. A second SIGINT ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return stop
 
 
 def _supervisor_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:

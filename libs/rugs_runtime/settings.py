@@ -155,12 +155,13 @@ class Settings(BaseSettings):
 
 
 class SettingLine(NamedTuple):
-    """One setting, for people; secrets are masked."""
+    """One setting, for people; secrets are masked. `is_set` tells whether the environment says it."""
 
     name: str
     value: str | int | float | bool | None
     default: str | int | float | bool | None
     variable: str
+    is_set: bool
     description: str
 
 
@@ -177,6 +178,7 @@ def describe(settings: Settings) -> list[SettingLine]:
             _shown(getattr(settings, name)),
             _shown(field.default),
             environment_name(name),
+            name in settings.model_fields_set,
             field.description or "",
         )
         for name, field in type(settings).model_fields.items()

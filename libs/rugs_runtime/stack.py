@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal, NamedTuple
@@ -213,8 +213,8 @@ def _try_lock(file: IO[str], kind: int) -> bool:
     return True
 
 
-async def supervise(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the stack until stopped. Raises what `Stack.start` does."""
+async def supervise(settings: Settings, stop: asyncio.Event, ready: Callable[[Stack], None] | None = None) -> None:
+    """Run the stack until stopped; tell `ready` when all is running. Raises what `Stack.start` does."""
     stack = Stack(settings)
     starting = asyncio.create_task(stack.start())
     stopping = asyncio.create_task(stop.wait())
@@ -224,6 +224,8 @@ async def supervise(settings: Settings, stop: asyncio.Event) -> None:
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await starting
+            if ready is not None:
+                ready(stack)
             await stopping
     finally:
         stopping.cancel()

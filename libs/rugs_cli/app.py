@@ -1,0 +1,63 @@
+"""The commands of `rugs`, and what happens when one fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from rugs_cli.commands import config, stack, status
+from rugs_cli.output import AsJson
+
+app = typer.Typer(
+    name="rugs",
+    help="Records every event of a live game feed once, keeps it for ever, and gives it back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(stack.up)
+app.command("down")(stack.down)
+app.command("status")(status.status)
+app.add_typer(config.app, name="config")
+
+
+@app.command()
+def decode(as_json: AsJson = False) -> None:
+    """Turn one message body on standard input into JSON lines: nats sub 'rugs.events.>' --translate 'rugs decode'.
+
+    What is not an envelope is shown as {"error": …, "base64": …}, and the exit code is 1. Output is always JSON.
+    """
+    from rugs_cli.commands.decode import decode_stdin
+
+    raise typer.Exit(decode_stdin())
+
+
+def run() -> int:
+    """Run the command line; return its exit code. What fails is one line on standard error.
+
+    With ``RUGS_DEBUG=1`` it is a traceback.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if os.environ.get("RUGS_DEBUG", "") not in ("", "0"):
+            raise
+        print(f"rugs: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    """Say what went wrong; an error that is neither ours nor the system's is named, since its text alone may not do."""
+    text = " ".join(str(error).split())
+    if type(error).__module__.startswith("rugs_") or isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text} (RUGS_DEBUG=1 shows where)"

@@ -1,0 +1,186 @@
+"""`rugs status`: how the stack is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rugs_cli.output import AsJson, human_bytes, human_seconds, print_json, print_table
+
+if TYPE_CHECKING:
+    from rugs_runtime.settings import Settings
+    from rugs_runtime.stack import StackInfo
+
+OneService = Annotated[
+    str | None, typer.Option("--service", metavar="NAME", help="Look at one service only; for health checks.")
+]
+
+
+def status(service: OneService = None, as_json: AsJson = False) -> None:
+    """Show the broker, the services, the stream, and how far the lake is behind it.
+
+    The exit code is 0 when all is running, 1 when anything is not.
+    """
+    from rugs_runtime.settings import Settings
+
+    settings = Settings.load()
+    found = asyncio.run(_gather(settings, service))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
+    from rugs_runtime.stack import SERVICES, running_stack
+
+    info = running_stack(settings.data_dir)
+    url = info.nats_url if info is not None else settings.broker_url if settings.nats_url else None
+    names = [only] if only else [service.name for service in SERVICES]
+    stream, answers, bus_error = await _ask_bus(url, names)
+    services = [_service(name, info, answers.get(name)) for name in names]
+    lake = _lake(settings)
+    if lake is not None and stream is not None and lake["incarnation"] == stream["incarnation"]:
+        lake["lag"] = max(0, stream["last_seq"] - lake["last_seq"])
+    ok = bus_error is None and all(service["state"] == "running" for service in services)
+    return {
+        "ok": ok,
+        "data_dir": str(settings.data_dir),
+        "stack": _stack(info),
+        "broker": _broker(url, info, bus_error),
+        "services": services,
+        "stream": stream,
+        "lake": lake,
+        "error": next((error for error in (bus_error, *(s["error"] for s in services)) if error), None),
+    }
+
+
+async def _ask_bus(
+    url: str | None, names: list[str]
+) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]], str | None]:
+    """Return the stream's state, the services' own answers by name, and why the bus cannot be asked."""
+    import rugs_bus
+    from rugs_runtime.service import ask_status
+
+    if url is None:
+        return None, {}, "nothing is running: start it with `rugs up`"
+    try:
+        nc = await rugs_bus.connect(url, name="rugs-status", timeout=2)
+    except rugs_bus.BusError as error:
+        return None, {}, str(error)
+    try:
+        answers = await asyncio.gather(*(ask_status(nc, name) for name in names))
+        known = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+        try:
+            return (await rugs_bus.stream_state(nc))._asdict(), known, None
+        except rugs_bus.RefusedError:  # no stream yet
+            return None, known, None
+        except rugs_bus.BusError as error:
+            return None, known, str(error)
+    finally:
+        await nc.close()
+
+
+def _stack(info: StackInfo | None) -> dict[str, Any] | None:
+    if info is None:
+        return None
+    return {"pid": info.pid, "state": info.state, "uptime_seconds": round(time.time() - info.started, 1)}
+
+
+def _broker(url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
+    from rugs_runtime.kept_broker import NAME
+    from rugs_runtime.settings import without_credentials
+
+    ours = next((process for process in info.processes if process.name == NAME), None) if info else None
+    return {
+        "url": without_credentials(url) if url else None,
+        "state": "stopped" if url is None else "unreachable" if error else "running",
+        "embedded": ours is not None,
+        "pid": ours.pid if ours else None,
+        "uptime_seconds": _uptime(ours.started) if ours else None,
+        "memory_bytes": _memory(ours.pid) if ours else None,
+        "restarts": ours.restarts if ours else None,
+        "error": error,
+    }
+
+
+def _service(name: str, info: StackInfo | None, answer: dict[str, Any] | None) -> dict[str, Any]:
+    kept = next((process for process in info.processes if process.name == name), None) if info else None
+    if answer is not None:
+        state, pid, error = answer["state"], answer["pid"], answer["error"]
+    else:
+        pid = kept.pid if kept else None
+        state = "not answering" if pid else (kept.state if kept else "stopped")
+        error = kept.error if kept else None
+    return {
+        "name": name,
+        "state": state,
+        "pid": pid,
+        "uptime_seconds": _uptime(kept.started) if kept else None,
+        "memory_bytes": (answer or {}).get("memory_bytes") or _memory(pid if kept else None),
+        "restarts": kept.restarts if kept else None,
+        "error": error or (kept.error if kept else None),
+    }
+
+
+def _uptime(started: float | None) -> float | None:
+    return None if started is None else round(time.time() - started, 1)
+
+
+def _memory(pid: int | None) -> int | None:
+    """Return a process's resident memory in bytes."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss) if pid else None
+    except psutil.Error:
+        return None
+
+
+def _lake(settings: Settings) -> dict[str, Any] | None:
+    """Return how far the lake has come; None before there is one."""
+    from rugs_lake import LakeError, stats
+    from rugs_proto.subjects import EVENTS_STREAM
+
+    try:
+        cursor = next((each for each in stats.cursors(settings.data_dir) if each.stream == EVENTS_STREAM), None)
+    except LakeError:
+        return None
+    if cursor is None:
+        return None
+    return {"incarnation": cursor.incarnation, "last_seq": cursor.last_seq, "epoch": cursor.epoch, "lag": None}
+
+
+def _show(found: dict[str, Any]) -> None:
+    stack, broker, stream, lake = found["stack"], found["broker"], found["stream"], found["lake"]
+    about = f"pid {stack['pid']}, up {human_seconds(stack['uptime_seconds'])}" if stack else "no stack runs here"
+    rows = [("stack", stack["state"] if stack else "stopped", f"{about}, data in {found['data_dir']}")]
+    rows.append(("broker", broker["state"], ", ".join([broker["url"] or "", *_process(broker)])))
+    rows += [(service["name"], service["state"], ", ".join(_process(service))) for service in found["services"]]
+    if stream:
+        size = f"{stream['messages']:,} messages, {human_bytes(stream['bytes'])}"
+        rows.append(("stream", "", f"{size}, sequences {stream['first_seq']:,} to {stream['last_seq']:,}"))
+    if lake:
+        behind = "lag unknown" if lake["lag"] is None else f"{lake['lag']:,} messages behind"
+        rows.append(("lake", "", f"taken up to {lake['last_seq']:,}, {behind}"))
+    print_table(rows)
+    if found["error"]:
+        print(f"last error: {found['error']}")
+
+
+def _process(process: dict[str, Any]) -> list[str]:
+    parts = []
+    if process["pid"]:
+        parts.append(f"pid {process['pid']}")
+    if process["uptime_seconds"] is not None:
+        parts.append(f"up {human_seconds(process['uptime_seconds'])}")
+    if process["memory_bytes"]:
+        parts.append(human_bytes(process["memory_bytes"]))
+    if process["restarts"]:
+        parts.append(f"restarts: {process['restarts']}")
+    return parts
