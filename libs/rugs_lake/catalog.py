@@ -225,7 +225,7 @@ def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) ->
 
 def data_path(paths: LakePaths) -> str:
     """Return the data path as DuckLake stores it: absolute, with a slash at the end."""
-    return f"{paths.data.absolute()}/"
+    return f"{paths.data.resolve()}/"
 
 
 def snapshot_time(micros: int) -> str:

@@ -26,6 +26,8 @@ STEPS: Final = (
     "compaction_written",
     "compaction_before_commit",
     "compaction_after_commit",
+    "expiry_forgotten",
+    "expiry_deleted",
 )
 
 

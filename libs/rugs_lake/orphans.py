@@ -18,9 +18,14 @@ from rugs_lake.paths import fsync_folder
 
 
 def orphans(catalog: Catalog) -> list[str]:
-    """Return files that no snapshot names, relative to the data folder."""
+    """Return files that no snapshot names and that nobody is about to delete, relative to the data folder."""
     on_disk = catalog.paths.data_files()
-    named = {row[0] for row in catalog.connection.execute("SELECT path FROM ducklake_data_file")}
+    named = {
+        row[0]
+        for row in catalog.connection.execute(
+            "SELECT path FROM ducklake_data_file UNION ALL SELECT path FROM ducklake_files_scheduled_for_deletion"
+        )
+    }
     return sorted(on_disk - named)
 
 

@@ -1,7 +1,8 @@
 """What the catalog may forget: old snapshots, and the files that only they name.
 
 Each slice is one short transaction, so that the writer never waits long. The catalog
-forgets a file first; only then is it deleted.
+forgets a file first, and schedules its deletion as DuckLake does; only then is it
+deleted. What a killed process had scheduled, the next one deletes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
+from rugs_lake import faults
 from rugs_lake.catalog import Catalog, snapshot_time
 
 SLICE: Final = 200
@@ -41,17 +43,18 @@ def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
             break
         _forget_snapshots(catalog, old)
         snapshots += len(old)
+    _delete_scheduled(catalog)
     while True:
         unnamed = catalog.all(
-            "SELECT data_file_id, path FROM ducklake_data_file WHERE end_snapshot IS NOT NULL"
+            "SELECT data_file_id FROM ducklake_data_file WHERE end_snapshot IS NOT NULL"
             " AND end_snapshot <= (SELECT min(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0) LIMIT ?",
             SLICE,
         )
         if not unnamed:
             return Expired(snapshots, files)
         _forget_files(catalog, [row[0] for row in unnamed])
-        for _, path in unnamed:
-            (catalog.paths.data / path).unlink(missing_ok=True)
+        faults.reached("expiry_forgotten")
+        _delete_scheduled(catalog)
         files += len(unnamed)
 
 
@@ -68,5 +71,23 @@ def _forget_files(catalog: Catalog, files: list[int]) -> None:
         *("rugs_file", "rugs_scope"),
     )
     with catalog.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO ducklake_files_scheduled_for_deletion"
+            " SELECT data_file_id, path, path_is_relative, ? FROM ducklake_data_file WHERE data_file_id = ?",
+            [(snapshot_time(time.time_ns() // 1000), file) for file in files],
+        )
         for table in tables:
             connection.executemany(f"DELETE FROM {table} WHERE data_file_id = ?", [(f,) for f in files])  # noqa: S608
+
+
+def _delete_scheduled(catalog: Catalog) -> None:
+    scheduled = catalog.all("SELECT data_file_id, path FROM ducklake_files_scheduled_for_deletion")
+    for _, path in scheduled:
+        (catalog.paths.data / path).unlink(missing_ok=True)
+    faults.reached("expiry_deleted")
+    if scheduled:
+        with catalog.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM ducklake_files_scheduled_for_deletion WHERE data_file_id = ?",
+                [(file,) for file, _ in scheduled],
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Final
 import duckdb
 
 from rugs_lake import parquet
-from rugs_lake.catalog import AUTHOR, Catalog, data_path
+from rugs_lake.catalog import AUTHOR, Catalog, LakeError, data_path
 from rugs_lake.cursor import read_cursor
 from rugs_lake.orphans import orphans, sweep
 from rugs_lake.parquet import TornFileError
@@ -95,17 +96,18 @@ def verify(
             report.catalog = _catalog_faults(catalog)
             report.sequences = _sequence_faults(catalog)
             ranges = catalog.all("SELECT incarnation, first_seq, last_seq FROM rugs_range")
-    live = [file[0] for file in files if file[4]]
+    live = {path: (rows, digest) for path, rows, _, digest, is_live in files if is_live}
     report.files = len(live)
-    report.rows = sum(file[1] for file in files if file[4])
+    report.rows = sum(rows for rows, _ in live.values())
     for done, (path, rows, size, digest, _) in enumerate(files):
         progress(done, len(files))
         _check_file(paths.data / path, path, rows, size, None if fast else digest, report)
     progress(len(files), len(files))
+    for name in {*report.missing, *report.torn}:
+        live.pop(name, None)
     report.missing = _still_named(paths, report.missing)
-    readable = [str(paths.data / path) for path in live if path not in {*report.missing, *report.torn}]
-    if readable:
-        _check_rows(readable, ranges, report)
+    report.torn = _still_named(paths, report.torn)
+    _check_rows(paths, live, ranges, report)
     _check_totals(report)
     return report
 
@@ -143,7 +145,10 @@ def _age(path: Path) -> float:
 
 def _catalog_faults(catalog: Catalog) -> list[str]:
     faults = [f"SQLite: {row[0]}" for row in catalog.all("PRAGMA quick_check") if row[0] != "ok"]
-    author = catalog.one("SELECT author FROM ducklake_snapshot_changes ORDER BY snapshot_id DESC LIMIT 1")
+    author = catalog.one(
+        "SELECT author FROM ducklake_snapshot LEFT JOIN ducklake_snapshot_changes USING (snapshot_id)"
+        " ORDER BY snapshot_id DESC LIMIT 1"
+    )
     if author != (AUTHOR,):
         faults.append("the newest snapshot was not written by Rugbus")
     for table in ("ducklake_delete_file", "ducklake_table_stats", "ducklake_table_column_stats"):
@@ -186,17 +191,37 @@ def _check_file(path: Path, name: str, rows: int, size: int, digest: str | None,
 
 
 def _is_whole(path: Path, rows: int, digest: str) -> bool:
-    if parquet.file_digest(path) != digest:
-        return False
     try:
+        if parquet.file_digest(path) != digest:
+            return False
         return bool(rows == sum(batch.num_rows for batch in parquet.batches(path)))
-    except TornFileError:
+    except (TornFileError, FileNotFoundError):
         return False
 
 
-def _check_rows(files: list[str], ranges: list[tuple[str, int, int]], report: Report) -> None:
-    """Check with DuckDB, which spills to disk: rows, ids that come twice, rows outside all ranges."""
-    with duckdb.connect(config={"memory_limit": DUCKDB_MEMORY, "preserve_insertion_order": "false"}) as connection:
+def _check_rows(
+    paths: LakePaths, files: dict[str, tuple[int, str]], ranges: list[tuple[str, int, int]], report: Report
+) -> None:
+    """Check rows with DuckDB. Files that it cannot read are torn, or have been replaced meanwhile."""
+    while files:
+        expected = sum(rows for rows, _ in files.values())
+        try:
+            return _check_readable_rows([str(paths.data / name) for name in files], expected, ranges, report)
+        except duckdb.Error as error:
+            broken = [name for name, told in files.items() if not _is_whole(paths.data / name, *told)]
+            if not broken:
+                raise LakeError(f"cannot read the lake's files: {error}") from error
+            report.torn += _still_named(paths, broken)
+            files = {name: told for name, told in files.items() if name not in broken}
+
+
+def _check_readable_rows(files: list[str], expected: int, ranges: list[tuple[str, int, int]], report: Report) -> None:
+    """Check rows, ids that come twice, rows outside all ranges; spills to disk."""
+    config = {"memory_limit": DUCKDB_MEMORY, "preserve_insertion_order": "false"}
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(config={**config, "temp_directory": spill}) as connection,
+    ):
         connection.execute("CREATE TABLE range (incarnation VARCHAR, first_seq BIGINT, last_seq BIGINT)")
         connection.executemany("INSERT INTO range VALUES (?, ?, ?)", ranges or [("", 0, 0)])
         connection.execute("SET VARIABLE files = ?", [files])
@@ -209,8 +234,8 @@ def _check_rows(files: list[str], ranges: list[tuple[str, int, int]], report: Re
             " ON r.incarnation = g.incarnation AND r.stream_seq BETWEEN g.first_seq AND g.last_seq"
         ).fetchone()
     rows, report.duplicate_ids = twice or (0, 0)
-    if rows != report.rows:
-        report.catalog.append(f"the files have {rows} rows and the catalog says {report.rows}")
+    if rows != expected:
+        report.catalog.append(f"the files have {rows} rows and the catalog says {expected}")
     if outside and outside[0]:
         report.sequences.append(f"{outside[0]} rows lie outside every range that was taken")
 
