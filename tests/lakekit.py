@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +25,8 @@ INCARNATION: Final = "a" * 32
 NOON_US: Final = 1_780_315_200_000_000
 """2026-06-01T12:00:00Z."""
 DAY_US: Final = 86_400_000_000
+FULL: Final = os.environ.get("RUGS_CRASH_FULL") == "1"
+"""Whether the long tests run whole (`make test-crash`), or a sample of them."""
 
 
 def envelope(seq: int = 1, **changes: Any) -> dict[str, Any]:
@@ -163,3 +167,23 @@ def utc(micros: int) -> dt.datetime:
 def names(paths: Iterable[Path]) -> set[str]:
     """Return the last parts of paths."""
     return {path.name for path in paths}
+
+
+class LostAnswer:
+    """A connection whose next COMMIT happens, but whose answer is an error."""
+
+    def __init__(self, real: sqlite3.Connection, *, happens: bool) -> None:
+        self._real = real
+        self._happens = happens
+        self._armed = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT" and self._armed:
+            self._armed = False
+            if self._happens:
+                self._real.execute(sql)
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._real.execute(sql, *values)

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from rugs_lake.catalog import LakeReplacedError
+from rugs_lake.commit import FileVanishedError
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError
 from rugs_lake.paths import LakePaths
+from rugs_lake.rejects import list_rejects
 from rugs_lake.retention import expire
+from rugs_lake.writer import LakeWriter
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 from tests import lakekit
-from tests.lakekit import INCARNATION, commit, envelope, id_of, message, open_writer, tick
+from tests.lakekit import INCARNATION, LostAnswer, commit, envelope, id_of, message, open_writer, tick
 
 
 def stream(*numbers: int) -> list[Message]:
@@ -203,8 +206,6 @@ def test_a_jump_becomes_a_gap_and_gaps_and_ranges_tile_the_stream(tmp_path: Path
 
 
 def test_two_streams_have_cursors_of_their_own(tmp_path: Path) -> None:
-    from rugs_lake.writer import LakeWriter
-
     first = open_writer(tmp_path)
     second = LakeWriter(LakePaths(tmp_path), "RUGS_EVENTS_1")
     second.meet("b" * 32, None)
@@ -240,26 +241,6 @@ def test_a_second_writer_supersedes_the_first_which_loses_nothing(tmp_path: Path
     lakekit.checked(tmp_path)
 
 
-class LostAnswer:
-    """A connection whose next COMMIT happens, but whose answer is an error."""
-
-    def __init__(self, real: sqlite3.Connection, *, happens: bool) -> None:
-        self._real = real
-        self._happens = happens
-        self._armed = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        if sql == "COMMIT" and self._armed:
-            self._armed = False
-            if self._happens:
-                self._real.execute(sql)
-            raise sqlite3.OperationalError("disk I/O error")
-        return self._real.execute(sql, *values)
-
-
 @pytest.mark.parametrize("happens", [True, False])
 def test_a_commit_answered_by_an_error_can_be_tried_again(tmp_path: Path, happens: bool) -> None:
     writer = open_writer(tmp_path)
@@ -281,8 +262,6 @@ def test_a_commit_answered_by_an_error_can_be_tried_again(tmp_path: Path, happen
 
 
 def test_a_file_that_vanished_before_its_commit_is_written_again(tmp_path: Path) -> None:
-    from rugs_lake.commit import FileVanishedError
-
     writer = open_writer(tmp_path)
     lakekit.add(writer, *stream(1, 2))
     pending = writer.take()
@@ -322,8 +301,6 @@ def test_a_catalog_that_was_replaced_while_open_is_noticed(tmp_path: Path, which
 
 
 def reject_ids(root: Path, **options: Any) -> set[str]:
-    from rugs_lake.rejects import list_rejects
-
     return {reject.id for reject in list_rejects(root, **options)}
 
 
