@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ async def nc(broker: Broker) -> AsyncIterator[Client]:
         broker.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, ping_interval=1, error_cb=quiet
     )
     yield client
+    broker.signal(signal.SIGCONT)  # closing talks to the broker
     await client.close()
 
 

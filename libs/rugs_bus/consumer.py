@@ -30,6 +30,8 @@ _CHECK: Final = 5.0
 """Seconds without messages after which the broker is asked whether there are none."""
 _INACTIVE: Final = 120.0
 """Seconds without a pull after which the broker forgets the consumer; we may be away for a long commit."""
+_GOODBYE: Final = 0.5
+"""Seconds that closing may take for telling the broker."""
 _LARGEST_MESSAGE: Final = MAX_PAYLOAD + 64 * 1024
 """Bytes that a pull must allow, or the largest message would never come."""
 
@@ -148,10 +150,11 @@ class _Feed:
         """Leave nothing behind, as far as the broker can be reached."""
         if self._subscription is None:
             return
-        with suppress(nats.errors.Error):
-            await self._subscription.unsubscribe()
-            if self._nc.is_connected:
-                await self._nc.publish(f"{API}.CONSUMER.DELETE.{EVENTS_STREAM}.{self._name}")
+        with suppress(TimeoutError, nats.errors.Error):
+            async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
+                await self._subscription.unsubscribe()
+                if self._nc.is_connected:
+                    await self._nc.publish(f"{API}.CONSUMER.DELETE.{EVENTS_STREAM}.{self._name}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

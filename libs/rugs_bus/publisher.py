@@ -7,6 +7,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
@@ -32,6 +33,8 @@ _TICK: Final = 0.05
 """Seconds between two looks for messages that have to be sent again."""
 _BACK_OFF: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds to wait after the first, second, ... refusal of a message; the last stands for all later ones."""
+_GOODBYE: Final = 0.5
+"""Seconds that closing may take for telling the broker."""
 _MAX_HEADERS: Final = (MAX_PAYLOAD - MAX_BODY) // 2
 _NO_RESPONDERS: Final = "503"
 
@@ -166,8 +169,10 @@ class Publisher:
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)
-        if self._replies is not None and not self._nc.is_closed:
-            await self._replies.unsubscribe()
+        if self._replies is not None:
+            with suppress(TimeoutError, nats.errors.Error):
+                async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
+                    await self._replies.unsubscribe()
             self._replies = None
 
     def _check(self, subject: str, body: bytes, msg_id: str, headers: Mapping[str, str] | None) -> None:

@@ -169,19 +169,21 @@ async def test_waits_for_the_stream_to_exist(nc: Client, until: Until) -> None:
         assert publisher.trouble is None
 
 
-async def test_close_fails_what_is_not_confirmed(broker: Broker, stream: Client) -> None:
+async def test_close_fails_what_is_not_confirmed(broker: Broker, stream: Client, until: Until) -> None:
     publisher = Publisher(stream)
     broker.signal(signal.SIGSTOP)
-    pending = [await publisher.publish(SUBJECT, bytes(1_000_000), msg_id=str(number)) for number in range(6)]
-    blocked = asyncio.create_task(publisher.publish(SUBJECT, bytes(MAX_BODY), msg_id="last"))
-    blocked_more = asyncio.create_task(publisher.publish(SUBJECT, bytes(MAX_BODY), msg_id="very last"))
-    await asyncio.sleep(0)
-    await publisher.close()
-    for future in [*pending, await blocked]:
+    pending = [
+        await publisher.publish(SUBJECT, bytes(1_000_000), msg_id=str(number), key=str(number)) for number in range(16)
+    ]
+    blocked = asyncio.create_task(publisher.publish(SUBJECT, bytes(1_000_000), msg_id="last"))
+    await until(lambda: stream.pending_data_size > 2_000_000)  # more than the client's own buffer takes
+    async with asyncio.timeout(5):
+        await publisher.close()
+    for future in pending:
         with pytest.raises(BusError, match="closed"):
             await future
     with pytest.raises(BusError, match="closed"):
-        await blocked_more
+        await blocked
     with pytest.raises(BusError, match="closed"):
         await publisher.publish(SUBJECT, b"", msg_id="later")
 
