@@ -7,12 +7,11 @@ import sys
 
 import typer
 
-from rugs_cli.commands import config, stack, status
+from rugs_cli.commands import config, importing, lake, rejects, sql, stack, status
 from rugs_cli.output import AsJson
 
 app = typer.Typer(
     name="rugs",
-    help="Records every event of a live game feed once, keeps it for ever, and gives it back.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,7 +21,21 @@ app = typer.Typer(
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(status.status)
+app.command("import")(importing.import_files)
+app.command("sql")(sql.sql)
+app.command("stats")(lake.stats)
+app.command("compact")(lake.compact)
+app.command("verify")(lake.verify)
+app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(config.app, name="config")
+
+
+@app.callback()
+def rugs() -> None:
+    """Record every event of a live game feed once, keep it for ever, and give it back."""
+    from rugs_runtime import logs
+
+    logs.configure("rugs", "warning")
 
 
 @app.command()

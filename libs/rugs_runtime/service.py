@@ -130,7 +130,7 @@ def presence(root: Path, name: str) -> int | None:
     """Return the pid of the process that runs a service on a data root, or None."""
     try:
         with _presence_file(root / "state", name).open("r") as file:
-            if _try_lock(file.fileno()):
+            if _try_lock(file.fileno(), fcntl.LOCK_SH):  # who only looks is in nobody's way but for a moment
                 return None
             return int(json.loads(file.read())["pid"])
     except (OSError, ValueError, LookupError):
@@ -141,9 +141,9 @@ def _presence_file(state_dir: Path, name: str) -> Path:
     return state_dir / f"{name}.lock"
 
 
-def _try_lock(handle: int) -> bool:
+def _try_lock(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,0 +1,106 @@
+"""Settings: what the environment may say, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rugs_runtime.settings import Settings, SettingsError, describe, environment_name, without_credentials
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("RUGS_", "NATS_")):
+            monkeypatch.delenv(name)
+
+
+def test_defaults() -> None:
+    settings = Settings.load()
+    assert settings.nats_url is None
+    assert settings.broker_url == "nats://127.0.0.1:4222"
+    assert settings.data_dir == Path.home() / "rugs_data"
+    assert settings.state_dir == settings.data_dir / "state"
+    assert settings.stream_keep_bytes < settings.stream_max_bytes
+
+
+def test_every_setting_has_a_variable_and_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = describe(Settings.load())
+    assert {line.name for line in lines} == set(Settings.model_fields)
+    assert all(line.description and line.variable == environment_name(line.name) for line in lines)
+    assert not any(line.is_set for line in lines)
+    for line in lines:  # each default is a value that its variable takes
+        if line.default is not None:
+            monkeypatch.setenv(line.variable, str(line.default))
+    assert [line.value for line in describe(Settings.load())] == [line.value for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("NATS_URL", "nats://h:1", "broker_url", "nats://h:1"),
+        ("NATS_URL", "", "broker_url", "nats://127.0.0.1:4222"),
+        ("RUGS_BROKER_PORT", "0", "broker_port", 0),
+        ("RUGS_STREAM_KEEP_AGE", "2d", "stream_keep_age", 172800),
+        ("RUGS_FLUSH_SECONDS", "0.25", "flush_seconds", 0.25),
+        ("RUGS_COMPACT_SECONDS", "1.5 h", "compact_seconds", 5400),
+        ("RUGS_FLUSH_BYTES", "1 MiB", "flush_bytes", 1048576),
+        ("RUGS_FLUSH_BYTES", "1000", "flush_bytes", 1000),
+        ("RUGS_STREAM_COMPRESSION", "false", "stream_compression", False),
+        ("RUGS_LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("RUGS_DATA_DIR", "~/elsewhere", "data_dir", Path.home() / "elsewhere"),
+        ("RUGS_DATA_DIR", "relative", "data_dir", Path.cwd() / "relative"),
+    ],
+)
+def test_values(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(Settings.load(), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("NATS_URL", "localhost"),
+        ("NATS_URL", "http://localhost:4222"),
+        ("NATS_URL", "nats://"),
+        ("RUGS_BROKER_PORT", "70000"),
+        ("RUGS_BROKER_PORT", "-1"),
+        ("RUGS_FLUSH_ROWS", "0"),
+        ("RUGS_FLUSH_SECONDS", "0"),
+        ("RUGS_FLUSH_SECONDS", "nan"),
+        ("RUGS_FLUSH_SECONDS", "soon"),
+        ("RUGS_STREAM_KEEP_BYTES", "9GiB"),
+        ("RUGS_STREAM_REPLICAS", "6"),
+        ("RUGS_LOG_LEVEL", "loud"),
+    ],
+)
+def test_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(SettingsError, match=f"^{variable}[^\n]+$"):
+        Settings.load()
+
+
+def test_a_secret_is_nowhere_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATS_URL", "nats://user:secret@h:1")
+    settings = Settings.load()
+    assert settings.broker_url == "nats://user:secret@h:1"
+    assert "secret" not in repr(settings) + str(settings) + str(describe(settings))
+    monkeypatch.setenv("NATS_URL", "secret@h")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("nats://h:1", "nats://h:1"),
+        ("nats://u:p@h:1", "nats://***@h:1"),
+        ("nats://token@h", "nats://***@h"),
+        ("nats://u:p@ss@h:1/x", "nats://***@h:1/x"),
+    ],
+)
+def test_without_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
