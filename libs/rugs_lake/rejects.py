@@ -48,6 +48,11 @@ class Reject:
     bytes: int
     retried: bool = False
 
+    @property
+    def place(self) -> str:
+        """Where it came from, for people: a file's line, or a message of the stream."""
+        return f"{self.file}:{self.line}" if self.file is not None else f"message {self.stream_seq}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes, as `rugs rejects list --json` prints them."""
         return asdict(self)

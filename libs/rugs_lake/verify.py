@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +58,25 @@ class Report:
         faults = (self.duplicate_ids, self.orphans, self.missing, self.torn, self.sequences, self.catalog)
         return not any(faults)
 
+    def faults(self) -> list[str]:
+        """Return one line for everything that is wrong."""
+        named = ("orphans", "missing", "torn", "sequences", "catalog")
+        found = [f"{name}: {each}" for name in named for each in getattr(self, name)]
+        return [*found, f"ids that stand more than once: {self.duplicate_ids}"] if self.duplicate_ids else found
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the report with `ok` first, as `rugs verify --json` prints it."""
-        return {"ok": self.ok, **asdict(self)}
+        """Return the figures, `ok` first, and every fault by name: what `rugs verify --json` prints."""
+        counted = ("orphans", "missing", "torn")
+        figures = {name: getattr(self, name) for name in ("snapshot", "files", "rows", "duplicate_ids")}
+        counts = {name: len(getattr(self, name)) for name in counted}
+        return {
+            "ok": self.ok,
+            **figures,
+            **counts,
+            "totals": self.totals,
+            "faults": self.faults(),
+            "moved": self.moved,
+        }
 
 
 def verify(

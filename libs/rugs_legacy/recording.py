@@ -83,6 +83,14 @@ def read(recording: Recording, counts: Counts) -> Iterator[dict[str, Any]]:
         yield from _Reader(recording, counts).read(stream)
 
 
+def read_line(recording: Recording, line: bytes, number: int, offset: int) -> dict[str, Any] | None:
+    """Read one line of a recording again; return its envelope, or None if it is still no record.
+
+    Of `recording` the file itself is not looked at.
+    """
+    return _Reader(recording, Counts()).line(line, number, offset)
+
+
 class _Reader:
     def __init__(self, recording: Recording, counts: Counts) -> None:
         self._recording = recording
@@ -115,6 +123,12 @@ class _Reader:
                 number += 1
                 offset += len(line) + 1
         counts.read = self._recording.size
+
+    def line(self, line: bytes, number: int, offset: int) -> dict[str, Any] | None:
+        try:
+            return self._envelope(self._parse(line), line.decode(), number, offset)
+        except (UnreadableError, UnicodeDecodeError):
+            return None
 
     def _damaged(self, line: bytes, number: int, offset: int, error: ValueError) -> Iterator[dict[str, Any]]:
         self._counts.rejected += 1

@@ -1,0 +1,89 @@
+"""`rugs stats`, `rugs compact`, `rugs verify`: the lake as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from rugs_cli.output import AsJson, human_bytes, print_json, print_table
+
+Progress = Callable[[int, int], None]
+
+
+def stats(as_json: AsJson = False) -> None:
+    """Show what the lake holds: rows, files, bytes and time range by doc type."""
+    from rugs_lake import data_root
+    from rugs_lake.stats import by_doc_type
+
+    found = by_doc_type(data_root())
+    if as_json:
+        print_json({each.doc_type: {k: v for k, v in each.as_dict().items() if k != "doc_type"} for each in found})
+        return
+    rows = [
+        (each.doc_type, each.rows, each.files, human_bytes(each.bytes), f"{each.first:%F %T}", f"{each.last:%F %T}")
+        for each in found
+    ]
+    print_table(rows, header=("doc type", "rows", "files", "size", "first (UTC)", "last (UTC)"))
+
+
+def compact(as_json: AsJson = False) -> None:
+    """Merge the small files of each date into few sorted, well-compressed ones; while others read and write."""
+    from rugs_lake import data_root
+    from rugs_lake.catalog import Catalog
+    from rugs_lake.compaction import compact as compact_lake
+    from rugs_lake.memory import keep_small
+    from rugs_lake.paths import LakePaths
+
+    keep_small()
+    began = time.monotonic()
+    with Catalog(LakePaths(data_root())) as catalog, _progress("compacting") as progress:
+        done = compact_lake(catalog, progress=progress)
+    if as_json:
+        print_json({**done._asdict(), "seconds": round(time.monotonic() - began, 3)})
+    elif done.files_before == 0:
+        print("nothing to merge")
+    else:
+        sizes = f"{human_bytes(done.bytes_before)} became {human_bytes(done.bytes_after)}"
+        print(f"{done.files_before} files became {done.files_after}, {done.rows:,} rows, {sizes}")
+
+
+Fast = Annotated[bool, typer.Option("--fast", help="Leave out digests and page checksums: do not read every byte.")]
+Repair = Annotated[bool, typer.Option("--repair", help="Move files that no snapshot names aside, and say where to.")]
+
+
+def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) -> None:
+    """Prove that the lake is whole: files, sequences, ids and totals against the catalog.
+
+    The exit code is 1 when anything is wrong.
+    """
+    from rugs_lake import data_root
+    from rugs_lake.verify import verify as verify_lake
+
+    with _progress("verifying") as progress:
+        report = verify_lake(data_root(), fast=fast, repair=repair, progress=progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print(f"snapshot {report.snapshot}: {report.files:,} files, {report.rows:,} rows")
+        for path in report.moved:
+            print(f"moved aside: {path}")
+        for fault in report.faults():
+            print(f"FAULT {fault}")
+        print("the lake is whole" if report.ok else "the lake is NOT whole")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """Show a bar on a terminal's standard error while the body runs."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
