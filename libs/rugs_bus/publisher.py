@@ -220,12 +220,11 @@ class Publisher:
         """Send what is ready, one after the other, until the publisher ends."""
         try:
             while self._end is None:  # the client swallows cancellation, so that alone would not end this
-                while self._ready:
-                    entry = self._ready.popleft()
-                    if entry.token in self._entries:
-                        await self._send(entry)
-                self._wake.clear()
-                await self._wake.wait()
+                if not self._ready:
+                    self._wake.clear()
+                    await self._wake.wait()
+                elif (entry := self._ready.popleft()).token in self._entries:
+                    await self._send(entry)
         except Exception as error:  # nobody would ever hear of their messages
             log.exception("publisher failed")
             self._finish(f"the publisher failed: {error!r}")

@@ -176,7 +176,7 @@ async def test_close_fails_what_is_not_confirmed(broker: Broker, stream: Client,
         await publisher.publish(SUBJECT, bytes(1_000_000), msg_id=str(number), key=str(number)) for number in range(16)
     ]
     blocked = asyncio.create_task(publisher.publish(SUBJECT, bytes(1_000_000), msg_id="last"))
-    await until(lambda: stream.pending_data_size > 2_000_000)  # more than the client's own buffer takes
+    await until(lambda: stream.stats["out_bytes"] > 2_500_000)  # more than the client's own buffer takes
     async with asyncio.timeout(5):
         await publisher.close()
     for future in pending:
