@@ -1,0 +1,155 @@
+"""What the old recorders would have written of a made-up feed: lines, byte for byte in their style."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from rugs_legacy.made_up.feed import Feed, Sent
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+_RECORDER_DELAY_US: Final = 350
+
+
+def local(at: int) -> str:
+    """Return a time as a recorder in New York wrote it: without a zone."""
+    return (_EPOCH + timedelta(microseconds=at)).astimezone(_NEW_YORK).replace(tzinfo=None).isoformat()
+
+
+def _aware(at: int) -> str:
+    return (_EPOCH + timedelta(microseconds=at)).isoformat()
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()
+
+
+def raw_capture(feed: Feed, lines: int, *, skip: int = 0) -> Iterator[bytes]:
+    """Give lines of F9; `skip` says how many events were missed before the recorder was started."""
+    events = islice(feed.events(), skip, None)
+    first = next(events)
+    yield _line({"seq": 1, "ts": local(first.at - 300_000), "event": "connect", "data": None})
+    for seq, sent in zip(range(2, lines + 1), _chain(first, events), strict=False):
+        data = sent.arguments[0] if len(sent.arguments) == 1 else sent.arguments
+        yield _line({"seq": seq, "ts": local(sent.at), "event": sent.event, "data": data})
+
+
+def cdp_capture(feed: Feed, lines: int, *, skip: int = 0) -> Iterator[bytes]:
+    """Give lines of F10: first arguments only, so that a traced event is nothing but its trace."""
+    asked = [("chatHistory", None), ("getLeaderboard", {"period": "7d"}), ("authenticate", {"__trace": True})]
+    events = islice(feed.events(), skip, None)
+    seq = 0
+    for sent in events:
+        while asked:
+            event, data = asked.pop(0)
+            seq += 1
+            yield _cdp_line(seq, sent.at - 900_000 + seq * 71, event, data, "sent")
+        seq += 1
+        yield _cdp_line(seq, sent.at, sent.event, sent.arguments[0], "received")
+        if sent.event == "gameStateUpdate" and seq < lines:
+            seq += 1
+            data = feed.rugpool_of(sent.arguments[0]["gameId"])
+            yield _cdp_line(seq, sent.at + 900, "gameStatePlayerUpdate", data, "received")
+        if seq >= lines:
+            return
+
+
+def _cdp_line(seq: int, at: int, event: str, data: object, direction: str) -> bytes:
+    record = {"seq": seq, "ts": _aware(at), "event": event, "data": data}
+    return _line({**record, "source": "cdp_intercept", "direction": direction})
+
+
+def _chain(first: Sent, others: Iterator[Sent]) -> Iterator[Sent]:
+    yield first
+    yield from others
+
+
+def games(feed: Feed, *, numbered: bool = False, with_status: bool = False) -> Iterator[list[bytes]]:
+    """Give the lines of one F1 file after the other, a whole game each.
+
+    The recorder's generations differ in what they wrote at start and end: `numbered` from the
+    second on, `with_status` in the third.
+    """
+    number = 0
+    lines: list[bytes] = []
+    ticks: list[dict[str, Any]] = []
+    for sent in feed.events():
+        if sent.event != "gameStateUpdate":
+            continue
+        (state,) = sent.arguments
+        if ticks and state["gameId"] != ticks[0]["game_id"]:
+            lines.append(_game_end(ticks, sent.at, {"status": "complete"} if with_status else {}))
+            if ticks[0]["cooldown_timer"]:  # from its beginning on
+                yield lines
+            ticks = []
+        if not ticks:
+            number += 1
+            begun = {"type": "game_start", "timestamp": local(sent.at), "game_id": state["gameId"]}
+            lines = [_line({**begun, "session_game_number": number} if numbered else begun)]
+        ticks.append(_tick(state, sent.at + _RECORDER_DELAY_US))
+        lines.append(_line(ticks[-1]))
+
+
+def session(feed: Feed, name: str, count: int) -> list[bytes]:
+    """Return the lines of an F2 file with `count` games."""
+    lines: list[bytes] = []
+    total = 0
+    for number, game in enumerate(islice(games(feed), count), 1):
+        ticks = [json.loads(line) for line in game[1:-1]]
+        if not lines:
+            began = {"type": "session_start", "timestamp": ticks[0]["timestamp"], "session_id": name}
+            lines.append(_line({**began, "starting_balance": 0.05, "max_games": count}))
+        lines += game[1:-1]
+        total += len(ticks)
+        last = json.loads(game[-1])
+        complete = {"type": "game_complete", "timestamp": last["timestamp"], "game_id": last["game_id"]}
+        result = {"game_number": number, "final_tick": last["tick_range"][1], "peak_multiplier": last["peak_price"]}
+        lines.append(_line({**complete, **result, "server_seed": last["game_id"][-16:] + "0000"}))
+    ended = {"type": "session_end", "timestamp": last["timestamp"], "total_games": count, "total_ticks": total}
+    return [*lines, _line({**ended, "ending_balance": None})]
+
+
+def _tick(state: dict[str, Any], at: int) -> dict[str, Any]:
+    """Return what the recorder made of a game state; what the state does not say it filled in."""
+    return {
+        "type": "tick",
+        "timestamp": local(at),
+        "game_id": state["gameId"],
+        "tick": state.get("tickCount", 0),
+        "price": state.get("price", 1.0),
+        "phase": _phase(state),
+        "active": state.get("active", False),
+        "rugged": state.get("rugged", False),
+        "cooldown_timer": state.get("cooldownTimer", 0),
+        "trade_count": state.get("tradeCount", 0),
+    }
+
+
+def _phase(state: dict[str, Any]) -> str:
+    """Return the phase by the recorder's own rules, mistakes included."""
+    if state["cooldownTimer"] > 0:
+        return "UNKNOWN" if state["cooldownTimer"] > 10_000 else "PRESALE"
+    if state["rugged"] and "tradeCount" not in state:
+        return "RUG_EVENT_1"
+    return "GAME_ACTIVATION" if state["tickCount"] == 0 else "ACTIVE_GAMEPLAY"
+
+
+def _game_end(ticks: list[dict[str, Any]], at: int, status: dict[str, str]) -> bytes:
+    played = [tick for tick in ticks if tick["active"]]
+    prices = [tick["price"] for tick in played]
+    ended = {
+        "type": "game_end",
+        "timestamp": local(at),
+        "game_id": ticks[0]["game_id"],
+        "total_ticks": len(ticks),
+        "tick_range": [0, played[-1]["tick"]],
+        "price_range": [min(prices), max(prices)],
+        "peak_price": max(prices),
+        "final_price": prices[-1],
+    }
+    return _line({**ended, **status})
