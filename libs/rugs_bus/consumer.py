@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 from uuid import uuid4
@@ -46,7 +46,7 @@ async def consume(
     batch: int = 4096,
     max_bytes: int = 8 * 1024 * 1024,
     idle: float = 0.25,
-) -> AsyncIterator[list[Message]]:
+) -> AsyncGenerator[list[Message], None]:
     """Yield the stream's messages in order, as lists; an empty one about every `idle` seconds when nothing comes.
 
     `resume` says the sequence to start from. It is awaited before the first message, and
@@ -56,7 +56,8 @@ async def consume(
 
     Held in memory: what was yielded last, and up to `batch` messages or `max_bytes` bytes
     (at least one of the largest messages) that are on their way. Empty lists come also
-    while the broker is away, but not while `resume` runs. Ends when `stop` is set.
+    while the broker is away, but not while `resume` runs. Ends when `stop` is set; who
+    leaves earlier does so inside `contextlib.aclosing`.
 
     Raises:
         BusError: if the connection is closed for good, or the broker refuses (no stream).
