@@ -37,7 +37,7 @@ test-fast: setup ## tests that neither start processes nor take a second
 	$(PYTEST) -m "not slow and not crash and not matrix" $(ARGS)
 
 test-crash: setup ## the crash matrix: at least 200 injected faults
-	$(PYTEST) -m "crash or matrix" -s $(ARGS)
+	RUGS_CRASH_FULL=1 $(PYTEST) -m "crash or matrix" -s $(ARGS)
 
 bench: setup ## speed and size from publish to committed Parquet (RECORDINGS=DIR for real frames)
 	$(BIN)/python -m tests.bench $(ARGS)

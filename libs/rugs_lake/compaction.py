@@ -21,6 +21,7 @@ from rugs_lake import faults, parquet
 from rugs_lake.catalog import Catalog, LakeError
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
 from rugs_lake.memory import keep_small
+from rugs_lake.orphans import discard
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.schema import ARROW_SCHEMA
@@ -158,7 +159,11 @@ def merge(catalog: Catalog, group: Sequence[LiveFile]) -> DataFile:
     faults.reached("compaction_written")
     if not _reads_back(catalog.paths.data / new.path, table):
         raise LakeError(f"{new.path} does not read back as it was written; nothing was replaced")
-    commit_compaction(catalog, [file.file_id for file in group], [new])
+    try:
+        commit_compaction(catalog, [file.file_id for file in group], [new])
+    except (NotLiveError, FileVanishedError):
+        discard(catalog, [new])
+        raise
     return new
 
 

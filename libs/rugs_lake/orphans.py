@@ -51,7 +51,10 @@ def sweep(catalog: Catalog, cursor: Cursor) -> list[Path]:
             aside = catalog.paths.orphans / f"{time.time_ns() // 1_000_000}" / name
             aside.parent.mkdir(parents=True, exist_ok=True)
             source = catalog.paths.data / name
-            source.rename(aside)
+            try:
+                source.rename(aside)
+            except FileNotFoundError:  # its maker, refused, has just deleted it
+                continue
             fsync_folder(aside.parent)
             fsync_folder(source.parent)
             moved.append(aside)

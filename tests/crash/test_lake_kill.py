@@ -1,0 +1,165 @@
+"""A writer and a compactor killed and paused at every named step, at random, and as rivals: nothing lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rugs_lake.paths import LakePaths
+from tests import lakekit, lakeproc
+from tests.crashkit import Matrix, ended, judge, start
+from tests.lakekit import FULL
+
+pytestmark = [pytest.mark.slow, pytest.mark.crash]
+
+MESSAGES = 60
+WRITER_STEPS = (
+    *("file_begun", "file_written", "file_fsynced", "file_renamed", "files_ready"),
+    *("transaction_begun", "rows_inserted", "before_commit", "after_commit"),
+)
+COMPACTION_STEPS = (
+    *("file_begun", "file_written", "file_fsynced", "file_renamed"),
+    *("compaction_read", "compaction_written", "compaction_before_commit", "compaction_after_commit"),
+    *("expiry_forgotten", "expiry_deleted"),
+)
+TIMES = (1, 2, 4, 7, 11) if FULL else (3,)
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Matrix]:
+    """Collects what this module injects, and prints it at the end."""
+    collected = Matrix("The lake's writer and compactor")
+    yield collected
+    print(collected)
+
+
+@pytest.fixture(scope="module")
+def full_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake that has taken the whole stream."""
+    root = tmp_path_factory.mktemp("full") / "lake"
+    assert ended(start("write", root, MESSAGES, root.parent / "acks")) == 0
+    return root
+
+
+def finish(root: Path, acks: Path, messages: int = MESSAGES) -> dict[str, int]:
+    """Let a writer finish undisturbed; the lake must then be whole and complete."""
+    judge(root, acks)
+    while (code := ended(start("write", root, messages, acks))) != 0:
+        assert code == lakeproc.SUPERSEDED
+    outcome = judge(root, acks, at_rest=True)
+    assert outcome == {"lost": 0, "doubled": 0, "torn": 0}
+    assert {row[0] for row in lakekit.select(root, "SELECT id FROM events")} == lakeproc.expected_ids(messages)
+    return outcome
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("step", WRITER_STEPS)
+def test_a_writer_killed_at_a_step(tmp_path: Path, matrix: Matrix, step: str, time: int) -> None:
+    root, acks = tmp_path / "lake", tmp_path / "acks"
+    assert ended(start("write", root, MESSAGES, acks, crash_at=f"{step}:{time}")) == -signal.SIGKILL
+    matrix.note("kill", step, **finish(root, acks))
+
+
+@pytest.mark.parametrize("time", (1, 2, 3) if FULL else (1,))
+@pytest.mark.parametrize("step", COMPACTION_STEPS)
+def test_a_compactor_killed_at_a_step(tmp_path: Path, full_lake: Path, matrix: Matrix, step: str, time: int) -> None:
+    root, acks = tmp_path / "lake", tmp_path / "acks"
+    shutil.copytree(full_lake, root)
+    before = lakekit.digest_of_rows(root)
+    code = ended(start("compact", root, crash_at=f"{step}:{time}"))
+    assert code == -signal.SIGKILL or (time > 1 and code == 0)  # there are fewer expiries than that
+    assert lakekit.digest_of_rows(root) == before
+    ended(start("write", root, MESSAGES, acks))  # moves aside what was left, and says where the files are
+    assert ended(start("compact", root)) == 0
+    outcome = finish(root, acks)
+    assert lakekit.digest_of_rows(root) == before
+    assert len(lakekit.live_paths(root)) == len({path.parent for path in lakekit.live_paths(root)})
+    assert len(LakePaths(root).data_files()) == len(lakekit.live_paths(root))
+    matrix.note("kill", f"{step} (compaction)", **outcome)
+
+
+@pytest.mark.parametrize("step", WRITER_STEPS)
+def test_a_writer_paused_at_a_step_while_another_takes_over(tmp_path: Path, matrix: Matrix, step: str) -> None:
+    root, acks = tmp_path / "lake", tmp_path / "acks"
+    first = start("write", root, MESSAGES, acks, stop_at=f"{step}:3")
+    wait_until_stopped(first)
+    second = start("write", root, MESSAGES, acks)
+    holds_the_lock = step in ("transaction_begun", "rows_inserted", "before_commit")
+    if holds_the_lock:
+        time.sleep(0.5)  # the second waits for the lock by now
+        assert second.poll() is None
+    else:
+        assert ended(second) == 0
+    first.send_signal(signal.SIGCONT)
+    assert ended(first) == lakeproc.SUPERSEDED
+    assert ended(second) == 0
+    matrix.note("pause", step, **finish(root, acks))
+
+
+def wait_until_stopped(process: subprocess.Popen[bytes], limit: float = 30) -> None:
+    """Wait until a process has stopped itself."""
+    deadline = time.monotonic() + limit
+    stat = Path(f"/proc/{process.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "T":
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("seed", range(10 if FULL else 2))
+def test_a_writer_killed_at_random_moments(tmp_path: Path, matrix: Matrix, seed: int) -> None:
+    chance = random.Random(seed)
+    root, acks = tmp_path / "lake", tmp_path / "acks"
+    messages = 400
+    for _ in range(6):
+        process = start("write", root, messages, acks)
+        try:
+            process.wait(chance.uniform(0.2, 0.7))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        ended(process)
+        matrix.note("kill", "random moment", **judge(root, acks))
+    matrix.note("restart", "undisturbed", **finish(root, acks, messages))
+
+
+@pytest.mark.parametrize("seed", range(6 if FULL else 1))
+def test_rival_writers_and_rival_compactors_killed_and_paused(tmp_path: Path, matrix: Matrix, seed: int) -> None:
+    chance = random.Random(seed)
+    root, acks = tmp_path / "lake", tmp_path / "acks"
+    messages = 4_000
+    commands = [("write", root, messages, acks)] * 2 + [("compact", root)] * 2
+    assert ended(start("write", root, 4, acks)) == 0
+    running = [start(*command) for command in commands]
+    try:
+        for _ in range(20):
+            time.sleep(chance.uniform(0.05, 0.4))
+            place = chance.randrange(len(running))
+            victim = running[place]
+            if victim.poll() is not None:
+                ended(victim)
+                running[place] = start(*commands[place])
+            elif chance.random() < 0.5:
+                victim.kill()
+                ended(victim)
+                running[place] = start(*commands[place])
+                matrix.note("kill", f"rival {commands[place][0]}")
+            else:
+                victim.send_signal(signal.SIGSTOP)
+                time.sleep(chance.uniform(0.1, 0.6))
+                victim.send_signal(signal.SIGCONT)
+                matrix.note("pause", f"rival {commands[place][0]}")
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    outcome = judge(root, acks)
+    last = lakekit.catalog_rows(root, "SELECT last_seq FROM rugs_cursor")[0][0]
+    matrix.note("kill", "all rivals at once", **outcome)
+    matrix.note("restart", "after rivals", **finish(root, acks, max(last, 8)))
