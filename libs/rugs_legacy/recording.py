@@ -59,7 +59,7 @@ def look_at(path: Path, timezone: str) -> Recording:
         ValueError: if there is no such time zone.
     """
     if not path.is_file():
-        raise UnknownFormatError("not a file" if path.exists() else "it points nowhere")
+        raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         format_, first = recognise(stream, size, path.name, timezone)

@@ -114,9 +114,10 @@ class Report:
         for name in ("stored", "duplicates"):
             known = [getattr(one, name) for one in self.files]
             figures[name] = None if None in known else sum(known)
-        return {**figures, "skipped_files": self.skipped_files, "seconds": round(self.seconds, 3)}
+        names = [skipped["file"] for skipped in self.skipped_files]
+        return {**figures, "skipped_files": names, "seconds": round(self.seconds, 3)}
 
     def details(self) -> dict[str, Any]:
-        """Return the import with every file, as it is kept in the manifests."""
+        """Return the import with every file, and why others were skipped, as it is kept in the manifests."""
         files = [asdict(one) for one in self.files]
-        return {**self.summary(), "errors": self.errors, "file_reports": files}
+        return {**self.summary(), "errors": self.errors, "skipped": self.skipped_files, "file_reports": files}

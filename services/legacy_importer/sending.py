@@ -45,9 +45,11 @@ def find_files(paths: Iterable[Path], leave_out: Path) -> Iterator[Path]:
 
 def _walk(folder: Path, leave_out: Path) -> Iterator[Path]:
     for entry in sorted(folder.iterdir()):
-        if not entry.is_dir():
+        if (
+            not entry.is_dir() or entry.is_symlink()
+        ):  # a link to a folder may lead in a circle: it is named, not entered
             yield entry
-        elif not entry.is_symlink() and entry.resolve() != leave_out.resolve():
+        elif entry.resolve() != leave_out.resolve():
             yield from _walk(entry, leave_out)
 
 
@@ -155,4 +157,12 @@ class Sender:
         headers = {HEADER_IMPORT: one.run_id, HEADER_IMPORT_SEQ: str(place), **(told or {})}
         msg_id = message_id([one.run_id, str(place)])
         # A session's messages arrive in their order; those of different sessions overtake each other.
-        return await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=one.session_id)
+        future = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=one.session_id)
+        future.add_done_callback(_look)
+        return future
+
+
+def _look(future: asyncio.Future[PubAck]) -> None:
+    """Look at an outcome that nobody may be waiting for any more, or Python would report it as forgotten."""
+    if not future.cancelled():
+        future.exception()

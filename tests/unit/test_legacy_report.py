@@ -1,0 +1,95 @@
+"""What an import says about itself, and that counts which differ are errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from legacy_importer.report import FileReport, Report
+from legacy_importer.sending import find_files
+from legacy_importer.waiting import compare
+from rugs_lake.ledger import Run
+from rugs_legacy.recording import Counts, look_at, read
+from tests.legacy_lines import start, tick
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> FileReport:
+    path = tmp_path / "game_\udcff20981231_220000.jsonl"
+    path.write_bytes(start() + b"\n\n?" + tick(1) + b"\n")
+    recording, counts = look_at(path, "America/New_York"), Counts()
+    for _ in read(recording, counts):
+        pass
+    report = FileReport.of(recording)
+    report.take_counts(counts)
+    return report
+
+
+def run(stored: int, duplicates: int, rejected: int, rejected_before: int = 0) -> Run:
+    return Run("0" * 32, 3, stored, duplicates, rejected, rejected_before, {}, True)
+
+
+def test_counts_that_agree(one: FileReport) -> None:
+    compare(one, run(1, 1, 0, 1))
+    assert (one.state, one.stored, one.duplicates, one.error) == ("committed", 1, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("counted", "reason"),
+    [
+        (run(1, 0, 1), "1 stored [+] 0 duplicates, the file has 2"),
+        (run(2, 1, 1), "2 stored [+] 1 duplicates, the file has 2"),
+        (run(2, 0, 0), "0 rejects, the file has 1"),
+    ],
+)
+def test_counts_that_differ_are_an_error(one: FileReport, counted: Run, reason: str) -> None:
+    compare(one, counted)
+    report = Report(files=[one])
+    assert one.state == "failed"
+    assert len(report.failures) == 1
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(report.failures[0])
+
+
+def test_a_ledger_entry_is_ascii_whatever_the_file_is_called(one: FileReport) -> None:
+    told = one.ledger_entry("a\nb\u00e9.jsonl")
+    assert told.isascii()
+    assert "\n" not in told
+    assert list(json.loads(told)) == [
+        *("file", "sha256", "format", "reader", "tz", "size"),
+        *("lines", "blank", "records", "rejected", "salvaged"),
+    ]
+
+
+def test_the_summary_keeps_its_shape(one: FileReport) -> None:
+    report = Report(files=[one], seconds=1.23456)
+    report.skip("x.md", "no known format")
+    assert report.summary() == {
+        "files": 1,
+        "lines": 3,
+        "blank": 1,
+        "records": 1,
+        "rejected": 1,
+        "salvaged": 1,
+        "stored": None,
+        "duplicates": None,
+        "skipped_files": [{"file": "x.md", "reason": "no known format"}],
+        "seconds": 1.235,
+    }
+    one.take_known(vars(one), "copy")
+    assert (report.summary()["stored"], report.summary()["duplicates"]) == (0, 2)
+    json.dumps(report.details()).encode("ascii")
+
+
+def test_each_file_is_found_once_and_the_data_root_is_left_alone(tmp_path: Path) -> None:
+    data = tmp_path / "recordings" / "rugs_data"
+    for name in ("b.jsonl", "a/c.jsonl", "a/.hidden", "rugs_data/manifests/lake.sqlite"):
+        path = tmp_path / "recordings" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "recordings" / "loop").symlink_to(tmp_path)
+    named = [tmp_path / "recordings", tmp_path / "recordings" / "b.jsonl"]
+    found = [str(path.relative_to(tmp_path / "recordings")) for path in find_files(named, data)]
+    assert found == ["a/.hidden", "a/c.jsonl", "b.jsonl", "loop"]
