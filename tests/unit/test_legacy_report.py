@@ -75,11 +75,12 @@ def test_the_summary_keeps_its_shape(one: FileReport) -> None:
         "salvaged": 1,
         "stored": None,
         "duplicates": None,
-        "skipped_files": [{"file": "x.md", "reason": "no known format"}],
+        "skipped_files": ["x.md"],
         "seconds": 1.235,
     }
     one.take_known(vars(one), "copy")
     assert (report.summary()["stored"], report.summary()["duplicates"]) == (0, 2)
+    assert report.details()["skipped"] == [{"file": "x.md", "reason": "no known format"}]
     json.dumps(report.details()).encode("ascii")
 
 
