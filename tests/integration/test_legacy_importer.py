@@ -201,7 +201,9 @@ def test_what_cannot_be_read_is_named_and_the_rest_imported(desk: Desk) -> None:
     with desk.writer():
         told = desk.imported()
     assert told["stored"] == 2
-    assert {Path(one["file"]).name: one["reason"] for one in told["skipped_files"]} == {
+    assert [Path(skipped).name for skipped in told["skipped_files"]] == ["gone_raw.jsonl", "pipe_raw.jsonl"]
+    (kept,) = (desk.root / "manifests" / "imports").glob("*.json")
+    assert {Path(one["file"]).name: one["reason"] for one in json.loads(kept.read_bytes())["skipped"]} == {
         "gone_raw.jsonl": "it points nowhere",
         "pipe_raw.jsonl": "not a plain file",
     }
