@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.protocol import parser
 
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
 from rugs_bus.headers import parse_headers
@@ -20,14 +22,21 @@ API: Final = "$JS.API"
 _ATTEMPT: Final = 2.0
 """Seconds that one request to the API may take before it is sent again; it may have been lost with a connection."""
 
+# White space is only what the server takes for it. This holds for every client of the process.
+parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
+parser.HMSG_RE = re.compile(
+    rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n"
+)
+
 log = structlog.get_logger(__name__)
 
 
 class HardenedClient(Client):
     """nats-py's client, which a stored message cannot kill.
 
-    Its own reader stops for good at a subject or a header that is not UTF-8. The server
-    takes both, so one such message would cut off everybody who reads the stream.
+    Its own reader stops for good at a subject or a header that is not UTF-8, and cannot
+    tell a vertical tab or a form feed in a subject from the space after it. The server
+    takes all of these, so one such message would cut off everybody who reads the stream.
     """
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
