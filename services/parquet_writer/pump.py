@@ -12,12 +12,13 @@ import time
 from collections import Counter
 from typing import Any, Final
 
+import nats.errors
 import orjson
 import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import Message
+from rugs_bus import BusError, Message
 from rugs_lake import LakeError, blobs, faults
 from rugs_lake.commit import FileVanishedError
 from rugs_lake.cursor import Cursor, SupersededError
@@ -90,6 +91,9 @@ class Pump:
             self._since = time.monotonic()
         rows = self._writer.judge(message)
         wanted = blobs.wanted(rows)
+        if wanted:  # large: nothing else is held beside it, so memory stays bounded
+            await self._flush()
+            await self._committed()
         found = {name: await rugs_bus.get_blob(self._nc, name) for name in wanted}
         self._writer.add(message, rows, found)
         pending = self._writer.pending
@@ -156,14 +160,18 @@ class Pump:
         return True
 
     async def _after(self, done: Committed) -> None:
+        """Tell followers, and delete what the lake holds now. Neither matters to what is stored."""
         self.committed = done
         self.totals.update(done.totals)
-        for name in done.blobs:
-            await rugs_bus.delete_blob(self._nc, name)
         told = {"snapshot": done.snapshot, "last_seq": done.cursor.last_seq, **done.totals}
-        await self._nc.publish(COMMITTED, orjson.dumps({**told, "incarnation": done.cursor.incarnation}))
-        faults.reached("after_purge")
         log.debug("committed", files=done.files, **told)
+        try:
+            await self._nc.publish(COMMITTED, orjson.dumps({**told, "incarnation": done.cursor.incarnation}))
+            for name in done.blobs:
+                await rugs_bus.delete_blob(self._nc, name)
+        except (BusError, nats.errors.Error) as error:
+            log.warning("committed, but could not tell", reason=str(error))
+        faults.reached("after_purge")
 
     def status(self) -> dict[str, Any]:
         """Return what `rugs status` shows of the writer."""
