@@ -61,9 +61,13 @@ def ended(process: subprocess.Popen[bytes], limit: float = 100) -> int:
 
 
 def last_ack(acks: Path) -> int:
-    """Return the last sequence whose commit had returned; a line cut by a kill does not count."""
-    lines = acks.read_bytes().split(b"\n")[:-1] if acks.exists() else []
-    return max(map(int, lines), default=0)
+    """Return the last sequence whose commit had returned."""
+    return acks_in(acks.read_bytes()) if acks.exists() else 0
+
+
+def acks_in(told: bytes) -> int:
+    """Return the last sequence in what a writer told; a line cut by a kill does not count."""
+    return max(map(int, told.split(b"\n")[:-1]), default=0)
 
 
 def cursor_of(root: Path) -> int:

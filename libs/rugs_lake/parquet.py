@@ -96,10 +96,11 @@ def write(
     content = encode(table, COMPACT_LEVEL if compacted else FLUSH_LEVEL)
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
-    if not folder.is_dir():
+    if folder not in _durable_folders or not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         fsync_folder(folder.parent)
         fsync_folder(paths.data)
+        _durable_folders.add(folder)
     name = f"part-{time.time_ns() // 1000:x}-{uuid.uuid4().hex[:12]}.parquet"
     _write_durably(folder / name, content)
     return DataFile(
@@ -115,6 +116,10 @@ def write(
         statistics=_statistics(table),
         scopes=scopes,
     )
+
+
+_durable_folders: set[Path] = set()
+"""Folders that this process has made durable: whoever made one may have been killed before it did."""
 
 
 def encode(table: pa.Table, level: int) -> pa.Buffer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,13 +50,18 @@ class LakePaths:
         return self.manifests / "orphans"
 
     def create(self) -> None:
-        """Make the folders.
+        """Make the folders, durably.
 
         Raises:
             OSError: if the data root cannot be written.
         """
+        made = [self.root, *(parent for parent in self.root.absolute().parents if not parent.exists())]
         self.data.mkdir(parents=True, exist_ok=True)
         self.manifests.mkdir(parents=True, exist_ok=True)
+        fsync_folder(self.root)
+        for folder in made:
+            with suppress(PermissionError):  # a folder that may not be read cannot be fsynced
+                fsync_folder(folder.absolute().parent)
 
     def data_files(self) -> set[str]:
         """Return every Parquet file there is on disk, relative to `data`; not those still being written."""
