@@ -31,10 +31,10 @@ fmt: setup ## put the code into the one style
 	$(BIN)/ruff format
 
 test: setup ## all tests but the big crash matrix
-	$(PYTEST) -n 2 --dist worksteal -m "not matrix" $(ARGS)
+	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal -m "not matrix" $(ARGS)
 
 test-fast: setup ## tests that neither start processes nor take a second
-	$(PYTEST) -m "not slow and not crash and not matrix" $(ARGS)
+	$(PYTEST) -n auto --maxprocesses 8 -m "not slow and not crash and not matrix" $(ARGS)
 
 test-crash: setup ## the crash matrix: at least 200 injected faults
 	RUGS_CRASH_FULL=1 $(PYTEST) -m "crash or matrix" -s $(ARGS)
