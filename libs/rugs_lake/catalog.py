@@ -108,9 +108,17 @@ class Catalog:
 
     def _files_identity(self) -> tuple[tuple[int, int] | None, ...]:
         """Device and inode of the database and of its log, None where there is none yet."""
-        wal = self.paths.catalog.with_name(self.paths.catalog.name + "-wal")
         self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
-        return tuple(_identity(path) for path in (self.paths.catalog, wal))
+        return tuple(_identity(path) for path in (self.paths.catalog, _log(self.paths.catalog)))
+
+
+def _log(catalog: Path) -> Path:
+    """Return where SQLite keeps the write-ahead log."""
+    return catalog.with_name(f"{catalog.name}-wal")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -128,9 +136,14 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            connection.close()
             if not read_only:
                 raise
+            if _size(_log(path)) > 0:
+                raise LakeError(
+                    f"cannot open the catalog {path}: {error}; its log needs a folder to write in"
+                ) from error
             # A lake in a folder that cannot be written, with no writer: no log can be opened or is needed.
             connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
             connection.execute("SELECT 1 FROM rugs_cursor").fetchone()

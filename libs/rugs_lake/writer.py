@@ -7,6 +7,7 @@ The two may run side by side: a batch is detached with `take` before it is commi
 from __future__ import annotations
 
 import re
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rugs_lake import blobs, faults, ledger, parquet, scopes
-from rugs_lake.catalog import Catalog, data_path
+from rugs_lake.catalog import Catalog, LakeError, data_path
 from rugs_lake.commit import Batch, FileVanishedError, commit_batch
 from rugs_lake.cursor import (
     Cursor,
@@ -102,17 +103,21 @@ class LakeWriter:
     """The one writer of a stream: whoever opened last is it.
 
     Raises:
-        LakeError: if the lake cannot be made or opened.
+        LakeError: if the lake cannot be made, opened or written.
     """
 
     def __init__(self, paths: LakePaths, stream: str) -> None:
         self.paths = paths
         self.catalog = Catalog(paths, create=True)
-        bring_up(self.catalog)
-        self.cursor = take_epoch(self.catalog, stream)
+        try:
+            bring_up(self.catalog)
+            self.cursor = take_epoch(self.catalog, stream)
+            _correct_data_path(self.catalog)
+            sweep(self.catalog, self.cursor)
+        except (OSError, sqlite3.Error) as error:
+            self.catalog.close()
+            raise LakeError(f"cannot write the lake {paths.root}: {error}") from error
         self._pending = Pending(self.cursor)
-        _correct_data_path(self.catalog)
-        sweep(self.catalog, self.cursor)
 
     def close(self) -> None:
         """Close the catalog; what is pending is not committed, the stream still has it."""
