@@ -1,0 +1,254 @@
+"""The bench's figures as tables for people, each beside what is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.endtoend import Passage
+from tests.bench.measure import OfKind, Result
+from tests.bench.recordings import FRAMES, TICKS
+
+MB: Final = 1_000_000
+MEMORY_LIMIT: Final = 350 * MB
+REAL_SINGLE_RATIO: Final = 4.08
+SINGLE_TOLERANCE: Final = 0.1
+RATES: Final = {FRAMES: 10_000, TICKS: 60_000}
+RATIOS: Final = {FRAMES: 20.0, TICKS: 5.5}
+_COLUMNS_SHOWN: Final = 12
+
+Row = tuple[str, ...]
+
+
+def show(result: Result, console: Console) -> None:
+    """Print all tables."""
+    for table in (
+        _data(result),
+        _speed(result),
+        _processor(result),
+        _stages(result),
+        _codecs(result),
+        _sizes(result),
+        _columns(result),
+        _memory(result),
+        _importer(result),
+    ):
+        console.print(table)
+    console.print(_verdict(result))
+
+
+def _table(title: str, header: Sequence[str], rows: Iterator[Row], note: str = "") -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _judged(value: float, aim: float, text: str, *, at_most: bool = False) -> str:
+    reached = value <= aim if at_most else value >= aim
+    return text if reached else f"{text} MISSED"
+
+
+def _data(result: Result) -> Table:
+    machine = result.machine
+
+    def rows() -> Iterator[Row]:
+        for kind, each in result.kinds.items():
+            near = abs(each.single_ratio / REAL_SINGLE_RATIO - 1) <= SINGLE_TOLERANCE
+            aim = f"real: {REAL_SINGLE_RATIO}, {'within' if near else 'NOT within'} 10%" if kind == FRAMES else ""
+            origin = "real" if each.are_real else "made up"
+            size = f"{each.bytes / each.lines:,.0f} B"
+            yield kind, origin, str(each.files), f"{each.lines:,}", size, f"{each.single_ratio:.2f}", aim
+
+    note = (
+        f"{machine.cores} cores (load {machine.load:.1f} at the start), Python {machine.python}, "
+        f"512 KiB written and fsynced in {machine.fsync_ms:.1f} ms, "
+        + ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    )
+    header = ("recordings", "", "files", "lines", "a line", "zstd-3 of single lines", "aim")
+    return _table("What is recorded", header, rows(), note)
+
+
+def _speed(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        for kind, each in result.kinds.items():
+            live, late, aim = each.live, each.backlog, RATES[kind]
+            yield (
+                f"{kind}: publish to commit, all at once",
+                *_rate(live.events, live.raw_bytes, live.seconds),
+                _judged(live.rate, aim, f"{aim:,}"),
+                f"{live.steady:,.0f}/s without first and last commit; {live.batch:,.0f} a commit",
+            )
+            yield (
+                f"{kind}: writer catching up",
+                *_rate(late.events, late.raw_bytes, late.seconds),
+                "",
+                f"{late.steady:,.0f}/s without its start",
+            )
+            yield (
+                f"{kind}: publish alone, fsynced",
+                *_rate(late.events, late.raw_bytes, late.published),
+                "",
+                _sent(late),
+            )
+            single = each.singly
+            yield (
+                f"{kind}: publish to commit, one a message",
+                *_rate(single.events, single.raw_bytes, single.seconds),
+                "",
+                _sent(single),
+            )
+            for method, told in (("parquet", "Parquet, no bus"), ("jsonl", "JSON lines, no bus")):
+                other = each.direct[method]
+                speed = _rate(other.events, other.raw_bytes, other.seconds)
+                yield (
+                    f"{kind}: {told}",
+                    *speed,
+                    "",
+                    f"one process, no guarantee; {other.batch:,} an fsync, peak {other.peak / MB:,.0f} MB",
+                )
+
+    note = "MB of what was received (raw). Clocks stop when the last commit is announced, its wait included."
+    return _table("Speed", ("", "events/s", "MB/s", "aim", ""), rows(), note)
+
+
+def _rate(events: int, size: int, seconds: float) -> tuple[str, str]:
+    return f"{events / seconds:,.0f}", f"{size / seconds / MB:,.1f}"
+
+
+def _sent(passage: Passage) -> str:
+    return f"{passage.events / passage.messages:,.0f} events to a message"
+
+
+def _processor(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        for kind, each in result.kinds.items():
+            for name, passage in (("all at once", each.live), ("one a message", each.singly)):
+                wall = passage.seconds / passage.events * 1e6
+                spent = {process: seconds / passage.events * 1e6 for process, seconds in passage.cpu.items()}
+                cpu = (f"{spent[process]:.1f}" for process in ("publisher", "broker", "writer"))
+                total = sum(spent.values())
+                busy = f"{total / wall / result.machine.cores:.0%}"
+                yield f"{kind}, {name}", *cpu, f"{total:.1f}", f"{wall:.1f}", busy
+
+    header = ("µs an event", "publisher", "broker", "writer", "CPU", "wall", "cores used")
+    return _table("Where the time goes: processes", header, rows())
+
+
+def _stages(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        kinds = [result.kinds[FRAMES], result.kinds[TICKS]]
+        for name in kinds[0].stages.writer:
+            yield name, *(f"{each.stages.writer[name]:.1f}" for each in kinds)
+        others = [each.live.cpu["writer"] / each.live.events * 1e6 - sum(each.stages.writer.values()) for each in kinds]
+        yield "receive, event loop, start (the rest)", *(f"{other:.1f}" for other in others)
+        yield "a commit in wall time, fsyncs included", *(f"{each.stages.commit_wall:.1f}" for each in kinds)
+
+    return _table("Where the time goes: the writer", ("µs of CPU an event", FRAMES, TICKS), rows())
+
+
+def _codecs(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        kinds = [result.kinds[FRAMES], result.kinds[TICKS]]
+        for name in kinds[0].stages.codecs:
+            yield name, *(f"{each.stages.codecs[name]:.1f}" for each in kinds)
+
+    return _table("Codecs", ("µs an event", FRAMES, TICKS), rows())
+
+
+def _sizes(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        for kind, each in result.kinds.items():
+            sizes, aim = each.sizes, RATIOS[kind]
+            ratio = sizes.jsonl / sizes.compacted
+            yield f"{kind}: JSONL", f"{sizes.jsonl / MB:,.2f}", "1.0", "", f"{each.files} files"
+            yield f"{kind}: gzip", *_weight(sizes.jsonl, sizes.gzip), "", "each file by itself"
+            for level, size in sizes.zstd.items():
+                yield f"{kind}: zstd-{level}", *_weight(sizes.jsonl, size), "", "all files as one"
+            yield f"{kind}: lake as flushed", *_weight(sizes.jsonl, sizes.lake), "", f"{sizes.lake_files} files"
+            yield (
+                f"{kind}: lake compacted",
+                *_weight(sizes.jsonl, sizes.compacted),
+                _judged(ratio, aim, f"{aim}"),
+                f"{sizes.compacted_files} files, {sizes.compacted / sizes.rows:.1f} B a row",
+            )
+            yield f"{kind}: catalog", *_weight(sizes.jsonl, sizes.catalog), "", "with its history"
+
+    header = ("", "MB", "times smaller", "aim", "")
+    note = "The lake keeps raw, ids, typed columns and origin. gzip and zstd keep the lines alone."
+    return _table("Bytes on disk", header, rows(), note)
+
+
+def _weight(before: int, after: int) -> tuple[str, str]:
+    return f"{after / MB:,.2f}", f"{before / after:.1f}"
+
+
+def _columns(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        kinds = [list(result.kinds[kind].sizes.columns.items()) for kind in (FRAMES, TICKS)]
+        for place in range(_COLUMNS_SHOWN):
+            yield tuple(text for columns in kinds for text in (columns[place][0], f"{columns[place][1]:.2f}"))
+        yield tuple(
+            text for columns in kinds for text in ("the others", f"{sum(size for _, size in columns[place + 1 :]):.2f}")
+        )
+
+    return _table("Bytes a row by column, compacted", (FRAMES, "B", TICKS, "B"), rows())
+
+
+def _memory(result: Result) -> Table:
+    def row(name: str, found: Sequence[int]) -> Row:
+        highest = max(found)
+        cells = (f"{each / MB:,.0f}" for each in found)
+        return name, *cells, _judged(highest, MEMORY_LIMIT, f"{MEMORY_LIMIT / MB:.0f}", at_most=True)
+
+    def rows() -> Iterator[Row]:
+        kinds = list(result.kinds.values())
+        yield row("parquet-writer, all at once", [each.live.peak["writer"] for each in kinds])
+        yield row("parquet-writer, backlog", [each.backlog.peak["writer"] for each in kinds])
+        yield row("parquet-writer, import", [each.imported.peak["writer"] for each in kinds])
+        yield row("compaction", [max(each.upkeep.compaction_peak, each.sizes.upkeep.compaction_peak) for each in kinds])
+        yield row("legacy-importer", [each.imported.peak["importer"] for each in kinds])
+        yield row("nats-server", [max(each.live.peak["broker"], each.backlog.peak["broker"]) for each in kinds])
+        yield row("rugs verify", [max(each.upkeep.verify_peak, each.sizes.upkeep.verify_peak) for each in kinds])
+
+    return _table("Memory: most ever resident", ("MB", FRAMES, TICKS, "aim at most"), rows())
+
+
+def _importer(result: Result) -> Table:
+    def rows() -> Iterator[Row]:
+        for kind, each in result.kinds.items():
+            done = each.imported
+            cpu = ", ".join(f"{name} {seconds / done.lines * 1e6:.0f}" for name, seconds in done.cpu.items())
+            counts = f"{done.stored:,} stored, {done.duplicates:,} known, {done.rejected:,} rejected"
+            yield kind, *_rate(done.lines, done.bytes, done.seconds), cpu, counts
+
+    header = ("from file to committed", "lines/s", "MB/s", "µs of CPU a line", "")
+    return _table(
+        "Importer", header, rows(), "Hashing, reading, understanding, publishing, committing, comparing counts."
+    )
+
+
+def _verdict(result: Result) -> str:
+    whole = sum(each.upkeep.rows + each.sizes.upkeep.rows for each in result.kinds.values())
+    lines = [f"verify: every lake is whole, {whole:,} rows in all. The bench took {result.seconds:.0f} s."]
+    for kind, each in result.kinds.items():
+        if each.live.rate < RATES[kind]:
+            lines.append(f"{kind}: {each.live.rate:,.0f}/s, {RATES[kind]:,} aimed at. {_why(each, result)}")
+    return "\n".join(lines)
+
+
+def _why(each: OfKind, result: Result) -> str:
+    """Say whether the processor or waiting is what a missed speed is owed to."""
+    live = each.live
+    busy = sum(live.cpu.values()) / live.seconds / result.machine.cores
+    greatest = max(live.cpu, key=lambda name: live.cpu[name])
+    if live.cpu[greatest] / live.seconds > 0.9:
+        return f"The {greatest} had a core to itself and needs it all."
+    if busy > 0.85:
+        return f"The cores were busy with it ({busy:.0%}); the {greatest} took most."
+    return f"It used {busy:.0%} of the cores: the rest was waiting, for the disk or for other programs here."
