@@ -24,7 +24,8 @@ settings.load_profile("project")
 def broker(tmp_path: Path) -> Iterator[Broker]:
     """A nats-server of the test's own, on a free port, that fsyncs every message.
 
-    `stop`, `kill` and `start` keep port and store; `signal(SIGSTOP)` pauses it.
+    `stop`, `kill` and `start` keep port and store; the fixture `pause` pauses it,
+    and `signal(SIGCONT)` lets it go on.
     """
     broker = Broker(tmp_path / "broker")
     broker.start()
@@ -60,3 +61,20 @@ def until() -> Until:
                 await asyncio.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def pause(broker: Broker, until: Until) -> Callable[[], Awaitable[None]]:
+    """`await pause()` returns when every thread of the broker stands still; the signal alone does not wait for that."""
+
+    def stands_still() -> bool:
+        states = [
+            stat.read_text().rpartition(")")[2].split()[0] for stat in Path("/proc").glob(f"{broker.pid}/task/*/stat")
+        ]
+        return set(states) == {"T"}
+
+    async def pause() -> None:
+        broker.signal(signal.SIGSTOP)
+        await until(stands_still)
+
+    return pause

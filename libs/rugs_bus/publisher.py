@@ -244,7 +244,8 @@ class Publisher:
         except nats.errors.OutboundBufferLimitError:  # disconnected just now
             entry.due = now() + _BACK_OFF[0]
         except nats.errors.Error as error:
-            self._settle(entry, BusError(f"the message cannot be sent: {error!r}"))
+            if entry.token in self._entries:  # an earlier attempt may have come through meanwhile
+                self._settle(entry, BusError(f"the message cannot be sent: {error!r}"))
         else:
             entry.due = now() + self._ack_timeout
 

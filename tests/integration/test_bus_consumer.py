@@ -32,6 +32,7 @@ from rugs_runtime.broker import Broker
 pytestmark = pytest.mark.slow
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
+Pause = Callable[[], Awaitable[None]]
 SUBJECT = "rugs.events.ws_event.public_ws.tick"
 CONSUMERS = "$JS.API.CONSUMER"
 
@@ -248,11 +249,13 @@ async def test_the_broker_is_stopped_for_a_while(broker: Broker, stream: Client,
 
 
 @pytest.mark.crash
-async def test_the_broker_is_paused_past_every_time_out(broker: Broker, stream: Client, until: Until) -> None:
+async def test_the_broker_is_paused_past_every_time_out(
+    broker: Broker, stream: Client, until: Until, pause: Pause
+) -> None:
     async with reading(stream) as reader:
         load = asyncio.create_task(publish(stream, 2000, size=5000))
         await until(lambda: reader.last > 200)
-        broker.signal(signal.SIGSTOP)
+        await pause()
         await until(lambda: not stream.is_connected)  # the client has given the connection up
         broker.signal(signal.SIGCONT)
         await load

@@ -33,6 +33,7 @@ from rugs_runtime.broker import Broker
 pytestmark = pytest.mark.slow
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
+Pause = Callable[[], Awaitable[None]]
 SETTINGS = StreamSettings(max_bytes=256 * 1024 * 1024)
 SUBJECT = "rugs.events.ws_event.public_ws.tick"
 
@@ -91,11 +92,11 @@ async def test_says_where_a_message_is_stored_and_that_it_was_there(stream: Clie
 
 @pytest.mark.parametrize("limits", [{"max_in_flight": 4}, {"max_in_flight_bytes": 4000}])
 async def test_what_is_in_flight_is_bounded(
-    broker: Broker, stream: Client, until: Until, limits: dict[str, int]
+    broker: Broker, stream: Client, until: Until, pause: Pause, limits: dict[str, int]
 ) -> None:
     async with publishing(stream, **limits) as publisher:
         await (await publisher.publish(SUBJECT, b"", msg_id="first"))
-        broker.signal(signal.SIGSTOP)
+        await pause()
 
         async def publish_many() -> None:
             for number in range(10):
@@ -169,9 +170,9 @@ async def test_waits_for_the_stream_to_exist(nc: Client, until: Until) -> None:
         assert publisher.trouble is None
 
 
-async def test_close_fails_what_is_not_confirmed(broker: Broker, stream: Client, until: Until) -> None:
+async def test_close_fails_what_is_not_confirmed(stream: Client, until: Until, pause: Pause) -> None:
     publisher = Publisher(stream)
-    broker.signal(signal.SIGSTOP)
+    await pause()
     pending = [
         await publisher.publish(SUBJECT, bytes(1_000_000), msg_id=str(number), key=str(number)) for number in range(16)
     ]
@@ -246,10 +247,10 @@ async def test_a_broker_killed_under_load_gets_each_message_once_in_order(broker
 
 
 @pytest.mark.crash
-async def test_a_broker_paused_past_every_time_out(broker: Broker, stream: Client, until: Until) -> None:
+async def test_a_broker_paused_past_every_time_out(broker: Broker, stream: Client, until: Until, pause: Pause) -> None:
     async with publishing(stream, ack_timeout=0.3) as publisher:
         await (await publisher.publish(SUBJECT, b"a:0:", msg_id="0", key="a"))
-        broker.signal(signal.SIGSTOP)
+        await pause()
         for number in range(1, 20):
             await publisher.publish(SUBJECT, f"a:{number}:".encode() + bytes(9000), msg_id=str(number), key="a")
         await until(lambda: not stream.is_connected)  # the client has given the connection up
