@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rugs_lake.paths import LakePaths, fsync_folder
-from rugs_lake.schema import COLUMNS
+from rugs_lake.schema import BY_NAME, COLUMNS
 
 DUCKLAKE_VERSION: Final = "1.0"
 TABLE: Final = "events"
@@ -52,6 +52,7 @@ class Catalog:
 
     def __init__(self, paths: LakePaths, *, create: bool = False, read_only: bool = False) -> None:
         self.paths = paths
+        _check_path(paths)
         if create and not paths.catalog.exists():
             _create(paths)
         if not paths.catalog.exists():
@@ -110,6 +111,14 @@ class Catalog:
         """Device and inode of the database and of its log, None where there is none yet."""
         self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
         return tuple(_identity(path) for path in (self.paths.catalog, _log(self.paths.catalog)))
+
+
+def _check_path(paths: LakePaths) -> None:
+    """DuckDB takes `price=3` anywhere in a file's path for the value of that column in every row."""
+    for part in paths.data.absolute().parts:
+        key, is_pair, _ = part.partition("=")
+        if is_pair and key.lower() in BY_NAME:
+            raise LakeError(f"a folder named {part!r} would be read as a column: choose another RUGS_DATA_DIR")
 
 
 def _log(catalog: Path) -> Path:

@@ -1,0 +1,67 @@
+"""A lake as an older or newer version of the program would write it: two columns are taken away, or came later.
+
+``python -m tests.lakeschema older ROOT`` writes a lake whose schema has no `username` and no
+`amount`; ``newer`` goes on with it as a program that has since got them, and checks the rows.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from rugs_lake import schema
+
+LATER: Final = ("username", "amount")
+QUERY: Final = "SELECT seq, price, amount, username, extra FROM events ORDER BY 1"
+
+
+def pretend(program: str) -> None:
+    """Change the schema, and have all else imported anew with it."""
+    if program == "older":
+        columns = tuple(column for column in schema.COLUMNS if column.name not in LATER)
+        schema.FIELD_COLUMNS.pop("amount")
+    else:
+        columns = tuple(replace(c, since="1.1.0") if c.name in LATER else c for c in schema.COLUMNS)
+        setattr(schema, "SCHEMA_VERSION", "1.1.0")  # noqa: B010 - it is Final
+    for name, value in {
+        "COLUMNS": columns,
+        "BY_NAME": {column.name: column for column in columns},
+        "ARROW_SCHEMA": pa.schema([column.field for column in columns]),
+    }.items():
+        setattr(schema, name, value)
+    for name in [name for name in sys.modules if name.startswith("rugs_lake") and name != schema.__name__]:
+        del sys.modules[name]
+
+
+def main() -> None:
+    """Write as one of the programs."""
+    program, root = sys.argv[1], Path(sys.argv[2])
+    pretend(program)
+    from rugs_lake.catalog import Catalog
+    from rugs_lake.compaction import compact
+    from rugs_lake.paths import LakePaths
+    from tests import lakekit
+    from tests.lakekit import envelope, message
+
+    first = message(1, envelope(1, fields={"price": 1.5, "amount": 2.0}))
+    if program == "older":
+        lakekit.store(root, first)
+        return
+    writer = lakekit.open_writer(root, at_cursor=first)
+    lakekit.commit(writer, message(2, envelope(2, username="new", fields={"price": 2.5, "amount": 3.0})))
+    writer.close()
+    expected = [(1, 1.5, None, None, '{"amount":2.0}'), (2, 2.5, 3.0, "new", None)]
+    assert lakekit.select(root, QUERY) == expected, lakekit.select(root, QUERY)
+    lakekit.checked(root)
+    with Catalog(LakePaths(root)) as catalog:
+        assert compact(catalog).files_after == 1
+    assert lakekit.select(root, QUERY) == expected, lakekit.select(root, QUERY)
+    lakekit.checked(root)
+
+
+if __name__ == "__main__":
+    main()
