@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 START_SECONDS: Final = 60.0
 """How long a service may take until it says that it is running."""
+
+STREAM_SHARE: Final = 0.5
+"""Part of the free disk that the stream may take; the rest is for the lake."""
+SMALLEST_STREAM: Final = 64 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -153,7 +158,7 @@ class Stack:
                 program = Program(
                     name,
                     (sys.executable, "-m", module),
-                    environment={"NATS_URL": self.url, "RUGS_DATA_DIR": str(self._settings.data_dir)},
+                    environment=self._environment(),
                     log_file=log_file(self._settings, name),
                     lifeline=lifeline,
                     changed=self._write_info,
@@ -171,6 +176,14 @@ class Stack:
             ) from None
         finally:
             await nc.close()
+
+    def _environment(self) -> dict[str, str]:
+        """What services are told: where things are and, beside our own broker, how much the disk can take."""
+        told = {"NATS_URL": self.url, "RUGS_DATA_DIR": str(self._settings.data_dir)}
+        if self._broker is not None:
+            limit, keep = stream_limits(self._settings, shutil.disk_usage(self._settings.data_dir).free)
+            told |= {"RUGS_STREAM_MAX_BYTES": str(limit), "RUGS_STREAM_KEEP_BYTES": str(keep)}
+        return told
 
     async def _take_lock(self) -> None:
         lock = self._open.enter_context((self._settings.state_dir / "stack.lock").open("a"))
@@ -190,6 +203,17 @@ class Stack:
         ) as file:  # may hold a password
             json.dump(asdict(info), file)
         draft.replace(self._info_file)
+
+
+def stream_limits(settings: Settings, free_bytes: int) -> tuple[int, int]:
+    """Return the stream's hard limit and what it is purged to, on a disk with so much room.
+
+    The broker sets the limit's room aside when it makes the stream, and refuses where there
+    is less: a small disk gets a small stream. The settings are never exceeded.
+    """
+    limit, keep = int(settings.stream_max_bytes), int(settings.stream_keep_bytes)
+    room = max(SMALLEST_STREAM, int(free_bytes * STREAM_SHARE))
+    return (limit, keep) if limit <= room else (room, min(keep, room // 2))
 
 
 async def _is_running(nc: Client, program: Program) -> bool:

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ByteSize
 
 from rugs_runtime.settings import Settings, SettingsError, describe, environment_name, without_credentials
+from rugs_runtime.stack import SMALLEST_STREAM, stream_limits
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +106,10 @@ def test_a_secret_is_nowhere_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_without_credentials(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
+
+
+def test_the_stream_fits_the_disk_and_the_settings() -> None:
+    settings = Settings(stream_max_bytes=ByteSize(8 << 30), stream_keep_bytes=ByteSize(5 << 30))
+    assert stream_limits(settings, 100 << 30) == (8 << 30, 5 << 30)
+    assert stream_limits(settings, 2 << 30) == (1 << 30, 512 << 20)
+    assert stream_limits(settings, 0) == (SMALLEST_STREAM, SMALLEST_STREAM // 2)
