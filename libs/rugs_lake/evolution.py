@@ -7,14 +7,16 @@ version, and needs `rugs migrate`.
 
 from __future__ import annotations
 
-import os
+from typing import Final
 
 import orjson
 
 from rugs_lake.catalog import COLUMN_DEFAULTS, DUCKLAKE_VERSION, TABLE_ID, Catalog, LakeError
 from rugs_lake.commit import insert_snapshot
-from rugs_lake.paths import fsync_folder
+from rugs_lake.paths import write_durably
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, Column, parse_version
+
+_LIVE_COLUMN: Final = "SELECT 1 FROM ducklake_column WHERE column_name = ? AND end_snapshot IS NULL"
 
 
 def bring_up(catalog: Catalog) -> None:
@@ -52,6 +54,8 @@ def version_of(catalog: Catalog) -> str | None:
 
 def _add_columns(catalog: Catalog, columns: list[Column]) -> None:
     with catalog.transaction() as connection:
+        if connection.execute(_LIVE_COLUMN, (columns[0].name,)).fetchone() is not None:
+            return  # another process, started at the same moment, was faster
         snapshot = insert_snapshot(
             connection, 0, f"altered_table:{TABLE_ID}", {"added": [column.name for column in columns]}, new_schema=True
         )
@@ -67,12 +71,5 @@ def _add_columns(catalog: Catalog, columns: list[Column]) -> None:
 
 
 def _write_version(catalog: Catalog) -> None:
-    target = catalog.paths.schema_version
-    unfinished = target.with_suffix(".tmp")
-    with unfinished.open("wb") as handle:
-        told = {"schema_version": SCHEMA_VERSION, "ducklake": DUCKLAKE_VERSION}
-        handle.write(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-        handle.flush()
-        os.fsync(handle.fileno())
-    unfinished.replace(target)
-    fsync_folder(target.parent)
+    told = {"schema_version": SCHEMA_VERSION, "ducklake": DUCKLAKE_VERSION}
+    write_durably(catalog.paths.schema_version, orjson.dumps(told, option=orjson.OPT_INDENT_2))

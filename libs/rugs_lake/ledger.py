@@ -8,7 +8,6 @@ of it makes the run a ledger entry.
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import time
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from rugs_lake.catalog import Catalog
-from rugs_lake.paths import LakePaths, fsync_folder
+from rugs_lake.paths import LakePaths, write_durably
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 
@@ -144,11 +143,5 @@ def write_report(root: Path, name: str, report: dict[str, Any]) -> Path:
     folder = LakePaths(root).manifests / "imports"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
-    unfinished = target.with_suffix(".tmp")
-    with unfinished.open("wb") as handle:
-        handle.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        handle.flush()
-        os.fsync(handle.fileno())
-    unfinished.replace(target)
-    fsync_folder(folder)
+    write_durably(target, orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return target
