@@ -85,6 +85,8 @@ make_debian() {
 timed "debootstrap $suite" make_debian
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+ln -sf pts/ptmx "$root/dev/ptmx"
 cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 share /etc/ssl/certs
 pip_config_files | while read -r file; do install -D -m 644 "$file" "$root$file"; done
