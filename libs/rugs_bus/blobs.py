@@ -1,9 +1,14 @@
-"""Frames too large for a message: objects in the bucket `RUGS_BLOBS`, named by their SHA-256."""
+"""Frames too large for a message: objects in the bucket `RUGS_BLOBS`, named by their event's id.
+
+Not by their content: two events may have the same bytes, and the writer deletes an
+event's object as soon as it has stored that one event.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import io
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final, TypeVar
@@ -17,6 +22,8 @@ from nats.js.object_store import ObjectStore
 from rugs_bus.errors import BusError, BusUnavailableError
 from rugs_proto.subjects import BLOBS_BUCKET, TARGET_BODY
 
+MAX_BLOB: Final = 64 * 1024 * 1024
+"""Bytes that one frame may have; whoever reads it holds it in memory."""
 _TIMEOUT: Final = 60.0
 """Seconds that putting or getting one object may take, the broker's restart included."""
 _ATTEMPT: Final = 30.0
@@ -25,49 +32,50 @@ _PAUSE: Final = 0.25
 _T = TypeVar("_T")
 
 
-async def put_blob(nc: Client, data: bytes) -> str:
-    """Store the bytes, and return their SHA-256 as hex. The same bytes again change nothing.
+async def put_blob(nc: Client, name: str, data: bytes) -> None:
+    """Store bytes under a name: the id of the event that they belong to. The same bytes again change nothing.
 
     Raises:
         BusUnavailableError: if the broker does not take them in time.
-        BusError: if there is no bucket.
+        BusError: if there is no bucket, or the bytes are more than `MAX_BLOB`.
     """
-    digest = sha256(data).hexdigest()
+    if len(data) > MAX_BLOB:
+        raise BusError(f"a frame of {len(data)} bytes is too large: the bus takes {MAX_BLOB}")
+    digest = f"SHA-256={urlsafe_b64encode(sha256(data).digest()).decode()}"
 
-    async def put(store: ObjectStore) -> str:
+    async def put(store: ObjectStore) -> None:
         try:
-            await store.get_info(digest)
+            if (await store.get_info(name)).digest == digest:
+                return
         except ObjectNotFoundError:
-            options = ObjectMetaOptions(max_chunk_size=TARGET_BODY)
-            await store.put(digest, data, ObjectMeta(name=digest, options=options))
-        return digest
+            pass
+        options = ObjectMetaOptions(max_chunk_size=TARGET_BODY)
+        await store.put(name, data, ObjectMeta(name=name, options=options))
 
-    return await _until_done(nc, put)
+    await _until_done(nc, put)
 
 
-async def get_blob(nc: Client, digest: str) -> bytes | None:
-    """Return the bytes with this SHA-256, or None if the bucket does not hold them.
+async def get_blob(nc: Client, name: str) -> bytes | None:
+    """Return the bytes under a name, or None if the bucket does not hold them, or more than `MAX_BLOB`.
 
     Raises:
         BusUnavailableError: if the broker does not deliver them in time.
-        BusError: if what it delivers is something else.
     """
 
     async def get(store: ObjectStore) -> bytes | None:
         content = io.BytesIO()
         try:
-            await store.get(digest, writeinto=content)
+            if ((await store.get_info(name)).size or 0) > MAX_BLOB:
+                return None
+            await store.get(name, writeinto=content)
         except ObjectNotFoundError:
             return None
         return content.getvalue()
 
-    data = await _until_done(nc, get)
-    if data is not None and sha256(data).hexdigest() != digest:
-        raise BusError(f"the object {digest} holds other bytes than its name says")
-    return data
+    return await _until_done(nc, get)
 
 
-async def delete_blob(nc: Client, digest: str) -> None:
+async def delete_blob(nc: Client, name: str) -> None:
     """Remove the object, if it is there.
 
     Raises:
@@ -76,7 +84,7 @@ async def delete_blob(nc: Client, digest: str) -> None:
 
     async def delete(store: ObjectStore) -> None:
         try:
-            await store.delete(digest)
+            await store.delete(name)
         except ObjectNotFoundError:
             return
 

@@ -12,8 +12,8 @@ from rugs_proto.wire import Event, Fault
 
 
 def wanted(rows: Sequence[Row]) -> set[str]:
-    """Return the names of the objects that hold the bytes of these rows."""
-    return {row.event.envelope.blob for row in rows if row.event.envelope.blob is not None}
+    """Return the names of the objects that hold the bytes of these rows: their ids."""
+    return {row.event.digest.hex() for row in rows if row.event.envelope.blob is not None}
 
 
 def is_unresolved(row: Row) -> bool:
@@ -32,7 +32,7 @@ def resolve(rows: Sequence[Row], blobs: Mapping[str, bytes | None], message: Mes
 
 def _resolve(row: Row, blobs: Mapping[str, bytes | None], message: Message, incarnation: str) -> Row:
     envelope = row.event.envelope
-    data = blobs.get(envelope.blob or "")
+    data = blobs.get(row.event.digest.hex())
     if data is None:
         return row
     person = ids.REJECT_PERSON if envelope.doc_type == "reject" else ids.EVENT_PERSON

@@ -17,13 +17,13 @@ _OVERHEAD: Final = 450
 class Message(NamedTuple):
     """A message body of one doc type and session, with its subject.
 
-    `parked` holds the bytes of the body's one envelope where they are too long for a
-    message: they have to be in the object store before the body is published.
+    `parked` holds the id and the bytes of the body's one envelope where they are too long
+    for a message: they have to be in the object store before the body is published.
     """
 
     subject: str
     body: bytes
-    parked: bytes | None = None
+    parked: tuple[str, bytes] | None = None
 
 
 class _Group:
@@ -75,7 +75,7 @@ def _parked(envelope: dict[str, Any]) -> Message:
     envelope["id"] = make_id(SOURCE, envelope["session_id"], envelope["seq"], raw)
     envelope["blob"] = sha256(raw).hexdigest()
     subject = event_subject(envelope["doc_type"], SOURCE, envelope["event"])
-    return Message(subject, wire.encode([envelope]), raw)
+    return Message(subject, wire.encode([envelope]), (envelope["id"], raw))
 
 
 def _bytes(raw: str | bytes) -> bytes:

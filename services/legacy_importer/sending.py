@@ -125,7 +125,7 @@ class Sender:
         try:
             for message in messages(read(recording, counts)):
                 if message.parked is not None:
-                    await put_blob(self._nc, message.parked)
+                    await put_blob(self._nc, *message.parked)
                 taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
                 self._watch(recording.path, counts.read)
                 await asyncio.sleep(0)  # reading is work: let the connection have its turn

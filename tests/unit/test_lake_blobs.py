@@ -15,7 +15,8 @@ from tests import lakekit
 from tests.lakekit import envelope, message, open_writer
 
 BYTES = b"a frame of twenty megabytes" * 10
-NAME = hashlib.sha256(BYTES).hexdigest()
+
+NAME = ids.event_id("public_ws", "session-1", 1, BYTES)
 
 
 def large(data: bytes = BYTES, seq: int = 1, **changes: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def test_the_bytes_are_stored_as_if_they_had_come_along(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_text_stay_bytes(tmp_path: Path) -> None:
     data = b"\xff\x00" * 50
-    take(tmp_path, message(1, large(data)), found={hashlib.sha256(data).hexdigest(): data})
+    take(tmp_path, message(1, large(data)), found={large(data)["id"]: data})
     assert lakekit.one_row(tmp_path)["raw_bin"] == data
 
 
@@ -66,10 +67,10 @@ def test_bytes_that_are_not_text_stay_bytes(tmp_path: Path) -> None:
 def test_bytes_that_cannot_be_had_make_a_reject_that_keeps_the_envelope(
     tmp_path: Path, sent: dict[str, Any], found: bytes | None, reason: str
 ) -> None:
-    take(tmp_path, message(1, sent, envelope(9)), found={NAME: found})
+    take(tmp_path, message(1, sent, envelope(9)), found={sent["id"]: found})
     reject = lakekit.one_row(tmp_path, "reject")
     assert reason in reject["reason"]
-    assert NAME in (reject["raw"] or reject["raw_bin"].decode(errors="replace"))
+    assert sent["id"] in (reject["raw"] or reject["raw_bin"].decode(errors="replace"))
     assert lakekit.checked(tmp_path).rows == 2
 
 
@@ -86,7 +87,7 @@ def test_a_large_frame_that_comes_again_after_its_object_was_deleted_is_a_duplic
 
 
 def test_a_large_frame_whose_object_came_late_is_stored_when_it_is_sent_again(tmp_path: Path) -> None:
-    take(tmp_path, message(1, large()), message(2, large(seq=7)), found={NAME: None})
+    take(tmp_path, message(1, large()), message(2, large(seq=7)), found={NAME: None, large(seq=7)["id"]: None})
     writer = open_writer(tmp_path, at_cursor=message(2, large(seq=7)))
     sent = message(3, large())
     writer.add(sent, writer.judge(sent), {NAME: BYTES})
@@ -102,5 +103,5 @@ def test_large_frames_count_towards_a_batch_s_size(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     data = b"x" * 1_000_000
     sent = message(1, large(data))
-    writer.add(sent, writer.judge(sent), {hashlib.sha256(data).hexdigest(): data})
+    writer.add(sent, writer.judge(sent), {large(data)["id"]: data})
     assert writer.pending.bytes > 1_000_000

@@ -76,10 +76,11 @@ def test_what_is_too_long_for_a_message_is_parked(raw: str | bytes, doc_type: st
     before, after = envelope(1, "a", doc_type), envelope(3, "b", doc_type)
     sent = list(messages([before, envelope(2, raw, doc_type), after]))
     content = raw.encode() if isinstance(raw, str) else raw
-    assert [message.parked for message in sent] == [None, content, None]
-    (event,) = judged(sent[1:2])
     make_id = ids.reject_id if doc_type == "reject" else ids.event_id
-    assert event.digest.hex() == make_id("import", SESSION, 2, content)
+    name = make_id("import", SESSION, 2, content)
+    assert [message.parked for message in sent] == [None, (name, content), None]
+    (event,) = judged(sent[1:2])
+    assert event.digest.hex() == name
     assert (event.envelope.blob, event.raw) == (sha256(content).hexdigest(), None)
 
 
