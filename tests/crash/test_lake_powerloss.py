@@ -6,6 +6,8 @@ What the real process wrote, renamed and fsynced is recorded; from prefixes of t
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import shutil
 import sys
@@ -24,7 +26,7 @@ from tests.powerloss import Call, Disk, Loss, can_record, record
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
 LOSSES: tuple[Loss, ...] = ("all", "empty", "cut", "random", "nothing")
-MESSAGES = 24
+MESSAGES = 16
 SAMPLES = 12
 
 
@@ -52,14 +54,28 @@ def every_loss(disk: Disk, calls: list[Call], loss: Loss, folder: Path) -> Itera
     """Yield folders as the disk may be after prefixes of the record; the last is after all of it."""
     chance = random.Random(1)
     moments = [place for place, call in enumerate(calls) if _matters(call)]
+    seen: set[tuple[bytes, bytes]] = set()
     chosen = set(moments if FULL else chance.sample(moments, min(SAMPLES, len(moments)))) | {len(calls) - 1}
     for place, call in enumerate(calls):
         changed = disk.apply(call)
         if place in chosen and (changed or place == len(calls) - 1):
             target = folder / f"after-{place}"
             disk.after(loss, target, chance)
-            yield target
+            state = (fingerprint(target), disk.read("acks"))
+            if state not in seen:  # calls that change nothing durable leave the same disk
+                seen.add(state)
+                yield target
             shutil.rmtree(target)
+
+
+def fingerprint(folder: Path) -> bytes:
+    """Return a hash of all names and bytes in a folder."""
+    state = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        state.update(os.fsencode(path.relative_to(folder)) + b"\0")
+        if path.is_file():
+            state.update(hashlib.sha256(path.read_bytes()).digest())
+    return state.digest()
 
 
 def _matters(call: Call) -> bool:
@@ -78,11 +94,9 @@ def check(left: Path, acked: int) -> None:
     assert writer.cursor.last_seq == last
     report = verify(root)
     assert report.ok, report.as_dict()
-    for seq in range(last + 1, last + 4):
-        lakekit.commit(writer, lakeproc.stream_message(seq))
+    lakekit.commit(writer, lakeproc.stream_message(last + 1))
     writer.close()
-    assert {row[0] for row in lakekit.select(root, "SELECT id FROM events")} == lakeproc.expected_ids(last + 3)
-    assert verify(root, fast=True).ok
+    assert {row[0] for row in lakekit.select(root, "SELECT id FROM events")} == lakeproc.expected_ids(last + 1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
