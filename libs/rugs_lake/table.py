@@ -6,7 +6,9 @@ more than one kind of value: this is the writer's hottest path.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -14,6 +16,7 @@ import pyarrow as pa
 
 from rugs_lake.rows import DAY_US, Row
 from rugs_lake.schema import ARROW_SCHEMA, COLUMNS, FIELD_COLUMNS
+from rugs_proto import ids
 
 _ENVELOPE_COLUMNS: Final = (
     *("ts", "recv_ts", "v", "source", "session_id", "seq", "direction", "event"),
@@ -31,16 +34,16 @@ _ORIGIN_TYPES: Final = {
 
 def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
     """Return the Arrow table of one partition's rows, in the order given."""
-    envelopes = [row.event.envelope for row in rows]
+    events = [row.event for row in rows]
+    envelopes = [event.envelope for event in events]
     count = len(rows)
     fields = _split([envelope.fields for envelope in envelopes], _FIELD_TYPES)
     columns: dict[str, Any] = {
-        "id": [row.event.digest for row in rows],
+        "id": _fixed([event.digest for event in events], pa.binary(ids.ID_BYTES)),
         "doc_type": pa.repeat(envelopes[0].doc_type, count),
         "date": pa.repeat(pa.scalar(envelopes[0].ts // DAY_US, pa.int32()), count).cast(pa.date32()),
-        # What is_text says was checked when the event was judged.
-        "raw": pa.array([row.event.raw if row.event.is_text else None for row in rows], pa.binary()).view(pa.string()),
-        "raw_bin": [None if row.event.is_text else row.event.raw for row in rows],
+        "raw": _text([event.raw if event.is_text else None for event in events]),
+        "raw_bin": [None if event.is_text else event.raw for event in events],
         "cause": [None if e.cause is None else bytes.fromhex(e.cause) for e in envelopes],
         "subject": [row.subject for row in rows],
         "incarnation": pa.repeat(incarnation, count),
@@ -52,6 +55,19 @@ def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
     for name in _ENVELOPE_COLUMNS:
         columns[name] = [getattr(envelope, name) for envelope in envelopes]
     return pa.table([_array(columns[column.name], column.arrow) for column in COLUMNS], schema=ARROW_SCHEMA)
+
+
+def _fixed(values: Sequence[bytes], arrow: pa.DataType) -> pa.Array:
+    """Return values that are all of the type's width."""
+    return pa.Array.from_buffers(arrow, len(values), [None, pa.py_buffer(b"".join(values))])
+
+
+def _text(values: Sequence[bytes | None]) -> pa.Array:
+    """Return bytes that were found to be UTF-8 as text, copied once: a growing array copies frames four times."""
+    offsets = array("i", accumulate((len(value) if value else 0 for value in values), initial=0))
+    nulls = pa.array([value is not None for value in values]).buffers()[1] if None in values else None
+    data = b"".join(filter(None, values))
+    return pa.Array.from_buffers(pa.string(), len(values), [nulls, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 def _array(values: pa.Array | list[Any], arrow: pa.DataType) -> pa.Array:
