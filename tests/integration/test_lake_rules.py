@@ -60,8 +60,9 @@ def test_an_open_lake_holds_no_transaction_and_no_file_of_the_catalog(tmp_path: 
     writer.close()
     lake = rugs_lake.open(tmp_path)
     lake.sql("SELECT * FROM events").fetchall()
-    open_files = {path.resolve().name for path in Path("/proc/self/fd").iterdir()}
-    assert not {name for name in open_files if name.startswith("lake.sqlite")}
+    manifests = LakePaths(tmp_path).manifests.resolve()
+    open_files = {path.resolve() for path in Path("/proc/self/fd").iterdir()}
+    assert not {path for path in open_files if path.is_relative_to(manifests)}
     connection = sqlite3.connect(LakePaths(tmp_path).catalog, timeout=0)
     assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     connection.close()
