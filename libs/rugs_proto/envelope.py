@@ -91,7 +91,7 @@ class Envelope(BaseModel):
     raw: str | bytes | None = Field(default=None, description="what was received, byte for byte; nil if derived")
     blob: Annotated[str, StringConstraints(pattern=BLOB_PATTERN)] | None = Field(
         default=None,
-        description="SHA-256 of raw, where raw is too large for a message and lies in the object store under the event's id",
+        description="SHA-256 of raw, where raw is too large for a message and lies in the object store, under id",
     )
     cause: HexId | None = Field(default=None, description="derived events: id of the event they were read from")
     origin: dict[str, str | Int64 | None] | None = Field(
