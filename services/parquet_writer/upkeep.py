@@ -53,13 +53,23 @@ async def _first_within_bytes(nc: Client, keep_bytes: int, limit: int) -> int:
 
 
 async def _first_within_age(nc: Client, keep_seconds: float, limit: int) -> int:
-    """Return the first sequence that is young enough, found by halving; `limit` at the most."""
+    """Return the first sequence that is young enough; `limit` at the most.
+
+    Looking at a message fetches it whole, so the stream's first ones are tried before the rest is halved.
+    """
     horizon = (time.time() - keep_seconds) * 1_000_000
-    low, high = (await rugs_bus.stream_state(nc)).first_seq, limit
+
+    async def is_old(seq: int) -> bool:
+        message = await rugs_bus.get_message(nc, seq)
+        return message is None or message.time_us < horizon
+
+    low = high = (await rugs_bus.stream_state(nc)).first_seq
+    step = 1
+    while high < limit and await is_old(high):
+        low, high, step = high + 1, min(high + step, limit), step * 2
     while low < high:
         middle = (low + high) // 2
-        message = await rugs_bus.get_message(nc, middle)
-        if message is None or message.time_us < horizon:
+        if await is_old(middle):
             low = middle + 1
         else:
             high = middle
