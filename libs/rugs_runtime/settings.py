@@ -88,7 +88,8 @@ class Settings(BaseSettings):
     duplicate_window: Seconds = Field(default=120.0, description="how long the broker drops a message that comes twice")
 
     flush_rows: PositiveInt = Field(default=100_000, description="rows after which the writer commits")
-    flush_bytes: Size = Field(
+    # A text column of Arrow holds 2 GiB at the most.
+    flush_bytes: Annotated[Size, Field(le=1024**3)] = Field(
         default=ByteSize(32 * 1024**2), description="bytes of messages after which the writer commits"
     )
     flush_seconds: Seconds = Field(default=1.0, description="time after which the writer commits what it has")

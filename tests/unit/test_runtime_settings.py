@@ -70,6 +70,7 @@ def test_values(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name:
         ("RUGS_BROKER_PORT", "70000"),
         ("RUGS_BROKER_PORT", "-1"),
         ("RUGS_FLUSH_ROWS", "0"),
+        ("RUGS_FLUSH_BYTES", "2GiB"),
         ("RUGS_FLUSH_SECONDS", "0"),
         ("RUGS_FLUSH_SECONDS", "nan"),
         ("RUGS_FLUSH_SECONDS", "soon"),
