@@ -68,7 +68,7 @@ async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: async
 
     await service.answer_status(nc, NAME, describe)
     beside = (
-        asyncio.create_task(upkeep.purge(nc, settings, lambda: pump.cursor.last_seq, stop)),
+        asyncio.create_task(upkeep.purge(nc, settings, lambda: pump.cursor, stop)),
         asyncio.create_task(upkeep.compact(settings, stop)),
     )
     try:

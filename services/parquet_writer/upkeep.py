@@ -16,6 +16,7 @@ import rugs_bus
 from rugs_bus import BusError
 from rugs_lake import LakeError, retention
 from rugs_lake.catalog import Catalog
+from rugs_lake.cursor import Cursor
 from rugs_lake.paths import LakePaths
 from rugs_runtime.settings import Settings
 
@@ -24,23 +25,31 @@ PURGE_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def purge(nc: Client, settings: Settings, cursor_seq: Callable[[], int], stop: asyncio.Event) -> None:
-    """Keep the stream within its age and bytes, never beyond what the lake has taken, until stopped.
-
-    The cursor's own message always stays: it proves which stream this is.
-    """
+async def purge(nc: Client, settings: Settings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
+    """Keep the stream within its age and bytes, never beyond what the lake has taken, until stopped."""
     while not await _stopped_within(stop, PURGE_SECONDS):
         try:
-            limit = cursor_seq()
-            keep_from = max(
-                await _first_within_bytes(nc, settings.stream_keep_bytes, limit),
-                await _first_within_age(nc, settings.stream_keep_age, limit),
-            )
-            if keep_from > (await rugs_bus.stream_state(nc)).first_seq:
-                purged = await rugs_bus.purge_below(nc, keep_from)
-                log.info("purged", messages=purged, keep_from=keep_from)
+            await purge_once(nc, settings, cursor())
         except BusError as error:
             log.warning("could not purge", reason=str(error))
+
+
+async def purge_once(nc: Client, settings: Settings, cursor: Cursor) -> None:
+    """Purge what is too old or too much. The cursor's own message always stays: it proves which stream this is.
+
+    A stream that was made anew or restored since holds other messages at these sequences,
+    which nobody has taken: then nothing is purged.
+    """
+    limit = cursor.last_seq
+    keep_from = max(
+        await _first_within_bytes(nc, settings.stream_keep_bytes, limit),
+        await _first_within_age(nc, settings.stream_keep_age, limit),
+    )
+    if keep_from <= (await rugs_bus.stream_state(nc)).first_seq:
+        return
+    if cursor.is_at(await rugs_bus.get_message(nc, limit)):
+        purged = await rugs_bus.purge_below(nc, keep_from)
+        log.info("purged", messages=purged, keep_from=keep_from)
 
 
 async def _first_within_bytes(nc: Client, keep_bytes: int, limit: int) -> int:

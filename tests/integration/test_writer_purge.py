@@ -12,7 +12,8 @@ from nats.aio.client import Client
 import rugs_bus
 from parquet_writer import upkeep
 from rugs_bus import Publisher, StreamSettings
-from rugs_proto.subjects import event_subject
+from rugs_lake.cursor import Cursor, body_hash
+from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -27,9 +28,12 @@ async def purged_to(nc: Client, folder: Path, cursor: int, **limits: Any) -> int
         await publisher.publish(event_subject("ws_event", "bot", "x"), b"\x90" + bytes(999), msg_id=str(number))
     await publisher.flush()
     await publisher.close()
+    at = await rugs_bus.get_message(nc, cursor)
+    assert at is not None
+    taken = Cursor(EVENTS_STREAM, "a" * 32, 1, cursor, at.time_us, body_hash(at.body))
     settings = Settings(data_dir=folder, **limits)
     stop = asyncio.Event()
-    purging = asyncio.create_task(upkeep.purge(nc, settings, lambda: cursor, stop))
+    purging = asyncio.create_task(upkeep.purge(nc, settings, lambda: taken, stop))
     before, now = 0, (await rugs_bus.stream_state(nc)).first_seq
     async with asyncio.timeout(20):
         while now != before or now == 1:
