@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rugs_lake import faults
+from rugs_lake.catalog import LakeError
 from rugs_lake.paths import TEMPORARY_PREFIX, LakePaths, fsync_folder, partition_folder
 from rugs_lake.schema import COLUMNS, STATISTICS
 
@@ -75,8 +76,8 @@ class DataFile:
     scopes: list[tuple[bytes, int, int]] = field(repr=False)
 
 
-class TornFileError(Exception):
-    """A Parquet file is not what the catalog says of it."""
+class TornFileError(LakeError):
+    """A Parquet file of the lake is damaged."""
 
 
 def write(
@@ -180,7 +181,7 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise TornFileError(f"{path.name}: {error}") from error
+        raise TornFileError(f"{path} is damaged: {str(error).splitlines()[0]}; see `rugs verify`") from error
 
 
 def file_digest(path: Path) -> str:
@@ -199,4 +200,4 @@ def batches(path: Path, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield from file.iter_batches(batch_size=rows)
     except (pa.ArrowException, OSError) as error:
-        raise TornFileError(f"{path.name}: {error}") from error
+        raise TornFileError(f"{path} is damaged: {str(error).splitlines()[0]}; see `rugs verify`") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rugs_lake.catalog import LakeReplacedError
+from rugs_lake.catalog import LakeError, LakeReplacedError
 from rugs_lake.commit import FileVanishedError
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError
@@ -113,7 +113,7 @@ def test_a_look_up_reads_only_files_that_could_hold_the_id(tmp_path: Path) -> No
     damaged = lakekit.live_paths(tmp_path)[0]
     damaged.write_bytes(b"junk")
     commit(writer, message(2, envelope(100)), message(3, envelope(5, session_id="another")))
-    with pytest.raises(Exception, match=damaged.name):
+    with pytest.raises(LakeError, match=f"{damaged.name} is damaged: .*see `rugs verify`"):
         commit(writer, message(4, envelope(99)))
 
 
