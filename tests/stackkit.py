@@ -98,19 +98,15 @@ def cursor(root: Path) -> CursorState | None:
 
 
 async def caught_up(nc: Client, root: Path) -> StreamState:
-    """Return when the lake has taken all that the stream holds now."""
-    state = await rugs_bus.stream_state(nc)
+    """Return when the lake has taken all that the stream holds now, which is the answer."""
+    upto = (await rugs_bus.stream_state(nc)).last_seq
 
-    def done() -> bool:
-        at = cursor(root)
-        return at is not None and at.incarnation == incarnation and at.last_seq >= state.last_seq
+    async def taken() -> bool:
+        at, state = cursor(root), await rugs_bus.stream_state(nc)
+        return at is not None and at.incarnation == state.incarnation and at.last_seq >= upto
 
-    incarnation = state.incarnation
-    async with asyncio.timeout(LIMIT):
-        while not done():
-            await asyncio.sleep(0.02)
-            incarnation = (await rugs_bus.stream_state(nc)).incarnation
-    return state
+    await until(taken)
+    return await rugs_bus.stream_state(nc)
 
 
 async def until(condition: Callable[[], Awaitable[object] | object], limit: float = LIMIT) -> None:

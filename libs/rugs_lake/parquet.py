@@ -45,7 +45,7 @@ _DICTIONARY: Final = [
     column.name for column in COLUMNS if column.name not in _ENCODINGS and not pa.types.is_boolean(column.arrow)
 ]
 _WITH_STATISTICS: Final = [column.name for column in COLUMNS if column.name not in ("raw", "raw_bin", "extra")]
-"""DuckDB 2.0 takes text whose least and greatest value are equal for constant, and finds `IS NULL` true of every row."""
+"""DuckDB 2.0 takes text whose least and greatest value are equal for constant: `IS NULL` is then true of every row."""
 _COMPRESSION: Final = {column.name: "none" if column.name in ("id", "cause") else "zstd" for column in COLUMNS}
 
 

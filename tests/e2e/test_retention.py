@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from pydantic import ByteSize
 
 import rugs_bus
 from parquet_writer.upkeep import purge_once
@@ -61,6 +62,10 @@ async def test_old_messages_are_purged_up_to_the_cursor_and_nothing_is_lost(tmp_
         rugs("down")
 
 
+def keeping(size: int, seconds: float) -> Settings:
+    return Settings(stream_keep_bytes=ByteSize(size), stream_keep_age=seconds)
+
+
 async def fill(nc: Client, count: int) -> Cursor:
     """Fill a new stream; return the cursor of a lake that has taken 60 % of it."""
     await ensure_streams(nc, StreamSettings(max_bytes=1 << 28))
@@ -73,15 +78,14 @@ async def fill(nc: Client, count: int) -> Cursor:
 
 async def test_too_many_bytes_are_purged_but_never_what_is_not_taken(nc: Client) -> None:
     taken = await fill(nc, 100)
-    half = Settings(stream_keep_bytes=300_000, stream_keep_age=3600.0)
-    await purge_once(nc, half, taken)
+    await purge_once(nc, keeping(300_000, 3600.0), taken)
     state = await stream_state(nc)
     assert state.last_seq == 100
     assert 30 <= state.first_seq <= 45
     assert state.bytes <= 330_000
-    await purge_once(nc, Settings(stream_keep_bytes=1, stream_keep_age=3600.0), taken)
+    await purge_once(nc, keeping(1, 3600.0), taken)
     assert (await stream_state(nc)).first_seq == taken.last_seq
-    await purge_once(nc, Settings(stream_keep_bytes=1, stream_keep_age=0.000_001), taken)
+    await purge_once(nc, keeping(1, 0.000_001), taken)
     assert (await stream_state(nc)).first_seq == taken.last_seq
 
 
@@ -90,7 +94,7 @@ async def test_a_stream_made_anew_is_not_purged_by_the_cursor_of_the_old_one(nc:
     taken = await fill(nc, 20)
     await nc.jetstream().delete_stream(EVENTS_STREAM)
     await fill(nc, 50)
-    await purge_once(nc, Settings(stream_keep_bytes=1, stream_keep_age=0.000_001), taken)
+    await purge_once(nc, keeping(1, 0.000_001), taken)
     assert (await stream_state(nc)).messages == 50
 
 
