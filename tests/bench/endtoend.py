@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rugs_proto.subjects import TARGET_BODY
-from tests.bench.processes import Partner, Stack, Usage, stack
+from tests.bench.processes import Partner, Stack, Usage, busy, stack
 from tests.bench.recordings import Recordings
 from tests.bench.upkeep import Upkeep, keep_up
 
@@ -26,6 +26,7 @@ class Passage:
         published: seconds until the broker had everything.
         steady: events per second between the first commit and the last: neither start nor last wait in it.
         cpu: CPU seconds of each process.
+        others: CPU seconds that other programs took on this machine meanwhile.
         peak: the most memory of each process, in bytes.
     """
 
@@ -37,6 +38,7 @@ class Passage:
     steady: float
     batch: float
     cpu: dict[str, float]
+    others: float
     peak: dict[str, int]
 
     @property
@@ -52,11 +54,11 @@ def side_by_side(recordings: Recordings, count: int, folder: Path, size: int = T
         running.wait_for_writer()
         with _producer(running, recordings, count, size) as producer:
             producer.hear()
-            before = running.used()
+            before, all_before = running.used(), busy()
             producer.tell()
             published = producer.hear()
             commits = producer.hear()["commits"]
-            passage = _passage(count, published, commits, before, running.used())
+            passage = _passage(count, published, commits, before, running.used(), busy() - all_before)
     shutil.rmtree(folder, ignore_errors=True)
     return passage
 
@@ -71,10 +73,11 @@ def backlog(recordings: Recordings, count: int, folder: Path) -> tuple[Passage, 
         producer.hear()
         producer.tell()
         published = producer.hear()
-        before = running.used()
+        before, all_before = running.used(), busy()
         running.start_writer()
         commits = producer.hear()["commits"]
-        passage = _passage(count, published, commits, before, running.used(), start=published["seconds"])
+        worked = busy() - all_before
+        passage = _passage(count, published, commits, before, running.used(), worked, start=published["seconds"])
     upkeep = keep_up(folder)
     if upkeep.rows != count:
         raise RuntimeError(f"{count} events were published, and {upkeep.rows} are in the lake")
@@ -93,10 +96,13 @@ def _passage(
     commits: list[tuple[float, int]],
     before: dict[str, Usage],
     after: dict[str, Usage],
+    worked: float,
     start: float = 0.0,
 ) -> Passage:
     nothing = Usage(0.0, 0)
     cpu = {name: used.cpu - before.get(name, nothing).cpu for name, used in after.items()}
+    if start == 0.0:
+        cpu["publisher"] = published["cpu"]
     (first, first_rows), last = commits[0], commits[-1][0]
     return Passage(
         events=count,
@@ -106,6 +112,7 @@ def _passage(
         published=published["seconds"],
         steady=(count - first_rows) / (last - first) if last > first else count / (last - start),
         batch=count / len(commits),
-        cpu={**cpu, "publisher": published["cpu"]},
+        cpu=cpu,
+        others=max(0.0, worked - sum(cpu.values())),
         peak={name: used.peak for name, used in after.items()},
     )

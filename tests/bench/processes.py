@@ -45,6 +45,12 @@ def usage(pid: int) -> Usage | None:
     return None  # a zombie has no memory
 
 
+def busy() -> float:
+    """Return the CPU seconds that this machine has worked so far, or was kept from working by its host."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
 class Ended(NamedTuple):
     """A process that has ended by itself: its output, wall and CPU seconds, peak memory in bytes."""
 

@@ -126,18 +126,26 @@ def _sent(passage: Passage) -> str:
 
 
 def _processor(result: Result) -> Table:
+    cores = result.machine.cores
+
     def rows() -> Iterator[Row]:
         for kind, each in result.kinds.items():
             for name, passage in (("all at once", each.live), ("one a message", each.singly)):
-                wall = passage.seconds / passage.events * 1e6
                 spent = {process: seconds / passage.events * 1e6 for process, seconds in passage.cpu.items()}
-                cpu = (f"{spent[process]:.1f}" for process in ("publisher", "broker", "writer"))
                 total = sum(spent.values())
-                busy = f"{total / wall / result.machine.cores:.0%}"
-                yield f"{kind}, {name}", *cpu, f"{total:.1f}", f"{wall:.1f}", busy
+                yield (
+                    f"{kind}, {name}",
+                    *(f"{spent[process]:.1f}" for process in ("publisher", "broker", "writer")),
+                    f"{total:.1f}",
+                    f"{passage.seconds / passage.events * 1e6:.1f}",
+                    f"{sum(passage.cpu.values()) / passage.seconds / cores:.0%}",
+                    f"{passage.others / passage.seconds / cores:.0%}",
+                    f"{cores * 1e6 / total:,.0f}/s",
+                )
 
-    header = ("µs an event", "publisher", "broker", "writer", "CPU", "wall", "cores used")
-    return _table("Where the time goes: processes", header, rows())
+    header = ("µs an event", "publisher", "broker", "writer", "CPU", "wall", "cores used", "by others", "cores' limit")
+    note = "By others: other programs on this machine. The cores' limit is what they could do with this work alone."
+    return _table("Where the time goes: processes", header, rows(), note)
 
 
 def _stages(result: Result) -> Table:
@@ -213,8 +221,11 @@ def _memory(result: Result) -> Table:
         yield row("parquet-writer, import", [each.imported.peak["writer"] for each in kinds])
         yield row("compaction", [max(each.upkeep.compaction_peak, each.sizes.upkeep.compaction_peak) for each in kinds])
         yield row("legacy-importer", [each.imported.peak["importer"] for each in kinds])
-        yield row("nats-server", [max(each.live.peak["broker"], each.backlog.peak["broker"]) for each in kinds])
-        yield row("rugs verify", [max(each.upkeep.verify_peak, each.sizes.upkeep.verify_peak) for each in kinds])
+        yield row("nats-server, all at once", [each.live.peak["broker"] for each in kinds])
+        yield row("nats-server, backlog", [each.backlog.peak["broker"] for each in kinds])
+        yield row("nats-server, import", [each.imported.peak["broker"] for each in kinds])
+        verify = (max(each.upkeep.verify_peak, each.sizes.upkeep.verify_peak) for each in kinds)
+        yield "rugs verify, which is no service", *(f"{peak / MB:,.0f}" for peak in verify), ""
 
     return _table("Memory: most ever resident", ("MB", FRAMES, TICKS, "aim at most"), rows())
 
@@ -244,11 +255,12 @@ def _verdict(result: Result) -> str:
 
 def _why(each: OfKind, result: Result) -> str:
     """Say whether the processor or waiting is what a missed speed is owed to."""
-    live = each.live
-    busy = sum(live.cpu.values()) / live.seconds / result.machine.cores
+    live, cores = each.live, result.machine.cores
+    ours, others = (cpu / live.seconds / cores for cpu in (sum(live.cpu.values()), live.others))
     greatest = max(live.cpu, key=lambda name: live.cpu[name])
+    shares = f"of the cores, this took {ours:.0%} and other programs {others:.0%}"
     if live.cpu[greatest] / live.seconds > 0.9:
-        return f"The {greatest} had a core to itself and needs it all."
-    if busy > 0.85:
-        return f"The cores were busy with it ({busy:.0%}); the {greatest} took most."
-    return f"It used {busy:.0%} of the cores: the rest was waiting, for the disk or for other programs here."
+        return f"The {greatest} needs a whole core ({shares})."
+    if ours + others > 0.85:
+        return f"The cores were busy: {shares}."
+    return f"Most of the rest was waiting for the disk: {shares}."

@@ -97,7 +97,7 @@ def _writer_stages(bodies: list[bytes], subject: str, root: Path, batch_bytes: i
     commit()
     writer.close()
     parts = {name: clock.cpu[name] for name in ("known ids", "columns", "encode")}
-    rest = clock.cpu["commit"] - sum(parts.values())
+    rest = max(0.0, clock.cpu["commit"] - sum(parts.values()))
     stages = {
         "decode and judge": clock.cpu["judge"],
         "gather": clock.cpu["gather"],
