@@ -29,6 +29,8 @@ FLUSH_LEVEL: Final = 1
 """zstd level of files that are written as events come in."""
 COMPACT_LEVEL: Final = 9
 """zstd level of compacted files."""
+BEST_LEVEL: Final = 19
+"""zstd level of compacted files of short records that will not be merged again."""
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """Frames resemble the one before: a large page lets zstd see it (17x becomes 28x)."""
 ROW_GROUP_ROWS: Final = 131_072
@@ -59,7 +61,7 @@ class DataFile:
         size: bytes on disk.
         footer_size: bytes of the Parquet footer.
         memory: bytes of the rows in memory, uncompressed.
-        compacted: whether compaction wrote it.
+        settled: whether compaction has done its best with it: it is only merged with others.
         digest: SHA-256 of the file, hex.
         statistics: least and greatest value of the columns in `STATISTICS` that have any.
         scopes: (scope, first, last position) of all that the file holds, see `rugs_lake.scopes`.
@@ -72,7 +74,7 @@ class DataFile:
     size: int
     footer_size: int
     memory: int
-    compacted: bool
+    settled: bool
     digest: str
     statistics: dict[str, tuple[Any, Any]]
     scopes: list[tuple[bytes, int, int]] = field(repr=False)
@@ -89,14 +91,15 @@ def write(
     day: int,
     scopes: list[tuple[bytes, int, int]],
     *,
-    compacted: bool = False,
+    level: int = FLUSH_LEVEL,
+    settled: bool = False,
 ) -> DataFile:
     """Write a table as one durable Parquet file of a partition; nothing refers to it yet.
 
     Raises:
         OSError: if the disk is full or cannot be written; nothing is left behind.
     """
-    content = encode(table, COMPACT_LEVEL if compacted else FLUSH_LEVEL)
+    content = encode(table, level)
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
     if folder not in _durable_folders or not folder.is_dir():
@@ -114,7 +117,7 @@ def write(
         size=content.size,
         footer_size=int.from_bytes(content[-8:-4].to_pybytes(), "little"),
         memory=table.nbytes,
-        compacted=compacted,
+        settled=settled,
         digest=digest,
         statistics=_statistics(table),
         scopes=scopes,

@@ -36,7 +36,7 @@ CREATE TABLE rugs_file (
     digest TEXT NOT NULL,               -- SHA-256 of the file
     schema_version TEXT NOT NULL,
     memory INTEGER NOT NULL,            -- bytes of its rows, uncompressed
-    compacted INTEGER NOT NULL,         -- 1 if compaction wrote it, 0 if it is as it was flushed
+    settled INTEGER NOT NULL,           -- 1 if compaction has done its best with it
     min_ts_us INTEGER NOT NULL,
     max_ts_us INTEGER NOT NULL
 );
