@@ -118,6 +118,8 @@ class Pump:
     async def _flush(self) -> None:
         """Start to commit what is pending; first wait for the commit before it."""
         await self._committed()
+        if self.error is not None:  # that one was given up, told to stop: what follows it cannot go before it
+            return
         pending = self._writer.take()
         if pending is not None:
             self._commit = asyncio.create_task(self._commit_until_done(pending))
