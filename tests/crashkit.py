@@ -29,6 +29,14 @@ class Matrix:
     title: str
     rows: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        MATRICES.append(self)
+
+    @property
+    def total(self) -> Counter[str]:
+        """Counts over all faults."""
+        return sum(self.rows.values(), Counter())
+
     def note(self, fault: str, where: str, **counts: int) -> None:
         """Add a fault's outcome."""
         self.rows.setdefault((fault, where), Counter()).update({"faults": 1, **counts})
@@ -38,8 +46,11 @@ class Matrix:
         lines = [f"\n{self.title}", f"{'fault':<12}{'at':<38}" + "".join(f"{head:>9}" for head in heads)]
         for (fault, where), counts in self.rows.items():
             lines.append(f"{fault:<12}{where:<38}" + "".join(f"{counts[head]:>9}" for head in heads))
-        total: Counter[str] = sum(self.rows.values(), Counter())
-        return "\n".join([*lines, f"{'in all':<50}" + "".join(f"{total[head]:>9}" for head in heads)])
+        return "\n".join([*lines, f"{'in all':<50}" + "".join(f"{self.total[head]:>9}" for head in heads)])
+
+
+MATRICES: Final[list[Matrix]] = []
+"""Every matrix of this run, for the sum at its end."""
 
 
 def start(*arguments: str | int | Path, crash_at: str = "", stop_at: str = "") -> subprocess.Popen[bytes]:

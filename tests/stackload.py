@@ -135,10 +135,10 @@ class Rig:
         finally:
             broker.kill()
 
-    async def progress(self) -> None:
+    async def progress(self, limit: float = LIMIT) -> None:
         """Return when the lake holds everything that was acknowledged just now."""
         state = await rugs_bus.stream_state(self.nc)
-        await until(lambda: (at := cursor(self.root)) is not None and at.last_seq >= state.last_seq)
+        await until(lambda: (at := cursor(self.root)) is not None and at.last_seq >= state.last_seq, limit)
 
     async def judge(self) -> dict[str, int]:
         """Compare the lake with what was published, while the load goes on."""

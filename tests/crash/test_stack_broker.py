@@ -70,7 +70,10 @@ async def test_broker_and_writer_killed_together(tmp_path: Path, matrix: Matrix)
         await rig.finish()
 
 
-@pytest.mark.parametrize("sign", ["reading the stream starts anew", "bus disconnected"][: 2 if FULL else 1])
+GIVEN_UP = {"reading the stream starts anew": "its reader gives up", "bus disconnected": "its connection is lost"}
+
+
+@pytest.mark.parametrize("sign", list(GIVEN_UP)[: 2 if FULL else 1])
 async def test_a_broker_paused_until_the_writer_gives_it_up(tmp_path: Path, matrix: Matrix, sign: str) -> None:
     """Beyond the consumer's patience, and beyond the connection's."""
     async with Rig.running(tmp_path) as rig:
@@ -85,7 +88,7 @@ async def test_a_broker_paused_until_the_writer_gives_it_up(tmp_path: Path, matr
             rig.broker.signal(signal.SIGCONT)
             await rig.load.more()
             await rig.progress()
-            matrix.note("pause", f"broker, until {sign}", **await rig.judge())
+            matrix.note("pause", f"broker, until {GIVEN_UP[sign]}", **await rig.judge())
         assert rig.writer.ended is None, rig.writer.log[-2000:]
         await rig.finish()
 
