@@ -2,7 +2,8 @@
 
 An import run is one file, read once. Its messages carry the run's id and their place in
 the run; the writer counts in the same transaction as it stores, so the counts are exact
-whatever is killed. The run's last message carries the importer's own counts: the commit
+whatever is killed. The run's last message carries the importer's own counts and closes
+the run: nothing is counted after it. Where every message came and both agree, the commit
 of it makes the run a ledger entry.
 """
 
@@ -14,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -29,6 +30,7 @@ class ImportProgress:
 
     Attributes:
         last_message: place of the run's message taken last, from 1.
+        messages: how many were taken; equal to `last_message` in all if none is missing.
         stored, duplicates: of its records, salvaged ones included.
         rejected, rejected_before: of its rejects: new ones, and those that were kept already.
         report: the importer's counts, on the run's last message only.
@@ -36,6 +38,7 @@ class ImportProgress:
 
     run_id: str
     last_message: int
+    messages: int = 0
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
@@ -45,10 +48,15 @@ class ImportProgress:
 
 @dataclass(frozen=True)
 class Run:
-    """An import run as far as it is committed."""
+    """An import run as far as it is committed.
+
+    Attributes:
+        done: whether it is closed and whole, and so a ledger entry.
+    """
 
     run_id: str
     last_message: int
+    messages: int
     stored: int
     duplicates: int
     rejected: int
@@ -56,11 +64,16 @@ class Run:
     report: dict[str, Any] | None
     done: bool
 
+    @property
+    def closed(self) -> bool:
+        """Whether its last message was taken: nothing more is counted."""
+        return self.report is not None
+
 
 Entry = Run
-"""A run that is done: its report is there."""
+"""A run that is done."""
 
-_COLUMNS = "run_id, last_message, stored, duplicates, rejected, rejected_before, report, done_us"
+_COLUMNS = "run_id, last_message, messages, stored, duplicates, rejected, rejected_before, report, done_us"
 
 
 class ImportHeaders(NamedTuple):
@@ -76,15 +89,32 @@ def read_headers(headers: Mapping[str, str]) -> ImportHeaders | None:
     run_id, place = headers.get(HEADER_IMPORT, ""), headers.get(HEADER_IMPORT_SEQ, "")
     if not _RUN_ID.fullmatch(run_id) or not _PLACE.fullmatch(place):
         return None
+    return ImportHeaders(run_id, int(place), _read_report(headers.get(HEADER_IMPORT_DONE, "")))
+
+
+_RUN_ID: Final = re.compile("[0-9a-f]{32}")
+_PLACE: Final = re.compile("[1-9][0-9]{0,15}")
+CLOSED: Final = 10**16
+"""Beyond every place."""
+_TEXTS: Final = ("file", "sha256", "format", "reader", "tz")
+_COUNTS: Final = ("size", "lines", "blank", "records", "rejected", "salvaged")
+_MAX_TEXT: Final = 4096
+
+
+def _read_report(told: str) -> dict[str, Any] | None:
+    """Return the keys of a ledger entry, each of its type; None if it is none: whoever can publish wrote it."""
     try:
-        report = orjson.loads(headers.get(HEADER_IMPORT_DONE, "null"))
+        content = orjson.loads(told)
     except orjson.JSONDecodeError:
-        report = None
-    return ImportHeaders(run_id, int(place), report if isinstance(report, dict) else None)
-
-
-_RUN_ID = re.compile("[0-9a-f]{32}")
-_PLACE = re.compile("[1-9][0-9]{0,15}")
+        return None
+    if not isinstance(content, dict):
+        return None
+    report = {name: content.get(name) for name in (*_TEXTS, *_COUNTS)}
+    texts, counts = [report[name] for name in _TEXTS], [report[name] for name in _COUNTS]
+    is_sound = all(type(text) is str and len(text) <= _MAX_TEXT for text in texts) and all(
+        type(count) is int and 0 <= count < 2**53 for count in counts
+    )
+    return report if is_sound else None
 
 
 def find(root: Path, sha256: str, reader: str, tz: str) -> Entry | None:
@@ -105,37 +135,48 @@ def _query(root: Path, condition: str, *values: str) -> Run | None:
         row = catalog.one(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition} LIMIT 1", *values)  # noqa: S608
     if row is None:
         return None
-    run_id, last_message, stored, duplicates, rejected, rejected_before, told, done_us = row
-    report = None if told is None else orjson.loads(told)
-    return Run(run_id, last_message, stored, duplicates, rejected, rejected_before, report, done_us is not None)
+    told, done_us = row[-2:]
+    return Run(*row[:-2], report=None if told is None else orjson.loads(told), done=done_us is not None)
 
 
 def last_messages(catalog: Catalog, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the place of the message taken last, for those of the runs that have any."""
+    """Return the place of the message taken last, for those of the runs that have any; a closed one takes no more."""
     found = {}
     for run_id in run_ids:
-        row = catalog.one("SELECT last_message FROM rugs_import WHERE run_id = ?", run_id)
+        row = catalog.one("SELECT last_message, report IS NOT NULL FROM rugs_import WHERE run_id = ?", run_id)
         if row is not None:
-            found[run_id] = row[0]
+            found[run_id] = CLOSED if row[1] else row[0]
     return found
 
 
 def write_progress(connection: sqlite3.Connection, progress: Sequence[ImportProgress]) -> None:
     """Add to runs, inside the writer's transaction."""
     for run in progress:
-        report = run.report
-        told = (None, None, None, None, None)
-        if report is not None:
-            keys = (str(report.get(key, "")) for key in ("sha256", "reader", "tz"))
-            told = (*keys, orjson.dumps(report).decode(), time.time_ns() // 1000)  # type: ignore[assignment]
         connection.execute(
-            "INSERT INTO rugs_import VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
-            " ON CONFLICT (run_id) DO UPDATE SET last_message = ?2, stored = stored + ?3,"
-            " duplicates = duplicates + ?4, rejected = rejected + ?5, rejected_before = rejected_before + ?6,"
-            " sha256 = coalesce(?7, sha256), reader = coalesce(?8, reader), tz = coalesce(?9, tz),"
-            " report = coalesce(?10, report), done_us = coalesce(?11, done_us)",
-            (run.run_id, run.last_message, run.stored, run.duplicates, run.rejected, run.rejected_before, *told),
+            "INSERT INTO rugs_import (run_id, last_message, messages, stored, duplicates, rejected, rejected_before)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+            " ON CONFLICT (run_id) DO UPDATE SET last_message = ?2, messages = messages + ?3, stored = stored + ?4,"
+            " duplicates = duplicates + ?5, rejected = rejected + ?6, rejected_before = rejected_before + ?7",
+            (run.run_id, run.last_message, run.messages, run.stored, run.duplicates, run.rejected, run.rejected_before),
         )
+        if run.report is not None:
+            _close(connection, run.run_id, run.report)
+
+
+def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) -> None:
+    """Keep a run's report, and make the run a ledger entry if it is whole: else the file must be imported again."""
+    connection.execute("UPDATE rugs_import SET report = ? WHERE run_id = ?", (orjson.dumps(report).decode(), run_id))
+    connection.execute(
+        "UPDATE rugs_import SET sha256 = ?, reader = ?, tz = ?, done_us = ? WHERE run_id = ?"
+        " AND messages = last_message AND stored + duplicates = ? AND rejected + rejected_before >= ?",
+        (
+            *(report[name] for name in ("sha256", "reader", "tz")),
+            time.time_ns() // 1000,
+            run_id,
+            report["records"] + report["salvaged"],
+            report["rejected"],
+        ),
+    )
 
 
 def write_report(root: Path, name: str, report: dict[str, Any]) -> Path:

@@ -51,16 +51,17 @@ CREATE TABLE rugs_scope (
 ) WITHOUT ROWID;
 CREATE INDEX rugs_scope_file ON rugs_scope (data_file_id);
 
--- Imports: one row a run, a ledger entry once it is done.
+-- Imports: one row a run, a ledger entry once it is done: closed by its last message, and whole.
 CREATE TABLE rugs_import (
     run_id TEXT PRIMARY KEY,
     last_message INTEGER NOT NULL,      -- Rugs-Import-Seq taken last
+    messages INTEGER NOT NULL,          -- how many were taken: all, if it equals last_message
     stored INTEGER NOT NULL DEFAULT 0,
     duplicates INTEGER NOT NULL DEFAULT 0,
     rejected INTEGER NOT NULL DEFAULT 0,
     rejected_before INTEGER NOT NULL DEFAULT 0,
-    sha256 TEXT, reader TEXT, tz TEXT,  -- set by the run's last message, with the rest of its report
-    report TEXT,
+    report TEXT,                        -- set by the run's last message
+    sha256 TEXT, reader TEXT, tz TEXT,  -- of the report, once it is done
     done_us INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX rugs_ledger ON rugs_import (sha256, reader, tz) WHERE done_us IS NOT NULL;

@@ -28,7 +28,7 @@ from rugs_lake.cursor import (
     take_epoch,
 )
 from rugs_lake.evolution import bring_up
-from rugs_lake.ledger import ImportProgress
+from rugs_lake.ledger import ImportHeaders, ImportProgress
 from rugs_lake.orphans import discard, sweep
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import LakePaths
@@ -37,15 +37,24 @@ from rugs_lake.table import to_table
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
-ROW_OVERHEAD = 1600
+ROW_OVERHEAD: Final = 1600
 """Bytes that a waiting row takes beside what was received; a rough figure, to bound memory."""
+MESSAGE_OVERHEAD: Final = 600
+"""Bytes that a waiting message takes beside its rows: rough as well."""
 
 
 class Taken(NamedTuple):
-    """A message in a batch, its body left out, with its rows."""
+    """A message in a batch with its rows, its body left out; of its headers what they mean is kept.
+
+    Attributes:
+        imported: where it stands in an import run.
+        retried: id of the reject that it feeds again.
+    """
 
     message: Message
     rows: Sequence[Row]
+    imported: ImportHeaders | None
+    retried: bytes | None
 
 
 @dataclass
@@ -174,10 +183,13 @@ class LakeWriter:
         if found:
             rows = blobs.resolve(rows, found, message, self.cursor.incarnation)
             pending.bytes += sum(len(data) for data in found.values() if data is not None)
-        pending.taken.append(Taken(message._replace(body=b""), rows))
+        headers = message.headers
+        bare = message._replace(body=b"", headers={})
+        pending.taken.append(Taken(bare, rows, ledger.read_headers(headers) if headers else None, _retried(headers)))
         pending.last = message
         pending.rows += len(rows)
         pending.bytes += len(message.body) + ROW_OVERHEAD * len(rows)
+        pending.bytes += MESSAGE_OVERHEAD + sum(len(name) + len(value) for name, value in headers.items())
 
     def take(self) -> Pending | None:
         """Detach what is pending, for `commit`; None if nothing is."""
@@ -227,8 +239,8 @@ class LakeWriter:
         totals: Counter[str] = Counter(taken=len(candidates))
         partitions: dict[tuple[str, int], list[Row]] = {}
         retried = []
-        for message, rows in pending.taken:
-            run = runs.of(message)
+        for message, rows, imported, reject_id in pending.taken:
+            run = runs.of(imported)
             understood = bool(rows)
             for row in rows:
                 kept = row
@@ -243,7 +255,6 @@ class LakeWriter:
                 totals[outcome] += 1
                 if run is not None:
                     _count(run, kept, outcome)
-            reject_id = _retried(message)
             if understood and reject_id is not None:
                 retried.append(reject_id)
         batch = Batch(pending.end, pending.ranges, gaps=pending.gaps, totals=totals, imports=runs.all, retried=retried)
@@ -277,8 +288,7 @@ class _Runs:
     """The import runs that a batch has messages of."""
 
     def __init__(self, catalog: Catalog, pending: Pending) -> None:
-        told = (ledger.read_headers(taken.message.headers) for taken in pending.taken if taken.message.headers)
-        ids = {headers.run_id for headers in told if headers is not None}
+        ids = {taken.imported.run_id for taken in pending.taken if taken.imported is not None}
         self._last = ledger.last_messages(catalog, sorted(ids))
         self._runs: dict[str, ImportProgress] = {}
 
@@ -286,27 +296,26 @@ class _Runs:
     def all(self) -> list[ImportProgress]:
         return list(self._runs.values())
 
-    def of(self, message: Message) -> ImportProgress | None:
-        """Return the run to count a message in: none if it belongs to none, or was counted before.
+    def of(self, headers: ImportHeaders | None) -> ImportProgress | None:
+        """Return the run to count a message in: none if it belongs to none, was counted before, or the run is closed.
 
         That is for counting only: whether its events are stored, their ids say.
         """
-        headers = ledger.read_headers(message.headers) if message.headers else None
         if headers is None or headers.place <= self._last.get(headers.run_id, 0):
             return None
-        self._last[headers.run_id] = headers.place
+        self._last[headers.run_id] = ledger.CLOSED if headers.report is not None else headers.place
         run = self._runs.setdefault(headers.run_id, ImportProgress(headers.run_id, headers.place))
         run.last_message = headers.place
-        if headers.report is not None:
-            run.report = headers.report
+        run.messages += 1
+        run.report = headers.report
         return run
 
 
 _HEX_ID: Final = re.compile("[0-9a-f]{32}")
 
 
-def _retried(message: Message) -> bytes | None:
-    told = message.headers.get(HEADER_RETRY, "")
+def _retried(headers: Mapping[str, str]) -> bytes | None:
+    told = headers.get(HEADER_RETRY, "")
     return bytes.fromhex(told) if _HEX_ID.fullmatch(told) else None
 
 

@@ -66,7 +66,7 @@ def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int]:
     """Take off the files that are committed; return how far all has come, to see whether it moves."""
     for one in list(waiting):
         run = ledger.run(root, one.run_id)
-        if run is None or not run.done:
+        if run is None or not run.closed:
             return len(waiting), 0 if run is None else run.last_message
         waiting.remove(one)
         compare(one, run)
@@ -80,6 +80,8 @@ def compare(one: FileReport, run: ledger.Run) -> None:
         one.fail(f"the lake counts {run.stored} stored + {run.duplicates} duplicates, the file has {one.events} events")
     elif run.rejected + run.rejected_before < one.rejected:
         one.fail(f"the lake counts {run.rejected + run.rejected_before} rejects, the file has {one.rejected}")
+    elif not run.done:
+        one.fail("the bus has lost some of its messages: import it again")
 
 
 async def _why_nothing_comes(nc: Client) -> str | None:

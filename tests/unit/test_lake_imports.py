@@ -14,7 +14,9 @@ from tests import lakekit
 from tests.lakekit import commit, envelope, import_headers, message, open_writer
 
 RUN, OTHER = "1" * 32, "2" * 32
-REPORT = {"file": "game.jsonl", "sha256": "f" * 64, "reader": "f1/1", "tz": "America/New_York", "lines": 7, "blank": 1}
+TEXTS = {"file": "game.jsonl", "sha256": "f" * 64, "format": "f1", "reader": "f1/1", "tz": "America/New_York"}
+REPORT = {**TEXTS, "size": 900, "lines": 7, "blank": 1, "records": 6, "rejected": 0, "salvaged": 0}
+ENTRY = ("f" * 64, "f1/1", "America/New_York")
 
 
 def part(seq: int, place: int, *seqs: int, run: str = RUN) -> Message:
@@ -100,12 +102,13 @@ def test_events_under_a_place_that_was_taken_are_stored_all_the_same(tmp_path: P
 @pytest.mark.parametrize("together", [True, False])
 def test_a_message_after_the_last_does_not_undo_the_ledger_entry(tmp_path: Path, together: bool) -> None:
     writer = open_writer(tmp_path)
-    messages = [part(1, 1, 1), last(2, 2), part(3, 3, 2)]
+    messages = [part(1, 1, 1), last(2, 2, records=1), part(3, 3, 2), last(4, 4, records=2)]
     for group in [messages] if together else [[each] for each in messages]:
         commit(writer, *group)
     found = ledger.run(tmp_path, RUN)
     assert found is not None
-    assert (found.done, found.report, found.stored) == (True, REPORT, 2)
+    assert (found.done, found.report, found.stored) == (True, {**REPORT, "records": 1}, 1)
+    assert lakekit.checked(tmp_path).rows == 2
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,18 @@ def test_headers_that_make_no_sense_are_ignored_and_the_events_kept(tmp_path: Pa
     assert lakekit.checked(tmp_path).rows == 1
 
 
-@pytest.mark.parametrize("done", ["", "{", "[]", "3", '"x"', "null", '{"a": NaN}', "\udce9"])
+NO_REPORTS = {
+    **{text: text for text in ("", "{", "[]", "3", '"x"', "null", '{"a": NaN}', "\udce9", "{}")},
+    "nested": '{"a":' + "[" * 300 + "]" * 300 + "}",
+    "nested too deep": "[" * 5000,
+    **{f"without {name}": json.dumps({k: v for k, v in REPORT.items() if k != name}) for name in REPORT},
+    **{f"{name} a list": json.dumps({**REPORT, name: []}) for name in REPORT},
+    "name too long": json.dumps({**REPORT, "file": "x" * 5000}),
+    **{f"records {n!r}": json.dumps({**REPORT, "records": n}) for n in (-1, 1.0, True, 2**60, 10**30)},
+}
+
+
+@pytest.mark.parametrize("done", NO_REPORTS.values(), ids=NO_REPORTS.keys())
 def test_a_report_that_makes_no_sense_completes_nothing(tmp_path: Path, done: str) -> None:
     lakekit.store(tmp_path, message(1, envelope(1), headers=import_headers(RUN, 1, done)))
     found = ledger.run(tmp_path, RUN)
@@ -136,14 +150,35 @@ def test_a_report_that_makes_no_sense_completes_nothing(tmp_path: Path, done: st
     assert (found.done, found.report, found.stored) == (False, None, 1)
 
 
-@pytest.mark.parametrize(
-    "done", ["{}", '{"sha256": 5, "reader": null, "tz": {}}', '{"lines": 123456789012345678901234}']
-)
-def test_an_odd_report_is_kept_as_it_is(tmp_path: Path, done: str) -> None:
-    lakekit.store(tmp_path, message(1, envelope(1), headers=import_headers(RUN, 1, done)))
+def test_of_a_report_only_the_known_keys_are_kept(tmp_path: Path) -> None:
+    deep: object = []
+    for _ in range(300):
+        deep = [deep]
+    lakekit.store(tmp_path, last(1, 1, records=0, deep=deep, more="x"))
     found = ledger.run(tmp_path, RUN)
     assert found is not None
-    assert (found.done, found.report) == (True, orjson.loads(done))
+    assert (found.done, found.report) == (True, {**REPORT, "records": 0})
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [(2, {"records": 2}), (1, {"records": 3}), (1, {"records": 1}), (1, {"records": 2, "rejected": 1})],
+    ids=["a message is missing", "a record is missing", "a record too many", "a reject is missing"],
+)
+def test_a_run_that_is_not_whole_is_closed_but_no_ledger_entry(
+    tmp_path: Path, first: int, told: dict[str, int]
+) -> None:
+    """Else the next import of the same file would skip it, and what the bus has lost would stay lost."""
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, first, 1, 2), last(2, first + 1, **told))
+    found = ledger.run(tmp_path, RUN)
+    assert found is not None
+    assert (found.closed, found.done, found.report) == (True, False, {**REPORT, **told})
+    assert ledger.find(tmp_path, *ENTRY) is None
+    commit(writer, part(3, 1, 1, 2, run=OTHER), last(4, 2, run=OTHER, records=2))
+    entry = ledger.find(tmp_path, *ENTRY)
+    assert entry is not None
+    assert (entry.run_id, entry.stored, entry.duplicates) == (OTHER, 0, 2)
 
 
 def test_a_record_whose_bytes_never_came_is_counted_as_rejected(tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_a_look_up_reads_only_files_that_could_hold_the_id(tmp_path: Path) -> No
         commit(writer, message(4, envelope(99)))
 
 
+def test_headers_count_towards_a_batch_s_size_and_are_not_kept(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    for n in range(1, 101):
+        lakekit.add(writer, message(n, body=b"\x90", headers={"Junk": "x" * 10_000}))
+    assert writer.pending.bytes > 1_000_000
+    assert not any(taken.message.headers for taken in writer.pending.taken)
+
+
 # --- the cursor ----------------------------------------------------------------
 
 
