@@ -2,8 +2,8 @@
 
 Readers go on reading the old files, which stay for a retention; the writer goes on
 committing. Two compactions at once are harmless: the one that comes second finds its
-files replaced and gives up. It takes up to about five times `TARGET_MEMORY`, so the
-writer runs it as a process of its own (`python -m rugs_lake.compaction`).
+files replaced and gives up. It takes up to 330 MB, so the writer runs it as a process of
+its own (`python -m rugs_lake.compaction`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rugs_lake.parquet import DataFile, TornFileError
 from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.schema import ARROW_SCHEMA
 
-TARGET_MEMORY: Final = 48 * 1024 * 1024
+TARGET_MEMORY: Final = 40 * 1024 * 1024
 """Bytes of rows, uncompressed, that a compacted file holds at the most."""
 BACKGROUND_FILES: Final = 8
 """In the background, files of like size are merged once there are this many of them."""
@@ -158,7 +158,8 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], *, final: bool = True) ->
     Raises:
         NotLiveError: if one of them was replaced meanwhile; nothing changed.
     """
-    table = pa.concat_tables([_upgraded(parquet.read(catalog.paths.data / file.path)) for file in group])
+    pieces = (_upgraded(parquet.read(catalog.paths.data / file.path)) for file in group)
+    table = pa.concat_tables(pieces).combine_chunks()  # or sorting would do so, and hold it all three times
     faults.reached("compaction_read")
     order = pc.sort_indices(table, sort_keys=SORT_KEYS)
     if not order.sort().equals(pa.array(range(sum(file.rows for file in group)), order.type)):

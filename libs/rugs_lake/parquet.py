@@ -195,7 +195,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def batches(path: Path, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
+def batches(path: Path, rows: int = 1_024) -> Iterator[pa.RecordBatch]:
     """Read a file a piece at a time, page checksums checked.
 
     Raises:
