@@ -1,6 +1,6 @@
 """The bus: connect, streams, publisher, reader, blobs."""
 
-from rugs_bus.blobs import delete_blob, get_blob, put_blob
+from rugs_bus.blobs import delete_blob, forget_blobs, get_blob, put_blob
 from rugs_bus.connect import connect
 from rugs_bus.consumer import consume
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
@@ -10,6 +10,7 @@ from rugs_bus.topology import (
     StreamState,
     ensure_streams,
     get_message,
+    next_message,
     purge_below,
     set_incarnation,
     stream_state,
@@ -29,8 +30,10 @@ __all__ = [
     "consume",
     "delete_blob",
     "ensure_streams",
+    "forget_blobs",
     "get_blob",
     "get_message",
+    "next_message",
     "purge_below",
     "put_blob",
     "set_incarnation",

@@ -19,6 +19,9 @@ from rugs_proto.subjects import ALL_EVENTS, BLOBS_BUCKET, EVENTS_STREAM, MAX_PAY
 INCARNATION: Final = "rugs-incarnation"
 """Key in the stream's metadata: one life of the stream. Backup and restore keep it."""
 
+BLOBS_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
+"""The stream that the object store lies in."""
+
 _STREAM_NOT_FOUND: Final = 10059
 _STREAM_NAME_IN_USE: Final = 10058
 _MESSAGE_NOT_FOUND: Final = 10037
@@ -29,24 +32,30 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class StreamSettings:
     """How the streams are kept.
 
-    `duplicate_window` is in seconds. `max_bytes` is a hard limit on `RUGS_EVENTS`:
-    what does not fit is refused, and nothing stored ever goes to make room.
+    `duplicate_window` is in seconds. `max_bytes` is a hard limit on `RUGS_EVENTS`, and
+    `blob_max_bytes` on `RUGS_BLOBS`: what does not fit is refused, and nothing stored ever
+    goes to make room.
     """
 
     replicas: int = 1
     compression: bool = True
     duplicate_window: float = 120.0
     max_bytes: int = 10 * 1024**3
+    blob_max_bytes: int = 1024**3
 
 
 class StreamState(NamedTuple):
-    """What `RUGS_EVENTS` holds now: sequences `first_seq` to `last_seq`; an empty stream has first = last + 1."""
+    """What `RUGS_EVENTS` holds now: sequences `first_seq` to `last_seq`; an empty stream has first = last + 1.
+
+    `max_bytes` is its hard limit.
+    """
 
     incarnation: str | None
     first_seq: int
     last_seq: int
     messages: int
     bytes: int
+    max_bytes: int
 
 
 async def ensure_streams(nc: Client, settings: StreamSettings) -> None:
@@ -85,9 +94,9 @@ async def ensure_streams(nc: Client, settings: StreamSettings) -> None:
     await _ensure_stream(
         nc,
         {
-            "name": f"OBJ_{BLOBS_BUCKET}",
+            "name": BLOBS_STREAM,
             "subjects": [f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"],
-            "max_bytes": -1,
+            "max_bytes": settings.blob_max_bytes,
             "allow_rollup_hdrs": True,
             "allow_direct": True,
             **common,
@@ -129,10 +138,10 @@ async def stream_state(nc: Client) -> StreamState:
         BusError: if there is no stream, or no broker.
     """
     info = await ask(nc, f"STREAM.INFO.{EVENTS_STREAM}")
-    state = info["state"]
-    incarnation = (info["config"].get("metadata") or {}).get(INCARNATION)
+    state, config = info["state"], info["config"]
+    incarnation = (config.get("metadata") or {}).get(INCARNATION)
     first = state["first_seq"] if state["messages"] else state["last_seq"] + 1
-    return StreamState(incarnation, first, state["last_seq"], state["messages"], state["bytes"])
+    return StreamState(incarnation, first, state["last_seq"], state["messages"], state["bytes"], config["max_bytes"])
 
 
 async def set_incarnation(nc: Client, incarnation: str) -> None:
@@ -147,10 +156,18 @@ async def set_incarnation(nc: Client, incarnation: str) -> None:
 
 async def get_message(nc: Client, seq: int) -> Message | None:
     """Return the message at a sequence, or None if the stream does not hold it (any more)."""
-    if seq < 1:
-        return None
+    return await stored_message(nc, EVENTS_STREAM, {"seq": seq}) if seq >= 1 else None
+
+
+async def next_message(nc: Client, seq: int) -> Message | None:
+    """Return the first message from a sequence on, or None if there is none."""
+    return await stored_message(nc, EVENTS_STREAM, {"seq": max(seq, 1), "next_by_subj": ">"})
+
+
+async def stored_message(nc: Client, stream: str, which: Mapping[str, Any]) -> Message | None:
+    """Return the message of any stream that a request of JetStream's API names, or None if there is none."""
     try:
-        found = (await ask(nc, f"STREAM.MSG.GET.{EVENTS_STREAM}", {"seq": seq}))["message"]
+        found = (await ask(nc, f"STREAM.MSG.GET.{stream}", which))["message"]
     except RefusedError as refusal:
         if refusal.err_code == _MESSAGE_NOT_FOUND:
             return None

@@ -38,7 +38,7 @@ async def test_ensure_streams_may_be_repeated_and_run_by_many_at_once(broker: Br
     for _ in range(2):
         await asyncio.gather(*(ensure_streams(client, SETTINGS) for client in clients))
     state = await stream_state(clients[0])
-    assert state == (None, 1, 0, 0, 0)
+    assert state == (None, 1, 0, 0, 0, SETTINGS.max_bytes)
     for client in clients:
         await client.close()
 
