@@ -29,9 +29,7 @@ FORBIDDEN = {"sqlite_scanner", "sqlite", "ducklake"}
 
 def test_no_source_of_ours_loads_duckdb_s_sqlite_or_ducklake_extension() -> None:
     """A second SQLite library in one process cancels the first one's file locks."""
-    pattern = re.compile(
-        r"(?i)\b(?:load|install)\s+'?(?:sqlite|ducklake)|load_extension|type\s+sqlite|['\"]ducklake:"
-    )
+    pattern = re.compile(r"(?i)\b(?:load|install)\s+'?(?:sqlite|ducklake)|load_extension|type\s+sqlite|['\"]ducklake:")
     sources = [path for room in ("libs", "services") for path in (REPOSITORY / room).rglob("*.py")]
     assert len(sources) > 30
     assert [path for path in sources if pattern.search(path.read_text())] == []
