@@ -135,8 +135,9 @@ def _query(root: Path, condition: str, *values: str) -> Run | None:
         row = catalog.one(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition} LIMIT 1", *values)  # noqa: S608
     if row is None:
         return None
-    told, done_us = row[-2:]
-    return Run(*row[:-2], report=None if told is None else orjson.loads(told), done=done_us is not None)
+    run_id, last_message, messages, stored, duplicates, rejected, rejected_before, told, done_us = row
+    counts = (last_message, messages, stored, duplicates, rejected, rejected_before)
+    return Run(run_id, *counts, None if told is None else orjson.loads(told), done_us is not None)
 
 
 def last_messages(catalog: Catalog, run_ids: Sequence[str]) -> dict[str, int]:

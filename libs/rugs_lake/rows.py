@@ -7,6 +7,7 @@ the doc type `reject`.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final, NamedTuple
 
 from rugs_proto import ids
@@ -38,18 +39,25 @@ class Row(NamedTuple):
     def scope(self) -> tuple[bytes, int]:
         """The scope that the id is unique in, hashed, and the row's position there.
 
-        An id can come twice only within its session, or for derived ticks and games
-        within its game: the catalog keeps which files hold which positions of a scope.
+        An id can come twice only within its session; for derived ticks and games within
+        their game, for what else is derived within its cause, for a rejected message's
+        elements within its stream. The catalog keeps which files hold which positions of
+        a scope. Both must follow from what the id is made of, and from nothing else.
         """
         envelope = self.event.envelope
-        if envelope.cause is not None and envelope.doc_type in GAME_RULES and envelope.game_id is not None:
-            tick = envelope.fields.get("tick")
+        if envelope.cause is not None:
+            if envelope.game_id is None or envelope.doc_type not in GAME_RULES:
+                return scope_hash("cause", envelope.cause), 0
+            tick = envelope.fields.get("tick") if envelope.doc_type == "game_tick" else 0
             if type(tick) is not int or not -(2**63) <= tick < 2**63:  # what SQLite's integers hold
                 tick = 0
             return scope_hash("game", envelope.game_id), tick
+        if envelope.doc_type == "reject" and (place := _message_session(envelope.session_id)):
+            return scope_hash("stream", place[1]), int(place[2])
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
 
 
+_message_session = re.compile(r"stream:(.+):([0-9]{1,18}):[0-9]+", re.DOTALL).fullmatch
 _scopes: dict[tuple[str, str], bytes] = {}
 
 
@@ -65,7 +73,7 @@ def scope_hash(kind: str, name: str) -> bytes:
     return found
 
 
-def rows_of(message: Message, incarnation: str) -> list[Row]:
+def rows_of(message: Message, stream: str) -> list[Row]:
     """Return every row that a message stands for; none of its bytes is left out.
 
     An envelope whose doc type is not the subject's is a reject, and so is a body that
@@ -74,19 +82,21 @@ def rows_of(message: Message, incarnation: str) -> list[Row]:
     try:
         told = parse_event_subject(message.subject).doc_type
     except ValueError as error:
-        return [reject_row(message, incarnation, Fault(0, message.body, str(error)))]
+        return [reject_row(message, stream, Fault(0, message.body, str(error)))]
     events, faults = judge(message.body, told)
     rows = [Row(event, message.seq) for event in events]
-    rows += [reject_row(message, incarnation, fault) for fault in faults]
+    rows += [reject_row(message, stream, fault) for fault in faults]
     return rows
 
 
-def reject_row(message: Message, incarnation: str, fault: Fault) -> Row:
+def reject_row(message: Message, stream: str, fault: Fault) -> Row:
     """Return the row that keeps an element of a message which could not be understood.
 
-    Its place, and so its session, is the stream's incarnation and sequence.
+    Its session is the message's sequence and the broker's time of it. Both survive a backup,
+    so from a restored stream it is known again; another message under a sequence that is
+    used anew has another time.
     """
-    session = f"stream:{incarnation}:{message.seq}"
+    session = f"stream:{stream}:{message.seq}:{message.time_us}"
     envelope = WireEnvelope(
         v=1,
         ts=message.time_us,

@@ -162,7 +162,7 @@ class LakeWriter:
 
     def judge(self, message: Message) -> list[Row]:
         """Return the rows that a message stands for; ask `blobs.wanted` before `add`."""
-        return rows_of(message, self.cursor.incarnation)
+        return rows_of(message, self.cursor.stream)
 
     def add(self, message: Message, rows: Sequence[Row], found: Mapping[str, bytes | None] | None = None) -> None:
         """Add a message to the batch. One that was taken before is dropped.
@@ -181,7 +181,7 @@ class LakeWriter:
         else:
             pending.ranges.append((message.seq, message.seq))
         if found:
-            rows = blobs.resolve(rows, found, message, self.cursor.incarnation)
+            rows = blobs.resolve(rows, found, message, self.cursor.stream)
             pending.bytes += sum(len(data) for data in found.values() if data is not None)
         headers = message.headers
         bare = message._replace(body=b"", headers={})
@@ -263,7 +263,7 @@ class LakeWriter:
     def _complete(self, row: Row, message: Message) -> Row:
         """Return a new row as it is to be stored: a reject, where its bytes never came."""
         if blobs.is_unresolved(row):
-            return blobs.missing(row, message, self.cursor.incarnation, "its bytes are not in the object store")
+            return blobs.missing(row, message, self.cursor.stream, "its bytes are not in the object store")
         return row
 
 

@@ -102,10 +102,14 @@ class Envelope(BaseModel):
     def _consistent(self) -> Self:
         if self.raw is not None and (self.blob is not None or self.cause is not None):
             raise ValueError("raw excludes blob and cause")
+        computed = self.computed_id()
         if self.id is None:
-            if self.computed_id() is None:
+            if computed is None:
                 raise ValueError("id is missing and cannot be computed")
-        elif self.computed_id() not in (None, self.id):
+        elif computed is None and self.cause is not None:
+            if not ids.is_derived_id(self.id, self.doc_type, self.cause):
+                raise ValueError("id does not match the cause")
+        elif computed not in (None, self.id):
             raise ValueError("id does not match the content")
         return self
 

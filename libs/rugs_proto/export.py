@@ -45,12 +45,14 @@ over one msgpack array. The hash's personalisation parameter keeps the kinds apa
 | --- | --- | --- |
 | received event | `{event_person}` | `[source, session_id, seq, raw]` |
 | reject (doc type `reject`) | `{reject_person}` | `[source, session_id, seq, raw]` |
-| derived event (has a `cause`) | `{derived_person}` | `[rule, part, ...]`: its natural key |
+| derived event (has a `cause`) | `{derived_person}` | its natural key, else `[doc_type, cause, n]` |
 
 Integers and text take their shortest msgpack form. `raw` is packed as bin, or nil: text and the same bytes give the
 same id. Natural keys: `["game_tick", source, game_id, tick, phase, rugged, filled]` (the last four from `fields`, nil
-where absent, `filled` false where absent), `["game", game_id]`; anything else `[rule, cause, n]`. A derived event whose
-natural key is one of the first two may leave its id out; any other must carry it, and so must one with a `blob`.
+where absent, `filled` false where absent) for doc type `game_tick`, `["game", game_id]` for `game`, where there is a
+`game_id`. A derived event with a natural key may leave its id out. Any other must carry it, made with its position n
+among the events of its doc type and cause, 0 to {last_derived}; another id is refused. One with a `blob` must carry its
+id as well.
 
 ## Subjects
 
@@ -142,6 +144,7 @@ def _readme() -> str:
         event_person=ids.EVENT_PERSON.decode(),
         reject_person=ids.REJECT_PERSON.decode(),
         derived_person=ids.DERIVED_PERSON.decode(),
+        last_derived=ids.MAX_DERIVED - 1,
         subject_table="\n".join(table),
         header_table="\n".join(f"| `{name}` | {text} |" for name, text in _HEADERS.items()),
     )

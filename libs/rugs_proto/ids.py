@@ -8,7 +8,8 @@ kind      personalisation    msgpack array
 ========  =================  ====================================================
 event     ``rugs.event.1``   ``[source, session_id, seq, raw]``
 reject    ``rugs.reject.1``  ``[source, session_id, seq, raw]``
-derived   ``rugs.derived.1`` ``[rule, part, ...]``: the natural key's parts
+derived   ``rugs.derived.1`` ``[rule, part, ...]``: the natural key's parts, or
+                             ``[doc_type, cause, n]`` where there is none
 ========  =================  ====================================================
 
 Integers take their shortest msgpack form; `raw` is always packed as bin (or nil), so
@@ -29,6 +30,8 @@ ID_BYTES: Final = 16
 EVENT_PERSON: Final = b"rugs.event.1"
 REJECT_PERSON: Final = b"rugs.reject.1"
 DERIVED_PERSON: Final = b"rugs.derived.1"
+MAX_DERIVED: Final = 256
+"""How many events of one doc type can be derived from one cause, where they have no natural key."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -87,7 +90,7 @@ def natural_id(doc_type: str, source: str, game_id: str | None, fields: Mapping[
     A tick's key is (source, game, tick, phase, rugged, filled): a feed says tick 0
     twice, and a price filled in from elsewhere must never keep out the exact frame.
     A completed game's key is the game alone, whoever tells of it. Any other derived
-    event is known by its cause and its position there: `derived_id(rule, cause, n)`.
+    event is known by its cause and its position there: see `is_derived_id`.
     """
     if game_id is None:
         return None
@@ -97,6 +100,15 @@ def natural_id(doc_type: str, source: str, game_id: str | None, fields: Mapping[
         tick, phase, rugged = fields.get("tick"), fields.get("phase"), fields.get("rugged")
         return derived_id("game_tick", source, game_id, tick, phase, rugged, fields.get("filled", False))
     return None
+
+
+def is_derived_id(told: str, doc_type: str, cause: str) -> bool:
+    """Return whether an id is that of an event derived from `cause` that has no natural key.
+
+    That is `derived_id(doc_type, cause, n)`, with n the event's position among those of its
+    doc type and cause, from 0 and below `MAX_DERIVED`: so an id stands for one cause only.
+    """
+    return any(derived_id(doc_type, cause, n) == told for n in range(MAX_DERIVED))
 
 
 def import_session_id(format_id: str, first_timed_line: bytes) -> str:

@@ -90,7 +90,8 @@ def _derived_vectors() -> list[Vector]:
         ["game_tick", "public_ws", "20260101-abc", 0, "PRESALE", False, False],
         ["game_tick", "public_ws", "20260101-abc", 0, "ACTIVE", False, False],
         ["game_tick", "public_ws", "20260101-abc", 7, None, None, True],
-        ["some_rule", _CAUSE, 3],
+        ["player_action", _CAUSE, 0],
+        ["player_action", _CAUSE, 255],
     ]
     return [
         {
@@ -147,6 +148,11 @@ def envelope_vectors() -> list[Vector]:
             False,
         ),
         ("a completed game", [_with(doc_type="game", raw=..., cause=_CAUSE, game_id="g-1", event="")], False),
+        (
+            "a derived event without a natural key",
+            [_with(doc_type="player_action", raw=..., cause=_CAUSE, id=ids.derived_id("player_action", _CAUSE, 3))],
+            False,
+        ),
         ("raw in the object store", [_with(raw=..., blob="ab" * 32, id=_CAUSE)], False),
         (
             "an imported line",
@@ -218,6 +224,12 @@ def bad_vectors() -> list[Vector]:
         "id malformed": _with(id="xyz"),
         "cause malformed": _with(raw=..., cause="xyz", id=_CAUSE),
         "cause without a natural key or an id": _with(raw=..., cause=_CAUSE),
+        "derived with an id of another cause": _with(
+            doc_type="player_action", raw=..., cause=_CAUSE, id=ids.derived_id("player_action", "f" * 32, 0)
+        ),
+        "derived with a position too large": _with(
+            doc_type="player_action", raw=..., cause=_CAUSE, id=ids.derived_id("player_action", _CAUSE, 256)
+        ),
         "raw and cause": _with(cause=_CAUSE),
         "raw and blob": _with(blob="ab" * 32, id=_CAUSE),
         "blob without an id": _with(raw=..., blob="ab" * 32),

@@ -9,10 +9,11 @@ not install.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
+import msgpack
 import msgspec
 from msgspec import Meta, Raw
 
@@ -89,7 +90,6 @@ class Judged(NamedTuple):
 
 _decode_one = msgspec.msgpack.Decoder(WireEnvelope).decode
 _decode_many = msgspec.msgpack.Decoder(list[WireEnvelope]).decode
-_decode_parts = msgspec.msgpack.Decoder(list[Raw]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 _doc_type_fits = re.compile(DOC_TYPE_PATTERN).fullmatch
@@ -100,12 +100,17 @@ _known_doc_types: set[str] = set()
 _REFUSALS: Final = (ValueError, RecursionError)
 """What decoding raises: msgspec's errors are ValueErrors, but nesting without end is not."""
 _MAX_REASON: Final = 300
+_LEAST_BYTES: Final = 64
+"""No envelope is shorter: its required keys alone take more."""
+MAX_FAULTS: Final = 1000
+"""Faults of one body that are told apart: a body of a million nils must not become a million rejects."""
 
 
 def judge(body: bytes, doc_type: str | None = None) -> Judged:
     """Decode a message body and judge its envelopes one by one.
 
-    A body that is not msgpack, or neither a map nor an array, is one fault as a whole.
+    A body that is not msgpack, or neither a map nor an array, is one fault as a whole, and
+    so is one with more than `MAX_FAULTS` bad elements: its good ones are events all the same.
     Where `doc_type` is given, an envelope of another one is a fault.
     """
     try:
@@ -120,22 +125,53 @@ def _is_map(body: bytes) -> bool:
 
 
 def _judge_apart(body: bytes, doc_type: str | None) -> Judged:
+    events: list[Event] = []
+    faults: list[Fault] = []
+    more = 0
     try:
-        parts: Sequence[bytes | Raw] = [body] if _is_map(body) else _decode_parts(body)
-    except _REFUSALS as error:
+        parts: Iterable[bytes | memoryview] = [body] if _is_map(body) else _elements(body)
+        for place, part in enumerate(parts):
+            if len(faults) == MAX_FAULTS and len(part) < _LEAST_BYTES:
+                more += 1
+                continue
+            try:
+                events.append(_judged(_decode_one(part), doc_type))
+            except _REFUSALS as error:
+                if len(faults) < MAX_FAULTS:
+                    faults.append(Fault(place, bytes(part), _one_line(error)))
+                else:
+                    more += 1
+    except (msgpack.UnpackException, *_REFUSALS) as error:
         return Judged([], [Fault(0, body, f"not a msgpack map or array: {_one_line(error)}")])
-    events, faults = [], []
-    for index, part in enumerate(parts):
-        try:
-            events.append(_judged(_decode_one(part), doc_type))
-        except _REFUSALS as error:
-            faults.append(Fault(index, bytes(part), _one_line(error)))
+    if more:
+        first = faults[0]
+        faults = [Fault(0, body, f"element {first.place}: {first.reason}; and {len(faults) + more - 1} more")]
     return Judged(events, faults)
+
+
+def _elements(body: bytes) -> Iterator[memoryview]:
+    """Return the elements of a packed array, still packed, one by one: there may be millions.
+
+    Raises:
+        ValueError, msgpack.UnpackException: if the body is not one whole array.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=max(len(body), 1))
+    unpacker.feed(body)
+    count = unpacker.read_array_header()
+    start = unpacker.tell()
+    view = memoryview(body)
+    for _ in range(count):
+        unpacker.skip()
+        end = unpacker.tell()
+        yield view[start:end]
+        start = end
+    if start != len(body):
+        raise ValueError("bytes are left over")
 
 
 def _one_line(error: Exception) -> str:
     """Return a reason of bounded length: the error may quote a name that is megabytes long."""
-    return " ".join(str(error)[:_MAX_REASON].split())
+    return " ".join(str(error)[:_MAX_REASON].split()) or type(error).__name__
 
 
 def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
@@ -187,6 +223,12 @@ def _told_digest(envelope: WireEnvelope) -> bytes:
         raise ValueError("id is not 32 hex digits")
     if natural not in (None, told):
         raise ValueError("id does not match the content")
+    if (
+        envelope.cause is not None
+        and natural is None
+        and not ids.is_derived_id(told, envelope.doc_type, envelope.cause)
+    ):
+        raise ValueError("id does not match the cause")
     return bytes.fromhex(told)
 
 

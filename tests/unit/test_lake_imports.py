@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -166,7 +167,7 @@ def test_of_a_report_only_the_known_keys_are_kept(tmp_path: Path) -> None:
     ids=["a message is missing", "a record is missing", "a record too many", "a reject is missing"],
 )
 def test_a_run_that_is_not_whole_is_closed_but_no_ledger_entry(
-    tmp_path: Path, first: int, told: dict[str, int]
+    tmp_path: Path, first: int, told: dict[str, Any]
 ) -> None:
     """Else the next import of the same file would skip it, and what the bus has lost would stay lost."""
     writer = open_writer(tmp_path)

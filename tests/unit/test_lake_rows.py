@@ -15,7 +15,7 @@ from rugs_lake.rows import rows_of
 from rugs_lake.schema import COLUMNS, FIELD_COLUMNS, SCHEMA_VERSION
 from rugs_lake.table import to_table
 from tests import lakekit
-from tests.lakekit import DAY_US, INCARNATION, NOON_US, envelope, message, tick, utc
+from tests.lakekit import DAY_US, INCARNATION, NOON_US, STREAM, envelope, message, tick, utc
 
 FULL_FIELDS: dict[str, Any] = {
     "price": 1.25,
@@ -174,7 +174,7 @@ FIELDS = st.dictionaries(st.sampled_from([*FIELD_COLUMNS, "a", "bb"]), PLAIN, ma
 def test_no_field_is_ever_lost_between_columns_and_extra(many: list[dict[str, Any]]) -> None:
     """Typed columns and `extra` together give the fields back, None in a typed one apart."""
     told = [envelope(seq, fields=fields) for seq, fields in enumerate(many, start=1)]
-    table = to_table(rows_of(message(1, *told), INCARNATION), INCARNATION)
+    table = to_table(rows_of(message(1, *told), STREAM), INCARNATION)
     for fields, row in zip(many, table.to_pylist(), strict=True):
         back = {name: row[name] for name in FIELD_COLUMNS if row[name] is not None}
         back |= json.loads(row["extra"] or "{}")
@@ -217,7 +217,7 @@ def test_one_bad_envelope_in_an_array_is_rejected_with_its_bytes_and_the_others_
     assert kept == msgpack.packb(bad)
     assert reason in reject["reason"]
     assert (reject["subject"], reject["stream_seq"], reject["seq"]) == (sent.subject, 5, 2)
-    assert reject["session_id"] == f"stream:{INCARNATION}:5"
+    assert reject["session_id"] == f"stream:RUGS_EVENTS:5:{sent.time_us}"
     lakekit.checked(tmp_path)
 
 
@@ -246,6 +246,14 @@ def test_a_body_that_is_no_envelope_is_rejected_with_its_exact_bytes(tmp_path: P
     parts = b"".join(row[0] for row in rows) == content[1:]
     assert whole or parts
     assert lakekit.select(tmp_path, "SELECT count(*) FROM events") == [(0,)]
+    lakekit.checked(tmp_path)
+
+
+def test_a_body_of_very_many_faults_is_kept_once_beside_its_good_events(tmp_path: Path) -> None:
+    sent = message(1, envelope(1), body=msgpack.packb([envelope(1), *[None] * 5000]))
+    lakekit.store(tmp_path, sent)
+    reject = lakekit.one_row(tmp_path, "reject")
+    assert (reject["raw_bin"], lakekit.one_row(tmp_path)["id"]) == (sent.body, lakekit.id_of(envelope(1)))
     lakekit.checked(tmp_path)
 
 

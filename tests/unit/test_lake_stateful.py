@@ -50,7 +50,7 @@ class LakeMachine(RuleBasedStateMachine):
         self.incarnation: str | None = None
         self.stream: list[Message] = []
         self.expected: set[str] = set()
-        self.rejected = 0
+        self.rejected: set[tuple[int, int, int]] = set()
         self.clock = NOON_US
         self.writer = LakeWriter(LakePaths(self.root), STREAM)
         self.meet()
@@ -89,11 +89,11 @@ class LakeMachine(RuleBasedStateMachine):
             self.lose_an_answer(pending, happens=lost == "after")
         self.writer.commit(pending)
         for sent in self.stream[pending.start.last_seq : pending.end.last_seq]:
-            for content in unpack(sent.body):
+            for place, content in enumerate(unpack(sent.body)):
                 if content["v"] == 1:
                     self.expected.add(id_of(content))
                 else:
-                    self.rejected += 1
+                    self.rejected.add((sent.seq, sent.time_us, place))
 
     def lose_an_answer(self, pending: Any, *, happens: bool) -> None:
         real = self.writer.catalog.connection
@@ -152,7 +152,7 @@ class LakeMachine(RuleBasedStateMachine):
         lakekit.checked(self.root, fast=True)
         found = [row[0] for row in lakekit.select(self.root, "SELECT id FROM events")]
         assert sorted(found) == sorted(self.expected)
-        assert lakekit.select(self.root, "SELECT count(*) FROM reject") == [(self.rejected,)]
+        assert lakekit.select(self.root, "SELECT count(*) FROM reject") == [(len(self.rejected),)]
 
 
 LakeMachine.TestCase.settings = settings(

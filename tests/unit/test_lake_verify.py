@@ -230,7 +230,7 @@ def forge(root: Path, *seqs: int, stream_seq: int = 4) -> None:
     with Catalog(paths) as catalog:
         start = read_cursor(catalog.connection, STREAM)
         sent = message(stream_seq, *map(envelope, seqs))
-        rows = rows_of(sent, start.incarnation)
+        rows = rows_of(sent, STREAM)
         table = to_table(rows, start.incarnation)
         file = parquet.write(paths, table, "ws_event", rows[0].partition[1], scopes.spans(rows))
         end = replace(start, last_seq=4, last_time_us=sent.time_us, last_hash=body_hash(sent.body))

@@ -16,6 +16,7 @@ from rugs_lake.paths import LakePaths
 from rugs_lake.rejects import list_rejects
 from rugs_lake.retention import expire
 from rugs_lake.writer import LakeWriter
+from rugs_proto import ids
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 from tests import lakekit
@@ -86,6 +87,30 @@ def test_derived_ticks_are_known_by_their_game_whatever_session_told_them(tmp_pa
     filled = tick(5, fields={**tick(5)["fields"], "filled": True})
     lakekit.store(tmp_path, message(1, tick(4), tick(5)), message(2, again, filled))
     assert lakekit.all_ids(tmp_path) == sorted([id_of(tick(4)), id_of(tick(5)), id_of(filled)])
+
+
+def test_a_completed_game_is_stored_once_whatever_tick_it_tells(tmp_path: Path) -> None:
+    told = [tick(0, doc_type="game", fields={"tick": n}) for n in (5, 900, -3)]
+    writer = open_writer(tmp_path)
+    for n, each in enumerate(told, 1):
+        commit(writer, message(n, each))
+    assert lakekit.all_ids(tmp_path) == [id_of(told[0])]
+    lakekit.checked(tmp_path)
+
+
+def test_other_derived_events_are_known_by_their_cause_whatever_session_tells_them(tmp_path: Path) -> None:
+    ids_ = [ids.derived_id("player_action", cause, n) for cause in ("c" * 32, "d" * 32) for n in (0, 255)]
+    told = [
+        tick(number, doc_type="player_action", cause=cause, id=ids.derived_id("player_action", cause, n), game_id=game)
+        for number, game in ((1, None), (900, "game-2"))
+        for cause in ("c" * 32, "d" * 32)
+        for n in (0, 255)
+    ]
+    writer = open_writer(tmp_path)
+    commit(writer, message(1, *told[:4]))
+    done = commit(writer, message(2, *(dict(each, session_id="another") for each in told[4:])))
+    assert (done.totals["duplicates"], lakekit.all_ids(tmp_path)) == (4, sorted(ids_))
+    lakekit.checked(tmp_path)
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -222,6 +247,39 @@ def test_two_streams_have_cursors_of_their_own(tmp_path: Path) -> None:
     commit(first, *stream(3))
     assert lakekit.all_ids(tmp_path) == ids_of(1, 2, 3, 50, 60)
     lakekit.checked(tmp_path)
+
+
+def test_rejects_of_a_restored_stream_are_known_again_and_new_ones_are_kept(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    before = [message(1, body=b"junk"), message(2, envelope(1, v=2), envelope(2)), message(3, body=b"junk")]
+    commit(writer, *before)
+    writer.meet(None, None)
+    done = commit(writer, *before[:2], message(3, body=b"junk", time_us=lakekit.NOON_US + 77))
+    assert dict(done.totals) == {"taken": 4, "rejected": 1, "duplicates": 3}
+    assert lakekit.checked(tmp_path).rows == 5
+
+
+def test_an_event_that_looks_like_a_rejected_message_does_not_stand_beside_it(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    bad = message(5, body=b"junk")
+    session = f"stream:RUGS_EVENTS:5:{bad.time_us}"
+    forged = envelope(1, doc_type="reject", source="manual", session_id=session, raw=b"junk")
+    commit(writer, message(4, forged))
+    assert commit(writer, bad).totals["duplicates"] == 1
+    lakekit.checked(tmp_path)
+
+
+@pytest.mark.parametrize("n", ["9" * 18, "9" * 19, "1:x", "", "0"])
+def test_odd_sessions_of_rejects_are_stored(tmp_path: Path, n: str) -> None:
+    odd = envelope(1, doc_type="reject", source="manual", session_id=f"stream:x:{n}:1", raw=b"junk")
+    lakekit.store(tmp_path, message(1, odd), message(2, odd))
+    assert lakekit.checked(tmp_path).rows == 1
+
+
+def test_rejected_messages_share_one_scope(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    commit(writer, *(message(n, body=b"junk") for n in range(1, 50)))
+    assert lakekit.catalog_rows(tmp_path, "SELECT first_pos, last_pos FROM rugs_scope") == [(1, 49)]
 
 
 # --- rivals and lost answers ------------------------------------------------------

@@ -6,6 +6,7 @@ what is accepted, on its id and on its content.
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -30,6 +31,11 @@ def with_packed(key: str, value: bytes) -> bytes:
     pairs = b"".join(msgpack.packb(name) + msgpack.packb(inner) for name, inner in content.items())
     head = bytes([0x80 | (len(content) + 1)])
     return head + pairs + bytes(msgpack.packb(key)) + value
+
+
+def derived(**changes: Any) -> bytes:
+    """Return a good derived event with changes."""
+    return packed(**{"raw": ..., "cause": CAUSE, **changes})
 
 
 def nested(depth: int) -> Any:
@@ -57,7 +63,8 @@ ACCEPTED = {
     "tick with an odd key": packed(
         raw=..., cause=CAUSE, doc_type="game_tick", game_id="g", fields={"tick": [1, {"a": 2}], "phase": 1.5}
     ),
-    "derived with its id": packed(raw=..., cause=CAUSE, id="1" * 32),
+    **{f"derived, number {n}": derived(id=ids.derived_id("ws_event", CAUSE, n)) for n in (0, 1, 255)},
+    "tick without a game": derived(doc_type="game_tick", id=ids.derived_id("game_tick", CAUSE, 0)),
     "blob": packed(raw=..., blob="b" * 64, id="1" * 32),
     "reject": packed(doc_type="reject", raw=b"\x80"),
 }
@@ -107,7 +114,11 @@ REFUSED = {
     "unknown key, nil": packed(extra=None),
     "id of something else": packed(id="0" * 32),
     "id in upper case": packed(id=ids.event_id("public_ws", "s-1", 7, GOOD["raw"]).upper()),
-    "id with a newline": packed(raw=..., cause=CAUSE, id="1" * 32 + "\n"),
+    "id with a newline": derived(id=ids.derived_id("ws_event", CAUSE, 0) + "\n"),
+    "derived with a free id": derived(id="1" * 32),
+    **{f"derived, number {n}": derived(id=ids.derived_id("ws_event", CAUSE, n)) for n in (-1, 256, 1000)},
+    "derived from another cause": derived(id=ids.derived_id("ws_event", "f" * 32, 0)),
+    "derived as another doc type": derived(id=ids.derived_id("player_action", CAUSE, 0)),
     **{f"told id {value!r}": packed(raw=..., cause=CAUSE, id=value) for value in ("", "x", "1" * 31, "A" * 32)},
     "told id empty where it could be computed": packed(raw=..., cause=CAUSE, doc_type="game", game_id="g", id=""),
     "game with a wrong id": packed(raw=..., cause=CAUSE, doc_type="game", game_id="g", id="1" * 32),
@@ -175,6 +186,35 @@ def test_wire_judges_one_by_one() -> None:
     assert [event.envelope.seq for event in judged.events] == [7, 8]
     assert [fault.place for fault in judged.faults] == [0, 2, 3]
     assert [msgpack.unpackb(fault.body) for fault in judged.faults] == [elements[0], 5, elements[3]]
+
+
+@pytest.mark.parametrize("junk", [None, {}, "x" * 200], ids=["nil", "empty map", "text"])
+def test_a_body_with_very_many_faults_is_one_fault_and_its_good_ones_are_events(junk: Any) -> None:
+    apart = wire.judge(msgpack.packb([GOOD, *[junk] * wire.MAX_FAULTS, {**GOOD, "seq": 8}]))
+    assert (len(apart.events), len(apart.faults)) == (2, wire.MAX_FAULTS)
+    body = msgpack.packb([GOOD, *[junk] * (wire.MAX_FAULTS + 1), {**GOOD, "seq": 8}])
+    judged = wire.judge(body)
+    assert [event.envelope.seq for event in judged.events] == [7, 8]
+    (fault,) = judged.faults
+    assert (fault.place, fault.body) == (0, body)
+    assert fault.reason.startswith("element 1: ")
+    assert fault.reason.endswith(f"; and {wire.MAX_FAULTS} more")
+
+
+@pytest.mark.slow
+def test_millions_of_faults_take_little_memory() -> None:
+    body = b"\xdd" + (8_000_000).to_bytes(4, "big") + b"\xc0" * 8_000_000
+    tracemalloc.start()
+    assert len(wire.judge(body).faults) == 1
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()
+
+
+def test_an_array_cut_or_too_long_is_one_fault_as_a_whole() -> None:
+    body = msgpack.packb([None, GOOD, None])
+    for wrong in (body[:-1], body + b"\xc0", body[:-1] + b"\xc1"):
+        assert [(fault.place, fault.body) for fault in wire.judge(wrong).faults] == [(0, wrong)]
+        assert wire.judge(wrong).events == []
 
 
 def test_wire_holds_envelopes_to_the_doc_type_of_their_subject() -> None:

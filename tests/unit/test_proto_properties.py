@@ -9,7 +9,7 @@ import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_proto import codec, subjects
+from rugs_proto import codec, ids, subjects
 from rugs_proto.envelope import DIRECTIONS, SOURCES, TS_END_US, TS_MIN_US, Envelope
 from tests.decoders import GOOD, Seen, by_codec, by_wire
 
@@ -48,8 +48,11 @@ ticks = st.fixed_dictionaries(
     common | {"cause": hex_id, "doc_type": st.sampled_from(["game_tick", "game"]), "game_id": text},
     optional={key: strategy for key, strategy in optional.items() if key != "game_id"},
 )
-told = st.fixed_dictionaries(
-    common | {"cause": hex_id, "id": hex_id, "doc_type": st.just("player_action")}, optional=optional
+caused = st.fixed_dictionaries(common | {"cause": hex_id, "doc_type": st.just("player_action")}, optional=optional)
+told = st.builds(
+    lambda content, n: {**content, "id": ids.derived_id("player_action", content["cause"], n)},
+    caused,
+    st.integers(0, ids.MAX_DERIVED - 1),
 )
 maps = received | ticks | told
 
