@@ -185,6 +185,13 @@ def _sizes(result: Result) -> Table:
                 _judged(ratio, aim, f"{aim}"),
                 f"{sizes.compacted_files} files, {sizes.compacted / sizes.rows:.1f} B a row",
             )
+            yield (
+                f"{kind}: compaction",
+                "",
+                "",
+                "",
+                f"{sizes.rows / sizes.upkeep.compaction_cpu:,.0f} rows a second of CPU",
+            )
             yield f"{kind}: catalog", *_weight(sizes.jsonl, sizes.catalog), "", "with its history"
 
     header = ("", "MB", "times smaller", "aim", "")
@@ -219,13 +226,15 @@ def _memory(result: Result) -> Table:
         yield row("parquet-writer, all at once", [each.live.peak["writer"] for each in kinds])
         yield row("parquet-writer, backlog", [each.backlog.peak["writer"] for each in kinds])
         yield row("parquet-writer, import", [each.imported.peak["writer"] for each in kinds])
-        yield row("compaction", [max(each.upkeep.compaction_peak, each.sizes.upkeep.compaction_peak) for each in kinds])
+        upkeep = [(each.upkeep, each.sizes.upkeep) for each in kinds]
+        yield row("compaction in the background", [max(each.background_peak for each in both) for both in upkeep])
         yield row("legacy-importer", [each.imported.peak["importer"] for each in kinds])
         yield row("nats-server, all at once", [each.live.peak["broker"] for each in kinds])
         yield row("nats-server, backlog", [each.backlog.peak["broker"] for each in kinds])
         yield row("nats-server, import", [each.imported.peak["broker"] for each in kinds])
-        verify = (max(each.upkeep.verify_peak, each.sizes.upkeep.verify_peak) for each in kinds)
-        yield "rugs verify, which is no service", *(f"{peak / MB:,.0f}" for peak in verify), ""
+        for name, command in (("rugs compact", "command_peak"), ("rugs verify", "verify_peak")):
+            peaks = (max(getattr(each, command) for each in both) for both in upkeep)
+            yield f"{name}, which is no service", *(f"{peak / MB:,.0f}" for peak in peaks), ""
 
     return _table("Memory: most ever resident", ("MB", FRAMES, TICKS, "aim at most"), rows())
 
