@@ -27,8 +27,8 @@ def one(tmp_path: Path) -> FileReport:
     return report
 
 
-def run(stored: int, duplicates: int, rejected: int, rejected_before: int = 0) -> Run:
-    return Run("0" * 32, 3, stored, duplicates, rejected, rejected_before, {}, True)
+def run(stored: int, duplicates: int, rejected: int, rejected_before: int = 0, *, done: bool = True) -> Run:
+    return Run("0" * 32, 3, 3, stored, duplicates, rejected, rejected_before, {}, done)
 
 
 def test_counts_that_agree(one: FileReport) -> None:
@@ -42,6 +42,7 @@ def test_counts_that_agree(one: FileReport) -> None:
         (run(1, 0, 1), "1 stored [+] 0 duplicates, the file has 2"),
         (run(2, 1, 1), "2 stored [+] 1 duplicates, the file has 2"),
         (run(2, 0, 0), "0 rejects, the file has 1"),
+        (run(2, 0, 1, done=False), "lost some of its messages: import it again"),
     ],
 )
 def test_counts_that_differ_are_an_error(one: FileReport, counted: Run, reason: str) -> None:
