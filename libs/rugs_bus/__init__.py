@@ -1,6 +1,6 @@
 """The bus: connect, streams, publisher, reader, blobs."""
 
-from rugs_bus.blobs import delete_blob, forget_blobs, get_blob, put_blob
+from rugs_bus.blobs import FRESH_SECONDS, delete_blob, forget_blobs, get_blob, put_blob
 from rugs_bus.connect import connect
 from rugs_bus.consumer import consume
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
@@ -18,6 +18,7 @@ from rugs_bus.topology import (
 from rugs_proto.message import Message
 
 __all__ = [
+    "FRESH_SECONDS",
     "BusError",
     "BusUnavailableError",
     "Message",

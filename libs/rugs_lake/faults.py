@@ -21,7 +21,7 @@ STEPS: Final = (
     "rows_inserted",
     "before_commit",
     "after_commit",
-    "after_purge",
+    "after_announce",
     "compaction_read",
     "compaction_written",
     "compaction_before_commit",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Final, TypeVar
 
 from rugs_proto.subjects import MAX_PAYLOAD
+from rugs_runtime.locks import try_lock
 
 _T = TypeVar("_T")
 
@@ -37,6 +37,9 @@ logfile_size_limit: 16MB
 logfile_max_num: 4
 jetstream {{
   store_dir: {store}
+  # Each stream has its own limit. The server's guess at the whole, from the disk that is free at its
+  # start, would refuse every change of a stream that has filled it.
+  max_file_store: 1PB
   # Acknowledged means fsynced.
   sync_interval: always
 }}
@@ -113,7 +116,7 @@ class Broker:
         server = self._server or find_server()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock_file() as lock, self.log_file.open("ab") as log:
-            if not _try_lock(lock):
+            if not try_lock(lock):
                 raise BrokerError(f"a nats-server (pid {self.leftover()}) already uses {self.folder}: stop it first")
             for old in self.folder.glob("*.ports"):
                 old.unlink()
@@ -163,7 +166,7 @@ class Broker:
         if not self.folder.is_dir():
             return None
         with self._lock_file() as lock:
-            if _try_lock(lock):
+            if try_lock(lock):
                 return None
             lock.seek(0)
             told = lock.read().decode()
@@ -207,14 +210,6 @@ class Broker:
     def _last_log_line(self) -> str:
         lines = self.log_file.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit code {self.exit_code}"
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _has_jetstream(port: int) -> bool | None:

@@ -15,6 +15,7 @@ import structlog
 
 from rugs_runtime.broker import Broker, BrokerError
 from rugs_runtime.programs import FIRST_PAUSE, LONGEST_PAUSE, ProcessInfo, State
+from rugs_runtime.service import stopped_within
 
 NAME: Final = "nats-server"
 _LOOK_SECONDS: Final = 0.2
@@ -68,7 +69,7 @@ class KeptBroker:
             return
         self._become("running")
         pause = FIRST_PAUSE
-        while not await self._stopped_within(_LOOK_SECONDS):
+        while not await stopped_within(self._stopping, _LOOK_SECONDS):
             if self._server.pid is not None:
                 continue
             self._restarts += 1
@@ -78,16 +79,11 @@ class KeptBroker:
                 await asyncio.to_thread(self._server.start)
             except BrokerError as error:
                 log.error("the broker does not start", reason=str(error))
-                await self._stopped_within(pause)
+                await stopped_within(self._stopping, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
                 self._become("running")
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        return self._stopping.is_set()
 
     def _become(self, state: State) -> None:
         self._state = state

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import structlog
 
-from rugs_runtime.service import EXIT_SUPERSEDED, LIFELINE
+from rugs_runtime.service import EXIT_SUPERSEDED, LIFELINE, stopped_within
 
 State = Literal["starting", "running", "restarting", "superseded", "stopped"]
 
@@ -96,8 +96,7 @@ class Program:
             self._restarts += 1
             log.warning("died: starting it again", program=self.name, exit_code=self._exit_code, pause=pause)
             self._become("restarting")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await stopped_within(self._stopping, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         self._become("stopped")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import structlog
 
 from rugs_bus import BusError
 from rugs_runtime import logs
+from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -87,6 +87,14 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
+async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait so long; return True, at once, when told to stop."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    return stop.is_set()
+
+
 def _supervisor_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:
     loop.remove_reader(lifeline)
     log.warning("the supervisor is gone: stopping")
@@ -118,7 +126,7 @@ def _open_presence(state_dir: Path, name: str) -> IO[str]:
 
 def _take_presence(file: IO[str]) -> bool:
     """Lock the presence file and write our pid into it; False while another process holds it."""
-    if not _try_lock(file.fileno()):
+    if not try_lock(file):
         return False
     file.truncate(0)
     file.write(json.dumps({"pid": os.getpid()}))
@@ -130,7 +138,7 @@ def presence(root: Path, name: str) -> int | None:
     """Return the pid of the process that runs a service on a data root, or None."""
     try:
         with _presence_file(root / "state", name).open("r") as file:
-            if _try_lock(file.fileno(), fcntl.LOCK_SH):  # who only looks is in nobody's way but for a moment
+            if try_lock(file, shared=True):  # who only looks is in nobody's way but for a moment
                 return None
             return int(json.loads(file.read())["pid"])
     except (OSError, ValueError, LookupError):
@@ -139,14 +147,6 @@ def presence(root: Path, name: str) -> int | None:
 
 def _presence_file(state_dir: Path, name: str) -> Path:
     return state_dir / f"{name}.lock"
-
-
-def _try_lock(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def status_subject(name: str) -> str:

@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     Use `Settings.load()`: it says in one line what is wrong.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+    )
 
     nats_url: SecretStr | None = Field(
         default=None,
@@ -80,6 +82,14 @@ class Settings(BaseSettings):
     )
     stream_keep_age: Seconds = Field(
         default=7 * 86400.0, description="messages older than this are purged, never what the lake has not taken"
+    )
+    blob_max_bytes: Annotated[Size, Field(ge=64 * 1024**2)] = Field(
+        default=ByteSize(1024**3),
+        description="hard limit of the object store for frames too large for a message: beyond it, putting one waits",
+    )
+    blob_keep_age: Seconds = Field(
+        default=7 * 86400.0,
+        description="objects left behind are removed after this, never what the lake has not taken",
     )
     stream_replicas: Annotated[PositiveInt, Field(le=5)] = Field(
         default=1, description="copies of the stream in a cluster"
@@ -106,7 +116,7 @@ class Settings(BaseSettings):
     @field_validator("nats_url", mode="after")
     @classmethod
     def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None or not url.get_secret_value():
+        if url is None:
             return None
         parts = urlsplit(url.get_secret_value())
         if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import structlog
 
@@ -26,6 +25,7 @@ import rugs_bus
 from rugs_runtime import logs, service
 from rugs_runtime.broker import BrokerError
 from rugs_runtime.kept_broker import KeptBroker
+from rugs_runtime.locks import try_lock
 from rugs_runtime.programs import ProcessInfo, Program
 from rugs_runtime.service import EXIT_FAILED, EXIT_OK
 from rugs_runtime.settings import Settings, SettingsError
@@ -73,7 +73,7 @@ def running_stack(root: Path) -> StackInfo | None:
     """Return the stack that runs on a data root, or None. A file that a killed one left behind does not count."""
     try:
         with (root / "state" / "stack.lock").open() as lock:
-            if _try_lock(lock, fcntl.LOCK_SH):
+            if try_lock(lock, shared=True):
                 return None
         told = json.loads((root / "state" / "stack.json").read_bytes())
         return StackInfo(**{**told, "processes": tuple(ProcessInfo(**process) for process in told["processes"])})
@@ -188,7 +188,7 @@ class Stack:
     async def _take_lock(self) -> None:
         lock = self._open.enter_context((self._settings.state_dir / "stack.lock").open("a"))
         for _ in range(20):  # somebody who only looks holds it for a moment
-            if _try_lock(lock, fcntl.LOCK_EX):
+            if try_lock(lock):
                 self._open.callback(self._info_file.unlink, missing_ok=True)
                 return
             await asyncio.sleep(0.05)
@@ -227,14 +227,6 @@ async def _is_running(nc: Client, program: Program) -> bool:
 def log_file(settings: Settings, name: str) -> Path:
     """Return where the output of a process of the stack goes."""
     return settings.state_dir / "logs" / f"{name}.log"
-
-
-def _try_lock(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def supervise(settings: Settings, stop: asyncio.Event, ready: Callable[[Stack], None] | None = None) -> None:

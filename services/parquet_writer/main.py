@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import psutil
@@ -67,18 +67,34 @@ async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: async
         return {**pump.status(), "memory_bytes": memory().rss}
 
     await service.answer_status(nc, NAME, describe)
-    beside = (
-        asyncio.create_task(upkeep.purge(nc, settings, lambda: pump.cursor, stop)),
-        asyncio.create_task(upkeep.compact(settings, stop)),
-    )
+    beside = [
+        asyncio.create_task(_beside(work, stop))
+        for work in (
+            upkeep.purge(nc, settings, lambda: pump.cursor, stop),
+            upkeep.forget_blobs(nc, settings, lambda: pump.cursor, stop),
+            upkeep.compact(settings, stop),
+        )
+    ]
     try:
         await pump.run()
-        return service.EXIT_OK
     finally:
         for task in beside:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        all_well = all(await asyncio.gather(*beside))
+    return service.EXIT_OK if all_well else service.EXIT_FAILED
+
+
+async def _beside(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do work beside the pump until cancelled; if it fails, end the writer loudly. Return whether it did not."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        return True
+    except Exception:
+        log.exception("the work beside the writing ended by an error of its own")
+        stop.set()
+        return False
+    return True
 
 
 def stream_settings(settings: Settings) -> rugs_bus.StreamSettings:
@@ -88,6 +104,7 @@ def stream_settings(settings: Settings) -> rugs_bus.StreamSettings:
         compression=settings.stream_compression,
         duplicate_window=settings.duplicate_window,
         max_bytes=int(settings.stream_max_bytes),
+        blob_max_bytes=int(settings.blob_max_bytes),
     )
 
 

@@ -7,10 +7,12 @@ Nothing is acknowledged to the broker: the lake's cursor alone says what was tak
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import nats.errors
 import orjson
@@ -18,20 +20,31 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusError, Message
+from rugs_bus import BusError, BusUnavailableError, Message
 from rugs_lake import LakeError, blobs, faults
 from rugs_lake.commit import FileVanishedError
-from rugs_lake.cursor import Cursor, SupersededError
+from rugs_lake.cursor import Cursor
+from rugs_lake.parquet import TornFileError
+from rugs_lake.rows import Row
 from rugs_lake.writer import Committed, LakeWriter, Pending
 from rugs_proto.subjects import COMMITTED
+from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
-RETRY_SECONDS: Final = 1.0
-"""How long the writer waits before it tries a failed commit again."""
+RETRY_SECONDS: Final = 2.0
+"""How long the writer waits before it tries again what failed."""
 IDLE_SECONDS: Final = 0.1
 """How often it looks at the clock while nothing comes."""
 
+_PASSING: Final = (OSError, sqlite3.OperationalError, FileVanishedError, TornFileError, BusUnavailableError)
+"""What can be put right from outside: a full disk, a file that is missing or damaged, a broker that is away."""
+_T = TypeVar("_T")
+
 log = structlog.get_logger(__name__)
+
+
+class _GivenUpError(Exception):
+    """Told to stop while something was in the way: the stream still has what was not taken."""
 
 
 class Pump:
@@ -44,7 +57,8 @@ class Pump:
         self._stop = stop
         self._commit: asyncio.Task[None] | None = None
         self._since = 0.0  # when the first pending message came, on the monotonic clock
-        self.error: str | None = None
+        self._fetched: set[str] = set()  # objects whose bytes are in what is pending or being committed
+        self._troubles: dict[str, str] = {}
         self.totals: Counter[str] = Counter()
         self.committed: Committed | None = None
 
@@ -53,27 +67,46 @@ class Pump:
         """How far the lake has come."""
         return self._writer.cursor
 
+    @property
+    def error(self) -> str | None:
+        """What is in the way now; it is tried again."""
+        return next(iter(self._troubles.values()), None)
+
     async def run(self) -> None:
-        """Take messages until stopped; then commit what was gathered.
+        """Take messages until stopped; then commit what was gathered. No commit is on its way when this returns.
+
+        It returns as well when told to stop while something is in the way, and sets the
+        event itself when it fails.
 
         Raises:
             SupersededError: if another writer has taken over.
             LakeError, BusError: if going on would risk the lake.
         """
         batches = rugs_bus.consume(self._nc, resume=self._resume, stop=self._stop, idle=IDLE_SECONDS)
-        async for messages in batches:
-            for message in messages:
-                await self._take(message)
-            if self._commit is not None and self._commit.done():
+        try:
+            async with contextlib.aclosing(batches):
+                async for messages in batches:
+                    for message in messages:
+                        await self._take(message)
+                    if self._commit is not None and self._commit.done():
+                        await self._committed()
+                    if self._is_due():
+                        await self._flush()
+            await self._flush()
+            await self._committed()
+        except _GivenUpError as given_up:
+            log.warning("stopped with this in the way; the stream has what was not taken", reason=str(given_up))
+        finally:
+            self._stop.set()
+            with contextlib.suppress(Exception):  # what is raised already came first
                 await self._committed()
-            if self._is_due():
-                await self._flush()
-        await self._flush()
-        await self._committed()
 
     async def _resume(self) -> int:
-        """Meet the stream anew, after a start, a reconnect or a stall; return where to go on."""
+        """Meet the stream, at the start and after a reconnect or a stall; return where to go on."""
         await self._committed()
+        return await self._insist("cannot meet the stream", self._meet)
+
+    async def _meet(self) -> int:
         state = await rugs_bus.stream_state(self._nc)
         before = self._writer.cursor
         at_cursor = await rugs_bus.get_message(self._nc, before.last_seq) if before.last_seq else None
@@ -90,15 +123,30 @@ class Pump:
         if not self._writer.pending.taken:
             self._since = time.monotonic()
         rows = self._writer.judge(message)
-        wanted = blobs.wanted(rows)
-        if wanted:  # large: nothing else is held beside it, so memory stays bounded
-            await self._flush()
-            await self._committed()
-        found = {name: await rugs_bus.get_blob(self._nc, name) for name in wanted}
-        self._writer.add(message, rows, found)
+        self._writer.add(message, rows, await self._fetch(message, rows))
         pending = self._writer.pending
         if pending.rows >= self._settings.flush_rows or pending.bytes >= self._settings.flush_bytes:
             await self._flush()
+
+    async def _fetch(self, message: Message, rows: list[Row]) -> dict[str, bytes | None]:
+        """Return the bytes that lie in the object store, None where they cannot be had.
+
+        They are large: nothing else is held beside them, so memory stays bounded. That takes
+        an envelope that is alone in its message; of several, none gets its bytes.
+        """
+        wanted = blobs.wanted(rows)
+        if not wanted:
+            return {}
+        await self._flush()
+        await self._committed()
+        if len(rows) > 1:
+            log.warning("an envelope with a blob must be alone in its message", seq=message.seq, blobs=len(wanted))
+            return dict.fromkeys(wanted)
+        (name,) = wanted
+        data = await self._insist("cannot read the bus", lambda: rugs_bus.get_blob(self._nc, name))
+        if data is not None:
+            self._fetched.add(name)
+        return {name: data}
 
     async def _look_into_jump(self, seq: int) -> None:
         """Make sure that what was jumped over is not in the stream any more.
@@ -107,7 +155,8 @@ class Pump:
             LakeError: if it is: going on would leave it out.
         """
         expected = self._writer.next_seq
-        if await rugs_bus.get_message(self._nc, expected) is not None:
+        there = await self._insist("cannot read the bus", lambda: rugs_bus.get_message(self._nc, expected))
+        if there is not None:
             raise LakeError(f"message {expected} was not delivered, {seq} came instead: starting over at the cursor")
         log.warning("messages are gone from the stream", first=expected, last=seq - 1)
 
@@ -118,48 +167,41 @@ class Pump:
     async def _flush(self) -> None:
         """Start to commit what is pending; first wait for the commit before it."""
         await self._committed()
-        if self.error is not None:  # that one was given up, told to stop: what follows it cannot go before it
-            return
         pending = self._writer.take()
         if pending is not None:
             self._commit = asyncio.create_task(self._commit_until_done(pending))
 
     async def _committed(self) -> None:
         """Wait until no commit is on its way; raise what it raised."""
-        task, self._commit = self._commit, None
-        if task is not None:
-            await task
+        if self._commit is not None:
+            await asyncio.wait((self._commit,))  # who is cancelled meanwhile leaves it alone
+            task, self._commit = self._commit, None
+            task.result()
 
     async def _commit_until_done(self, pending: Pending) -> None:
-        while True:
-            try:
-                done = await asyncio.to_thread(self._writer.commit, pending)
-                break
-            except FileVanishedError as error:
-                log.warning("writing the files of a batch again", reason=str(error))
-            except (OSError, sqlite3.OperationalError) as error:
-                self._complain(error)
-                if await self._stopped_within(RETRY_SECONDS):
-                    return  # the stream still has it all
-        if self.error is not None:
-            log.info("the lake can be written again")
-            self.error = None
+        done = await self._insist("cannot write the lake", lambda: asyncio.to_thread(self._writer.commit, pending))
         await self._after(done)
 
-    def _complain(self, error: Exception) -> None:
-        """Say what is wrong: once, and again in every status, until it is over."""
-        reason = f"cannot write the lake: {error}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
-        if self.error != reason:
-            log.error(reason)
-        self.error = reason
+    async def _insist(self, trouble: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Try until it works. While it does not, say why: once in the log, and in every status.
 
-    async def _stopped_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return False
-        return True
+        Raises:
+            _GivenUpError: if told to stop meanwhile.
+        """
+        while True:
+            try:
+                done = await attempt()
+            except _PASSING as error:
+                reason = f"{trouble}: {error}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
+            else:
+                if self._troubles.pop(trouble, None):
+                    log.info("going on", after=trouble)
+                return done
+            if self._troubles.get(trouble) != reason:
+                log.error(reason)
+            self._troubles[trouble] = reason
+            if await stopped_within(self._stop, RETRY_SECONDS):
+                raise _GivenUpError(reason)
 
     async def _after(self, done: Committed) -> None:
         """Tell followers, and delete what the lake holds now. Neither matters to what is stored."""
@@ -169,11 +211,12 @@ class Pump:
         log.debug("committed", files=done.files, **told)
         try:
             await self._nc.publish(COMMITTED, orjson.dumps({**told, "incarnation": done.cursor.incarnation}))
-            for name in done.blobs:
+            for name in done.blobs & self._fetched:
                 await rugs_bus.delete_blob(self._nc, name)
         except (BusError, nats.errors.Error) as error:
             log.warning("committed, but could not tell", reason=str(error))
-        faults.reached("after_purge")
+        self._fetched -= done.blobs
+        faults.reached("after_announce")
 
     def status(self) -> dict[str, Any]:
         """Return what `rugs status` shows of the writer."""
@@ -189,6 +232,3 @@ class Pump:
             "pending_bytes": pending.bytes,
             "totals": dict(self.totals),
         }
-
-
-__all__ = ["Pump", "SupersededError"]

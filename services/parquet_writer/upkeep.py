@@ -1,8 +1,10 @@
-"""What the writer does beside writing: purge the stream, compact, forget old snapshots."""
+"""What the writer does beside writing: purge stream and object store, compact, forget old snapshots."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 import sys
 import time
@@ -18,16 +20,19 @@ from rugs_lake import LakeError, retention
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor
 from rugs_lake.paths import LakePaths
+from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
 PURGE_SECONDS: Final = 5.0
+FORGET_SECONDS: Final = 86400.0
+_NICE: Final = 10
 
 log = structlog.get_logger(__name__)
 
 
 async def purge(nc: Client, settings: Settings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
     """Keep the stream within its age and bytes, never beyond what the lake has taken, until stopped."""
-    while not await _stopped_within(stop, PURGE_SECONDS):
+    while not await stopped_within(stop, PURGE_SECONDS):
         try:
             await purge_once(nc, settings, cursor())
         except BusError as error:
@@ -86,23 +91,32 @@ async def _first_within_age(nc: Client, keep_seconds: float, limit: int) -> int:
 
 
 async def compact(settings: Settings, stop: asyncio.Event) -> None:
-    """Compact in the background, in a process of its own with low priority, and expire, until stopped."""
+    """Compact in the background and expire, until stopped."""
     paths = LakePaths(settings.data_dir)
-    while not await _stopped_within(stop, settings.compact_seconds):
-        command = ("-m", "rugs_lake.compaction", str(settings.data_dir))
-        process = await asyncio.create_subprocess_exec("nice", "-n", "10", sys.executable, *command)
-        stopping = asyncio.create_task(stop.wait())
-        ended = asyncio.create_task(process.wait())
-        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            process.terminate()
-        if await ended != 0 and not stop.is_set():
-            log.warning("a compaction failed; the lake is as it was", exit_code=process.returncode)
-        stopping.cancel()
+    while not await stopped_within(stop, settings.compact_seconds):
         try:
+            await _compact_once(settings, stop)
             await asyncio.to_thread(_expire, paths, settings.snapshot_retention)
         except (LakeError, OSError, sqlite3.OperationalError) as error:
-            log.warning("could not forget old snapshots", reason=str(error))
+            log.warning("could not compact, or not forget old snapshots; the lake is as it was", reason=str(error))
+
+
+async def _compact_once(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a compaction as a process of its own with low priority; end it when told to stop."""
+    command = (sys.executable, "-m", "rugs_lake.compaction", str(settings.data_dir))
+    process = await asyncio.create_subprocess_exec(*command)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+    stopping = asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(process.wait())
+    try:
+        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+    if await ended != 0 and not stop.is_set():
+        log.warning("a compaction failed; the lake is as it was", exit_code=process.returncode)
 
 
 def _expire(paths: LakePaths, keep_seconds: float) -> None:
@@ -112,10 +126,31 @@ def _expire(paths: LakePaths, keep_seconds: float) -> None:
         log.info("forgot old snapshots", snapshots=expired.snapshots, files=expired.files)
 
 
-async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
+async def forget_blobs(nc: Client, settings: Settings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
+    """Remove objects that were left behind, at the start and then daily, until stopped.
+
+    The writer deletes an event's object once it has stored the event. What stays is of
+    messages that were sent twice, or never, and of rejects.
+    """
+    while True:
+        try:
+            await forget_blobs_once(nc, settings, cursor())
+        except BusError as error:
+            log.warning("could not look for objects that were left behind", reason=str(error))
+        if await stopped_within(stop, FORGET_SECONDS):
+            return
+
+
+async def forget_blobs_once(nc: Client, settings: Settings, cursor: Cursor) -> None:
+    """Remove objects that are too old, but none whose message may still be waiting to be taken.
+
+    A stream that is not the one that the cursor knows may have any message waiting: then nothing is removed.
+    """
+    if cursor.last_seq and not cursor.is_at(await rugs_bus.get_message(nc, cursor.last_seq)):
+        return
+    waiting = await rugs_bus.next_message(nc, cursor.last_seq + 1)
+    now = time.time()
+    oldest_needed = (waiting.time_us / 1e6 if waiting is not None else now) - rugs_bus.FRESH_SECONDS
+    names = await rugs_bus.forget_blobs(nc, int(min(now - settings.blob_keep_age, oldest_needed) * 1e6))
+    if names:
+        log.info("removed objects that were left behind", objects=len(names), names=names[:100])

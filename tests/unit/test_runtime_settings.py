@@ -54,6 +54,9 @@ def test_every_setting_has_a_variable_and_a_description(monkeypatch: pytest.Monk
         ("RUGS_LOG_LEVEL", "WARNING", "log_level", "warning"),
         ("RUGS_DATA_DIR", "~/elsewhere", "data_dir", Path.home() / "elsewhere"),
         ("RUGS_DATA_DIR", "relative", "data_dir", Path.cwd() / "relative"),
+        ("RUGS_DATA_DIR", "", "data_dir", Path.home() / "rugs_data"),
+        ("RUGS_BLOB_KEEP_AGE", "30d", "blob_keep_age", 2592000),
+        ("RUGS_FLUSH_ROWS", "", "flush_rows", 100_000),
     ],
 )
 def test_values(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object) -> None:
@@ -76,6 +79,7 @@ def test_values(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name:
         ("RUGS_FLUSH_SECONDS", "soon"),
         ("RUGS_STREAM_KEEP_BYTES", "9GiB"),
         ("RUGS_STREAM_REPLICAS", "6"),
+        ("RUGS_BLOB_MAX_BYTES", "32MiB"),
         ("RUGS_LOG_LEVEL", "loud"),
     ],
 )
