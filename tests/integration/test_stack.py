@@ -20,7 +20,7 @@ from rugs_runtime.settings import Settings
 from rugs_runtime.stack import Service, Stack, StackError, StackInfo, running_stack
 from tests.conftest import Until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 RUGS = Path(sys.executable).with_name("rugs")
 
@@ -34,7 +34,7 @@ class Rugs:
             **{key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_"))},
             "RUGS_DATA_DIR": str(root),
             "RUGS_BROKER_PORT": "0",
-            "RUGS_STOP_TIMEOUT": "10",
+            "RUGS_STOP_TIMEOUT": "20",
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ class Rugs:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=90,
+            timeout=180,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -74,7 +74,7 @@ def rugs(tmp_path: Path) -> Iterator[Rugs]:
     command("down")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not come about in time"

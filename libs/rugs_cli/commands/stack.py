@@ -41,6 +41,8 @@ def up(detach: Detach = False, as_json: AsJson = False) -> None:
 
 def down(as_json: AsJson = False) -> None:
     """Stop the stack: every process finishes its work first; one that does not in time is killed."""
+    import psutil
+
     from rugs_runtime.broker import Broker
     from rugs_runtime.kept_broker import end_leftover
     from rugs_runtime.settings import Settings
@@ -56,6 +58,8 @@ def down(as_json: AsJson = False) -> None:
         if not _gone_within(settings, info.pid, limit):
             os.kill(info.pid, signal.SIGKILL)
             _gone_within(settings, info.pid, 10)
+        with contextlib.suppress(psutil.Error):  # it has let go of the folder, and may still be ending
+            psutil.Process(info.pid).wait(10)
     leftover = end_leftover(Broker(settings.state_dir / "broker"))
     pid = info.pid if info is not None else leftover
     if as_json:
