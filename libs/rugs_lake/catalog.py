@@ -245,6 +245,26 @@ def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) ->
     connection.execute("DELETE FROM rugs_announced")
 
 
+def foreign_changes(catalog: Catalog) -> list[str]:
+    """Return what another program has written to the catalog, a line each: nothing, if all is well.
+
+    A stale table statistic alone makes DuckLake's readers answer 0 of 50 rows.
+    """
+    found = []
+    author = catalog.one(
+        "SELECT author FROM ducklake_snapshot LEFT JOIN ducklake_snapshot_changes USING (snapshot_id)"
+        " ORDER BY snapshot_id DESC LIMIT 1"
+    )
+    if author != (AUTHOR,):
+        found.append("the newest snapshot was not written by Rugbus")
+    for table in ("ducklake_delete_file", "ducklake_table_stats", "ducklake_table_column_stats"):
+        if catalog.one(f"SELECT count(*) FROM {table}") != (0,):  # noqa: S608 - our own names
+            found.append(f"{table} has rows: another program has written to this catalog")
+    for (table,) in catalog.all("SELECT table_name FROM ducklake_inlined_data_tables"):
+        found.append(f"inlined rows in {table}: another program has written to this catalog")
+    return found
+
+
 def data_path(paths: LakePaths) -> str:
     """Return the data path as DuckLake stores it: absolute, with a slash at the end."""
     return f"{paths.data.resolve()}/"

@@ -66,11 +66,11 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
         faults.reached("transaction_begun")
         check_unmoved(connection, start)
         snapshot = _newest(connection)
+        move(connection, batch.end)
         if batch.files:
             told = {"stream": start.stream, "incarnation": start.incarnation, "last_seq": batch.end.last_seq}
             snapshot = insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
             _insert_files(connection, snapshot, batch.files)
-        move(connection, batch.end)
         _insert_ranges(connection, start, batch.ranges)
         insert_gaps(connection, start, batch.gaps)
         _add_totals(connection, batch.totals)
@@ -119,8 +119,10 @@ def insert_snapshot(
 ) -> int:
     """Begin the next snapshot inside the caller's transaction; return its number.
 
-    `changes` is what DuckLake understands, `told` what we note beside it.
+    `changes` is what DuckLake understands, `told` what we note beside it, and beside that
+    all cursors as they are then: the snapshot holds the rows at or below them.
     """
+    cursors = connection.execute("SELECT stream, incarnation, last_seq FROM rugs_cursor ORDER BY stream").fetchall()
     last, schema_version, next_catalog_id, next_file_id = connection.execute(
         "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id FROM ducklake_snapshot"
         " ORDER BY snapshot_id DESC LIMIT 1"
@@ -139,7 +141,7 @@ def insert_snapshot(
     )
     connection.execute(
         "INSERT INTO ducklake_snapshot_changes VALUES (?, ?, ?, NULL, ?)",
-        (snapshot, changes, AUTHOR, orjson.dumps(told).decode()),
+        (snapshot, changes, AUTHOR, orjson.dumps({**told, "cursors": cursors}).decode()),
     )
     return snapshot
 

@@ -9,6 +9,7 @@ its own (`python -m rugs_lake.compaction`).
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from rugs_lake.schema import ARROW_SCHEMA
 
 TARGET_MEMORY: Final = 40 * 1024 * 1024
 """Bytes of rows, uncompressed, that a compacted file holds at the most."""
+MAX_FILES: Final = 900
+"""Files that are merged at once: SQLite may take no more than 999 variables in a statement."""
 BACKGROUND_FILES: Final = 8
 """In the background, files of like size are merged once there are this many of them."""
 SHORT_RECORD: Final = 2048
@@ -91,7 +94,7 @@ def _bins(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
     bin_: list[LiveFile] = []
     size = 0
     for file in files:
-        if bin_ and size + file.memory > TARGET_MEMORY:
+        if bin_ and (size + file.memory > TARGET_MEMORY or len(bin_) == MAX_FILES):
             yield bin_
             bin_, size = [], 0
         bin_.append(file)
@@ -169,12 +172,13 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], *, final: bool = True) ->
     scopes = _merged_scopes(catalog, group)
     level, settled = _effort(table, final or table.nbytes >= TARGET_MEMORY // 2)
     new = parquet.write(catalog.paths, table, group[0].doc_type, day, scopes, level=level, settled=settled)
+    parquet.make_durable(catalog.paths, [new])
     faults.reached("compaction_written")
     if not _reads_back(catalog.paths.data / new.path, table):
         raise LakeError(f"{new.path} does not read back as it was written; nothing was replaced")
     try:
         commit_compaction(catalog, [file.file_id for file in group], [new])
-    except (NotLiveError, FileVanishedError):
+    except (LakeError, OSError, sqlite3.Error):
         discard(catalog, [new])
         raise
     return new

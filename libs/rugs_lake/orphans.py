@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor, check_unmoved
 from rugs_lake.parquet import DataFile
-from rugs_lake.paths import fsync_folder
+from rugs_lake.paths import LakePaths, fsync_folder
 
 
 def orphans(catalog: Catalog) -> list[str]:
@@ -48,14 +49,21 @@ def sweep(catalog: Catalog, cursor: Cursor) -> list[Path]:
         for path in catalog.paths.temporary_files():
             path.unlink(missing_ok=True)
         for name in orphans(catalog):
-            aside = catalog.paths.orphans / f"{time.time_ns() // 1_000_000}" / name
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            source = catalog.paths.data / name
-            try:
-                source.rename(aside)
-            except FileNotFoundError:  # its maker, refused, has just deleted it
-                continue
-            fsync_folder(aside.parent)
-            fsync_folder(source.parent)
-            moved.append(aside)
+            with suppress(FileNotFoundError):  # its maker, refused, has just deleted it
+                moved.append(move_aside(catalog.paths, name))
     return moved
+
+
+def move_aside(paths: LakePaths, name: str) -> Path:
+    """Move a file out of the data folder, durably; return where.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+    """
+    aside = paths.orphans / f"{time.time_ns() // 1_000_000}" / name
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    source = paths.data / name
+    source.rename(aside)
+    fsync_folder(aside.parent)
+    fsync_folder(source.parent)
+    return aside

@@ -1,8 +1,8 @@
 """Parquet files: written whole and durable, read back with their checksums checked.
 
 A file is encoded in memory (a file of the lake is some megabytes), hashed, written
-under a temporary name, fsynced, renamed, and its folder fsynced: under its final name
-a file is always whole.
+under a temporary name, fsynced and renamed: under its final name a file is always whole.
+The names themselves are durable once the folders are fsynced, each once for many files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,7 @@ class DataFile:
 
 
 class TornFileError(LakeError):
-    """A Parquet file of the lake is damaged."""
+    """A Parquet file of the lake is damaged or gone."""
 
 
 def write(
@@ -94,7 +94,9 @@ def write(
     level: int = FLUSH_LEVEL,
     settled: bool = False,
 ) -> DataFile:
-    """Write a table as one durable Parquet file of a partition; nothing refers to it yet.
+    """Write a table as one Parquet file of a partition; nothing refers to it yet.
+
+    Its bytes are durable then; its name is only after `make_durable`.
 
     Raises:
         OSError: if the disk is full or cannot be written; nothing is left behind.
@@ -102,11 +104,7 @@ def write(
     content = encode(table, level)
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
-    if folder not in _durable_folders or not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        fsync_folder(folder.parent)
-        fsync_folder(paths.data)
-        _durable_folders.add(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     name = f"part-{time.time_ns() // 1000:x}-{uuid.uuid4().hex[:12]}.parquet"
     _write_durably(folder / name, content)
     return DataFile(
@@ -124,8 +122,12 @@ def write(
     )
 
 
-_durable_folders: set[Path] = set()
-"""Folders that this process has made durable: whoever made one may have been killed before it did."""
+def make_durable(paths: LakePaths, files: Iterable[DataFile]) -> None:
+    """Make the names of files durable, and those of their folders: whoever made one may have been killed since."""
+    folders = {(paths.data / file.path).parent for file in files}
+    above = {folder.parent for folder in folders}
+    for folder in (*folders, *above, *([paths.data] if above else [])):
+        fsync_folder(folder)
 
 
 def encode(table: pa.Table, level: int) -> pa.Buffer:
@@ -161,7 +163,6 @@ def _write_durably(target: Path, content: pa.Buffer) -> None:
         temporary.unlink(missing_ok=True)
         raise
     faults.reached("file_renamed")
-    fsync_folder(target.parent)
 
 
 def _statistics(table: pa.Table) -> dict[str, tuple[Any, Any]]:

@@ -46,6 +46,11 @@ class LakePaths:
         return self.manifests / "schema_version.json"
 
     @property
+    def state(self) -> Path:
+        """Where processes keep what they need while they run."""
+        return self.root / "state"
+
+    @property
     def orphans(self) -> Path:
         """Where `rugs verify --repair` moves files that no snapshot names."""
         return self.manifests / "orphans"

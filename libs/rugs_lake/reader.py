@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import duckdb
+import orjson
 import pyarrow as pa
 
 from rugs_lake.catalog import Catalog, LakeError, snapshot_time
@@ -44,7 +45,7 @@ class Lake:
     Attributes:
         connection: the DuckDB connection; give each thread its own `connection.cursor()`.
         snapshot: number of the pinned snapshot.
-        cursors: (stream, incarnation, last sequence) that the newest snapshot had come to;
+        cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
     """
 
@@ -54,7 +55,7 @@ class Lake:
         paths = LakePaths(root)
         with Catalog(paths, read_only=True) as catalog, catalog.reading():
             self.snapshot = _pin(catalog, at_snapshot, at_time)
-            self.cursors = catalog.all("SELECT stream, incarnation, last_seq FROM rugs_cursor ORDER BY stream")
+            self.cursors = _cursors(catalog, self.snapshot)
             files = catalog.all(_FILES, self.snapshot)
             self._add_tables = _catalog_tables(catalog)
         self.files = [str(paths.data / path) for path, _, _ in files]
@@ -148,6 +149,13 @@ def _pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None)
     return int(newest)
 
 
+def _cursors(catalog: Catalog, snapshot: int) -> list[tuple[str, str, int]]:
+    """Return how far a snapshot had come: none where it is older than the first event."""
+    row = catalog.one("SELECT commit_extra_info FROM ducklake_snapshot_changes WHERE snapshot_id = ?", snapshot)
+    told = orjson.loads(row[0]) if row and row[0] else {}
+    return [tuple(cursor) for cursor in told.get("cursors", [])]
+
+
 def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     """Return what the catalog knows and a user may ask for: snapshots and gaps."""
     gaps = catalog.all("SELECT stream, incarnation, first_seq, last_seq, reason, noted_us FROM rugs_gap")
@@ -174,7 +182,8 @@ def _expression(name: str) -> str:
     if name in _HEX:
         return f"lower(hex({name})) AS {name}"
     if name == "origin_offset":
-        return "coalesce(origin_offset, CASE WHEN origin_line IS NOT NULL THEN seq - 1 END) AS origin_offset"
+        told = "source = 'import' AND origin_line IS NOT NULL"
+        return f"coalesce(origin_offset, CASE WHEN {told} THEN seq - 1 END) AS origin_offset"
     return name
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from rugs_lake import faults
 from rugs_lake.catalog import Catalog, snapshot_time
+from rugs_lake.paths import fsync_folder
 
 SLICE: Final = 200
 """Snapshots or files that one transaction takes: well under 100 ms."""
@@ -82,8 +83,11 @@ def _forget_files(catalog: Catalog, files: list[int]) -> None:
 
 def _delete_scheduled(catalog: Catalog) -> None:
     scheduled = catalog.all("SELECT data_file_id, path FROM ducklake_files_scheduled_for_deletion")
-    for _, path in scheduled:
-        (catalog.paths.data / path).unlink(missing_ok=True)
+    files = [catalog.paths.data / path for _, path in scheduled]
+    for file in files:
+        file.unlink(missing_ok=True)
+    for folder in {file.parent for file in files if file.parent.is_dir()}:
+        fsync_folder(folder)  # a file that came back after a power loss would be an orphan
     faults.reached("expiry_deleted")
     if scheduled:
         with catalog.transaction() as connection:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from rugs_lake import parquet
 from rugs_lake.catalog import Catalog
+from rugs_lake.parquet import TornFileError
 from rugs_lake.rows import Row
 
 _OVERLAPPING = (
@@ -42,7 +43,8 @@ def known_ids(catalog: Catalog, rows: Sequence[Row]) -> set[bytes]:
     """Return those of the rows' ids that live files of the lake hold already.
 
     Raises:
-        TornFileError: if a file that must be looked into cannot be read.
+        TornFileError: if a file that must be looked into cannot be read. Nothing can be taken
+            until it is put back, or given up with `verify(repair=True)`.
     """
     candidates: dict[str, set[bytes]] = {}
     by_scope: dict[bytes, set[bytes]] | None = None
@@ -53,10 +55,23 @@ def known_ids(catalog: Catalog, rows: Sequence[Row]) -> set[bytes]:
             candidates.setdefault(path, set()).update(by_scope[scope])
     known: set[bytes] = set()
     for path, digests in candidates.items():
-        ids = parquet.read(catalog.paths.data / path, columns=["id"])["id"]
+        ids = _read_ids(catalog, path)
         wanted = pa.array(list(digests), ids.type)
         known.update(ids.filter(pc.is_in(ids, value_set=wanted)).to_pylist())
     return known
+
+
+def _read_ids(catalog: Catalog, path: str) -> pa.ChunkedArray:
+    file = catalog.paths.data / path
+    try:
+        return parquet.read(file, columns=["id"])["id"]
+    except FileNotFoundError:
+        reason = f"{file} is gone"
+    except TornFileError as error:
+        reason = str(error)
+    raise TornFileError(
+        f"{reason}: ids must be looked up in it. Put it back, or give its rows up with `rugs verify --repair`"
+    )
 
 
 def _by_scope(rows: Sequence[Row]) -> dict[bytes, set[bytes]]:

@@ -75,15 +75,21 @@ def _array(values: pa.Array | list[Any], arrow: pa.DataType) -> pa.Array:
 
 
 def _origin_columns(rows: Sequence[Row]) -> dict[str, pa.Array | list[Any]]:
-    """Return the origin's columns. An import's offset is seq - 1: it is stored only where it is not."""
+    """Return the origin's columns. An import's offset is seq - 1: stored only where it is not, see the reader."""
     origins = _split([row.event.envelope.origin or {} for row in rows], _ORIGIN_TYPES)
     columns = {f"origin_{key}": values for key, values in origins.columns.items()}
-    if isinstance(columns["origin_offset"], list):
+    offsets, lines = columns["origin_offset"], columns["origin_line"]
+    if isinstance(offsets, list) and isinstance(lines, list):
         columns["origin_offset"] = [
-            None if offset == row.event.envelope.seq - 1 else offset
-            for offset, row in zip(columns["origin_offset"], rows, strict=True)
+            None if line is not None and _is_import_at(row, offset) else offset
+            for offset, line, row in zip(offsets, lines, rows, strict=True)
         ]
     return {**columns, "origin_extra": origins.others}
+
+
+def _is_import_at(row: Row, offset: int | None) -> bool:
+    envelope = row.event.envelope
+    return offset == envelope.seq - 1 and envelope.source == "import"
 
 
 class _Split(NamedTuple):

@@ -27,7 +27,8 @@ CREATE TABLE rugs_gap (
     first_seq INTEGER NOT NULL,
     last_seq INTEGER,
     reason TEXT NOT NULL,
-    noted_us INTEGER NOT NULL
+    noted_us INTEGER NOT NULL,
+    was_taken INTEGER NOT NULL DEFAULT 0    -- 1: taken, and rows of it lost since, with their file
 );
 
 -- What DuckLake has no place for, of each data file.
@@ -69,7 +70,7 @@ CREATE INDEX rugs_ledger ON rugs_import (sha256, reader, tz) WHERE done_us IS NO
 -- Rejects that were fed again with success.
 CREATE TABLE rugs_retried (reject_id BLOB PRIMARY KEY, retried_us INTEGER NOT NULL) WITHOUT ROWID;
 
--- What changed rows behind a follower's back: replaced derivations, retention, erasure.
+-- What changed rows behind a follower's back: replaced derivations, retention, erasure, lost files.
 CREATE TABLE rugs_change (
     number INTEGER PRIMARY KEY,
     snapshot_id INTEGER NOT NULL,
@@ -77,7 +78,7 @@ CREATE TABLE rugs_change (
     scope TEXT NOT NULL
 );
 
--- Totals over all commits: taken = stored + duplicates + rejected.
+-- Totals over all commits: taken = stored + duplicates + rejected. Of stored and rejected, `lost` were in lost files.
 CREATE TABLE rugs_total (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO rugs_total VALUES ('taken', 0), ('stored', 0), ('duplicates', 0), ('rejected', 0), ('next_row_id', 0);
 

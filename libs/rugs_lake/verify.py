@@ -12,8 +12,9 @@ from typing import Any, Final
 import duckdb
 
 from rugs_lake import parquet
-from rugs_lake.catalog import AUTHOR, Catalog, LakeError, data_path
+from rugs_lake.catalog import Catalog, LakeError, data_path, foreign_changes
 from rugs_lake.cursor import read_cursor
+from rugs_lake.lost import LOST, give_up, lost_files
 from rugs_lake.orphans import orphans, sweep
 from rugs_lake.parquet import TornFileError
 from rugs_lake.paths import LakePaths
@@ -21,8 +22,8 @@ from rugs_lake.paths import LakePaths
 DUCKDB_MEMORY: Final = "256MB"
 FRESH_SECONDS: Final = 30.0
 """A file no older than this may be about to be committed."""
-SETTLE_SECONDS: Final = 5.0
-"""How long `verify` waits for such a commit."""
+SETTLE_SECONDS: Final = 0.2
+"""Between the two looks at files that no snapshot names: one is named or gone by then, if all is well."""
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Report:
         missing, torn: files that are gone, or not what the catalog says; of any snapshot still kept.
         sequences: faults in the accounting of the stream's sequences.
         catalog: faults of the catalog itself.
-        totals: taken, stored, duplicates, rejected, over all commits.
+        totals: taken, stored, duplicates, rejected, over all commits; lost, if rows were.
+        lost: files that were damaged or gone, and given up by `repair`, now or before: a fact, not a fault.
         moved: where `repair` moved the orphans.
     """
 
@@ -50,6 +52,7 @@ class Report:
     sequences: list[str] = field(default_factory=list)
     catalog: list[str] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
 
     @property
@@ -75,6 +78,7 @@ class Report:
             **counts,
             "totals": self.totals,
             "faults": self.faults(),
+            "lost": self.lost,
             "moved": self.moved,
         }
 
@@ -90,28 +94,42 @@ def verify(
 
     Args:
         fast: leave out digests and page checksums; every file is still looked up and its size compared.
-        repair: move orphans aside.
+        repair: move orphans aside, and give up live files that are missing or torn (see `rugs_lake.lost`).
         progress: called with files done and files in all.
 
     Raises:
         LakeError: if there is no lake.
     """
     paths = LakePaths(root)
+    moved: list[str] = []
+    if repair:
+        with Catalog(paths) as catalog:
+            moved = [str(path.relative_to(root)) for path in _sweep(catalog)]
+    report = _look(paths, fast, progress)
+    if repair and (damaged := [*report.missing, *report.torn]):
+        with Catalog(paths) as catalog:
+            give_up(catalog, damaged)
+        report = _look(paths, fast, progress)
+    report.moved = moved
+    return report
+
+
+def _look(paths: LakePaths, fast: bool, progress: Callable[[int, int], None]) -> Report:
     report = Report()
-    with Catalog(paths, read_only=not repair) as catalog:
-        if repair:
-            report.moved = [str(path.relative_to(root)) for path in _repair(catalog)]
+    with Catalog(paths, read_only=True) as catalog:
         report.orphans = _settled_orphans(catalog)
         with catalog.reading():
             files = catalog.all(
                 "SELECT path, record_count, file_size_bytes, digest, end_snapshot IS NULL"
                 " FROM ducklake_data_file JOIN rugs_file USING (data_file_id)"
             )
+            report.lost = lost_files(catalog)
             report.snapshot = catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")[0]
             report.totals = dict(catalog.all("SELECT name, value FROM rugs_total WHERE name <> 'next_row_id'"))
             report.catalog = _catalog_faults(catalog)
             report.sequences = _sequence_faults(catalog)
             ranges = catalog.all("SELECT incarnation, first_seq, last_seq FROM rugs_range")
+    files = [file for file in files if file[0] not in set(report.lost)]
     live = {path: (rows, digest) for path, rows, _, digest, is_live in files if is_live}
     report.files = len(live)
     report.rows = sum(rows for rows, _ in live.values())
@@ -134,21 +152,19 @@ def _still_named(paths: LakePaths, missing: list[str]) -> list[str]:
         return [name for name in missing if catalog.one("SELECT 1 FROM ducklake_data_file WHERE path = ?", name)]
 
 
-def _repair(catalog: Catalog) -> list[Path]:
+def _sweep(catalog: Catalog) -> list[Path]:
     streams = catalog.all("SELECT stream FROM rugs_cursor")
     cursors = [read_cursor(catalog.connection, stream) for (stream,) in streams]
     return sweep(catalog, cursors[0]) if cursors else []
 
 
 def _settled_orphans(catalog: Catalog) -> list[str]:
-    """Return orphans, but not files of a commit that is on its way just now."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        found = orphans(catalog)
-        fresh = [name for name in found if _age(catalog.paths.data / name) < FRESH_SECONDS]
-        if not fresh or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+    """Return orphans, but no file that is about to be committed, and none that is just being deleted."""
+    found = set(orphans(catalog))
+    if found:
+        time.sleep(SETTLE_SECONDS)
+        found &= set(orphans(catalog))
+    return sorted(name for name in found if _age(catalog.paths.data / name) >= FRESH_SECONDS)
 
 
 def _age(path: Path) -> float:
@@ -161,17 +177,7 @@ def _age(path: Path) -> float:
 
 def _catalog_faults(catalog: Catalog) -> list[str]:
     faults = [f"SQLite: {row[0]}" for row in catalog.all("PRAGMA quick_check") if row[0] != "ok"]
-    author = catalog.one(
-        "SELECT author FROM ducklake_snapshot LEFT JOIN ducklake_snapshot_changes USING (snapshot_id)"
-        " ORDER BY snapshot_id DESC LIMIT 1"
-    )
-    if author != (AUTHOR,):
-        faults.append("the newest snapshot was not written by Rugbus")
-    for table in ("ducklake_delete_file", "ducklake_table_stats", "ducklake_table_column_stats"):
-        if catalog.one(f"SELECT count(*) FROM {table}") != (0,):  # noqa: S608 - our own names
-            faults.append(f"{table} has rows: another program has written to this catalog")
-    for (table,) in catalog.all("SELECT table_name FROM ducklake_inlined_data_tables"):
-        faults.append(f"inlined rows in {table}: another program has written to this catalog")
+    faults += foreign_changes(catalog)
     if catalog.one("SELECT value FROM ducklake_metadata WHERE key = 'data_path'") != (data_path(catalog.paths),):
         faults.append("data_path is not where the files lie; the writer corrects it when it starts")
     return faults
@@ -181,7 +187,8 @@ def _sequence_faults(catalog: Catalog) -> list[str]:
     """Check that ranges and gaps tile every incarnation from its first sequence, each once."""
     pieces = catalog.all(
         "SELECT stream, incarnation, first_seq, last_seq FROM rugs_range"
-        " UNION ALL SELECT stream, incarnation, first_seq, last_seq FROM rugs_gap WHERE last_seq IS NOT NULL"
+        " UNION ALL SELECT stream, incarnation, first_seq, last_seq FROM rugs_gap"
+        " WHERE last_seq IS NOT NULL AND NOT was_taken"
         " ORDER BY 1, 2, 3"
     )
     faults = []
@@ -222,7 +229,7 @@ def _check_rows(
     while files:
         expected = sum(rows for rows, _ in files.values())
         try:
-            return _check_readable_rows([str(paths.data / name) for name in files], expected, ranges, report)
+            return _check_readable_rows(paths, list(files), expected, ranges, report)
         except duckdb.Error as error:
             broken = [name for name, told in files.items() if not _is_whole(paths.data / name, *told)]
             if not broken:
@@ -231,16 +238,18 @@ def _check_rows(
             files = {name: told for name, told in files.items() if name not in broken}
 
 
-def _check_readable_rows(files: list[str], expected: int, ranges: list[tuple[str, int, int]], report: Report) -> None:
+def _check_readable_rows(
+    paths: LakePaths, files: list[str], expected: int, ranges: list[tuple[str, int, int]], report: Report
+) -> None:
     """Check rows, ids that come twice, rows outside all ranges; spills to disk."""
     config = {"memory_limit": DUCKDB_MEMORY, "preserve_insertion_order": "false"}
     with (
-        tempfile.TemporaryDirectory() as spill,
+        _spill_folder(paths) as spill,
         duckdb.connect(config={**config, "temp_directory": spill}) as connection,
     ):
         connection.execute("CREATE TABLE range (incarnation VARCHAR, first_seq BIGINT, last_seq BIGINT)")
         connection.executemany("INSERT INTO range VALUES (?, ?, ?)", ranges or [("", 0, 0)])
-        connection.execute("SET VARIABLE files = ?", [files])
+        connection.execute("SET VARIABLE files = ?", [[str(paths.data / name) for name in files]])
         source = "read_parquet(getvariable('files'), union_by_name = true)"
         twice = connection.execute(
             f"SELECT coalesce(sum(n), 0), count(*) FILTER (n > 1) FROM (SELECT count(*) n FROM {source} GROUP BY id)"  # noqa: S608
@@ -256,9 +265,21 @@ def _check_readable_rows(files: list[str], expected: int, ranges: list[tuple[str
         report.sequences.append(f"{outside[0]} rows lie outside every range that was taken")
 
 
+def _spill_folder(paths: LakePaths) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder on the lake's own disk, where there is room; elsewhere only if the lake may not be written."""
+    try:
+        paths.state.mkdir(exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="verify-", dir=paths.state)
+    except OSError:
+        return tempfile.TemporaryDirectory()
+
+
 def _check_totals(report: Report) -> None:
     totals = report.totals
     if totals["taken"] != totals["stored"] + totals["duplicates"] + totals["rejected"]:
         report.catalog.append(f"the totals do not add up: {totals}")
-    if totals["stored"] + totals["rejected"] != report.rows:
-        report.catalog.append(f"{totals['stored']} stored and {totals['rejected']} rejected are not {report.rows} rows")
+    lost = totals.get(LOST, 0)
+    if totals["stored"] + totals["rejected"] - lost != report.rows:
+        without = f" without {lost} lost" if lost else ""
+        told = f"{totals['stored']} stored and {totals['rejected']} rejected{without}"
+        report.catalog.append(f"{told} are not {report.rows} rows")

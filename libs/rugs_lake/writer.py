@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rugs_lake import blobs, faults, ledger, parquet, scopes
-from rugs_lake.catalog import Catalog, LakeError, data_path
+from rugs_lake.catalog import Catalog, LakeError, data_path, foreign_changes
 from rugs_lake.commit import Batch, FileVanishedError, commit_batch
 from rugs_lake.cursor import (
     Cursor,
@@ -119,6 +119,8 @@ class LakeWriter:
         self.paths = paths
         self.catalog = Catalog(paths, create=True)
         try:
+            if found := foreign_changes(self.catalog):
+                raise LakeError(f"not writing to {paths.catalog}: {found[0]}; see `rugs verify`")
             bring_up(self.catalog)
             self.cursor = take_epoch(self.catalog, stream)
             _correct_data_path(self.catalog)
@@ -126,6 +128,9 @@ class LakeWriter:
         except (OSError, sqlite3.Error) as error:
             self.catalog.close()
             raise LakeError(f"cannot write the lake {paths.root}: {error}") from error
+        except LakeError:
+            self.catalog.close()
+            raise
         self._pending = Pending(self.cursor)
 
     def close(self) -> None:
@@ -211,8 +216,9 @@ class LakeWriter:
         for partition, rows in prepared.partitions.items():
             if partition not in prepared.files:
                 prepared.files[partition] = self._write(partition, rows, pending.start)
-        faults.reached("files_ready")
         files = list(prepared.files.values())
+        parquet.make_durable(self.paths, files)
+        faults.reached("files_ready")
         try:
             snapshot = commit_batch(self.catalog, pending.start, replace(prepared.batch, files=files))
         except (SupersededError, FileVanishedError):

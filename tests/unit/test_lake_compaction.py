@@ -41,6 +41,18 @@ def test_on_demand_all_that_is_not_full_is_merged() -> None:
     assert numbers(plan(files, all_files=True)) == [[1, 2, 3]]
 
 
+def test_a_group_has_no_more_files_than_a_statement_has_variables() -> None:
+    for all_files in (True, False):
+        groups = plan([file(n, 100) for n in range(2_000)], all_files=all_files)
+        assert [len(group) for group in groups] == [900, 900, 200]
+
+
+def test_what_is_settled_and_alone_is_left_as_it_is() -> None:
+    alone = [file(n, memory, date=f"2026-06-{n:02}", done=True) for n, memory in ((1, 100), (2, 47 * MIB))]
+    for all_files in (True, False):
+        assert plan(alone, all_files=all_files) == []
+
+
 def test_partitions_are_never_mixed() -> None:
     files = [
         file(n, 10_000, date=f"2026-06-0{n % 2 + 1}", kind=kind)

@@ -130,6 +130,22 @@ def test_the_cursors_are_told(tmp_path: Path) -> None:
         assert lake.cursors == [("RUGS_EVENTS", lakekit.INCARNATION, 7)]
 
 
+def test_an_older_snapshot_has_the_cursors_of_its_time_also_after_a_compaction(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    with rugs_lake.open(tmp_path) as lake:
+        assert lake.cursors == []
+    when = {}
+    for n in (1, 2, 3):
+        snapshot = commit(writer, message(n, envelope(n))).snapshot
+        when[snapshot] = [("RUGS_EVENTS", lakekit.INCARNATION, n)]
+    compact(writer.catalog)
+    when[snapshot + 1] = when[snapshot]
+    commit(writer, message(4, envelope(4)))
+    for number, cursors in when.items():
+        with rugs_lake.open(tmp_path, at_snapshot=number) as lake:
+            assert lake.cursors == cursors
+
+
 # --- files that are opened -------------------------------------------------------
 
 

@@ -106,8 +106,21 @@ def test_a_derived_event_keeps_its_cause(tmp_path: Path) -> None:
 
 def test_an_import_s_offset_is_read_back_from_its_seq(tmp_path: Path) -> None:
     origin = {"sha256": "f" * 64, "file": "x", "line": 2, "offset": 99}
-    lakekit.store(tmp_path, message(1, envelope(seq=100, origin=origin), envelope(seq=200, origin=None)))
+    lakekit.store(
+        tmp_path, message(1, envelope(seq=100, source="import", origin=origin), envelope(seq=200, origin=None))
+    )
     assert lakekit.select(tmp_path, "SELECT seq, origin_offset FROM events ORDER BY seq") == [(100, 99), (200, None)]
+
+
+def test_an_offset_is_made_up_for_nothing_but_imports(tmp_path: Path) -> None:
+    told = [
+        envelope(5, origin={"line": 3}),
+        envelope(6, origin={"line": 3, "offset": 5}),
+        envelope(7, origin={"offset": 6}),
+    ]
+    lakekit.store(tmp_path, message(1, *told))
+    rows = lakekit.select(tmp_path, "SELECT seq, origin_offset FROM events ORDER BY seq")
+    assert rows == [(5, None), (6, 5), (7, 6)]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_whole_lake_is_ok(lake: Path) -> None:
         **dict.fromkeys(("duplicate_ids", "orphans", "missing", "torn"), 0),
         "totals": {"taken": 7, "stored": 7, "duplicates": 0, "rejected": 0},
         "faults": [],
+        "lost": [],
         "moved": [],
     }
     assert verify(lake, fast=True).ok
@@ -151,6 +152,54 @@ def test_a_starting_writer_moves_orphans_aside_and_deletes_unfinished_files(lake
     assert not (folder / ".tmp-part-2").exists()
     assert lakekit.names(LakePaths(lake).orphans.rglob("*.parquet")) == {"part-1.parquet"}
     lakekit.checked(lake)
+
+
+@pytest.mark.parametrize("damage", ["torn", "missing"])
+def test_repair_gives_up_a_damaged_file_and_the_lake_can_be_written_again(lake: Path, damage: str) -> None:
+    """Its rows are counted as lost, for ever; what comes again of them is stored again."""
+    path = lakekit.live_paths(lake)[0]
+    name = str(path.relative_to(LakePaths(lake).data))
+    path.write_bytes(b"junk") if damage == "torn" else path.unlink()
+    writer = open_writer(lake, at_cursor=LAST)
+    lakekit.add(writer, message(4, envelope(3), envelope(8)))
+    pending = writer.take()
+    assert pending is not None
+    with pytest.raises(parquet.TornFileError, match=f"{path.name} is .*`rugs verify --repair`"):
+        writer.commit(pending)
+    report = verify(lake, repair=True)
+    assert (report.ok, report.lost, report.rows) == (True, [name], 4)
+    assert report.totals == {"taken": 7, "stored": 7, "duplicates": 0, "rejected": 0, "lost": 3}
+    assert len(list(LakePaths(lake).orphans.rglob(path.name))) == (damage == "torn")
+    writer.commit(pending)
+    assert lakekit.checked(lake).rows == 6
+    assert lakekit.select(lake, "SELECT seq FROM events ORDER BY 1") == [(3,), (4,), (5,), (6,), (7,), (8,)]
+    ((first, last, reason),) = lakekit.select(lake, "SELECT first_seq, last_seq, reason FROM gap")
+    assert (first, last) == (1, 1)
+    assert name in reason
+    assert lakekit.catalog_rows(lake, "SELECT kind, scope FROM rugs_change") == [("lost", name)]
+    compact(writer.catalog)
+    expire(writer.catalog, keep_seconds=0)
+    assert lakekit.checked(lake, repair=True).lost == [name]
+
+
+def test_repair_does_not_give_up_the_whole_lake(lake: Path) -> None:
+    data = LakePaths(lake).data
+    data.rename(data.with_name("elsewhere"))
+    data.mkdir()
+    with pytest.raises(LakeError, match=r"is .* the right folder, and mounted"):
+        verify(lake, repair=True)
+    data.rmdir()
+    data.with_name("elsewhere").rename(data)
+    lakekit.checked(lake)
+
+
+@pytest.mark.parametrize(
+    "written", ["ducklake_table_stats VALUES (1, 50, 50, 1)", "ducklake_inlined_data_tables VALUES (1, 'x', 1)"]
+)
+def test_a_catalog_that_another_program_has_written_to_gets_no_writer(lake: Path, written: str) -> None:
+    change(lake, f"INSERT INTO {written}")
+    with pytest.raises(LakeError, match="another program has written to this catalog; see `rugs verify`"):
+        open_writer(lake, at_cursor=LAST)
 
 
 def test_only_the_holder_of_the_epoch_may_move_orphans_aside(lake: Path) -> None:
@@ -256,7 +305,7 @@ def test_rows_of_a_sequence_that_was_never_taken_are_found(lake: Path) -> None:
         ("UPDATE rugs_range SET first_seq = 2", "sequences 1 to 1 were taken never", "sequences"),
         ("DELETE FROM rugs_range", "the cursor is at 3", "sequences"),
         ("UPDATE rugs_cursor SET last_seq = 5", "the cursor is at 5", "sequences"),
-        ("INSERT INTO rugs_gap VALUES (1, 'RUGS_EVENTS', '%s', 2, 3, 'x', 0)", "taken twice", "sequences"),
+        ("INSERT INTO rugs_gap VALUES (1, 'RUGS_EVENTS', '%s', 2, 3, 'x', 0, 0)", "taken twice", "sequences"),
         ("UPDATE rugs_cursor SET incarnation = 'other'", "the cursor is at 3", "sequences"),
         (
             "INSERT INTO ducklake_snapshot VALUES (9, '2026-01-01 00:00:00.000000+00', 1, 3, 9);"
@@ -352,6 +401,7 @@ def test_verify_leaves_nothing_in_the_current_folder(lake: Path, monkeypatch: py
     monkeypatch.chdir(where)
     verify(lake)
     assert list(where.iterdir()) == []
+    assert list(LakePaths(lake).state.iterdir()) == []
 
 
 def test_files_of_older_snapshots_are_looked_at_too(lake: Path) -> None:

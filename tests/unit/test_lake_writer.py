@@ -138,7 +138,7 @@ def test_a_look_up_reads_only_files_that_could_hold_the_id(tmp_path: Path) -> No
     damaged = lakekit.live_paths(tmp_path)[0]
     damaged.write_bytes(b"junk")
     commit(writer, message(2, envelope(100)), message(3, envelope(5, session_id="another")))
-    with pytest.raises(LakeError, match=f"{damaged.name} is damaged: .*see `rugs verify`"):
+    with pytest.raises(LakeError, match=f"{damaged.name} is damaged: .*`rugs verify --repair`"):
         commit(writer, message(4, envelope(99)))
 
 
