@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from rugs_bus import put_blob
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.generate import write_demo
 from rugs_proto import import_session_id, reject_id
 from rugs_runtime.broker import Broker
 from rugs_runtime.stack import running_stack
 from tests.lakekit import NOON_US, body, envelope, id_of
-from tests.legacy_lines import GAME, end, start, tick
+from tests.legacy_lines import GAME, end, frame, start, tick
 from tests.stackkit import Rugs, caught_up, publish
 
 pytestmark = pytest.mark.slow
@@ -121,7 +123,8 @@ def test_rejects_are_listed_shown_and_fed_again(stack: Rugs, tmp_path: Path) -> 
     assert (broken["line"], broken["offset"], broken["retried"]) == (2, len(start(game_id="retry")) + 1, False)
     shown = stack.json("rejects", "show", broken["id"][:16])
     assert (shown["raw"], shown["reason"]) == ("{broken", broken["reason"])
-    assert stack.json("rejects", "retry", broken["id"]) == {"tried": 1, "published": 0, "still_rejected": 1}
+    told = stack.json("rejects", "retry", broken["id"])
+    assert (told["tried"], told["published"], told["failed"], told["still_rejected"]) == (1, 0, 0, 1)
     assert stack("rejects", "retry", "ffffffffffff").returncode == 1
 
 
@@ -146,8 +149,9 @@ async def test_what_a_better_reader_understands_is_stored_by_a_retry(stack: Rugs
         await caught_up(nc, stack.root)
         reject = reject_id("import", session, 301, line)
         (never,) = [one["id"] for one in stack.json("rejects", "list") if one["stream_seq"] == wrong and one["subject"]]
-        assert stack.json("rejects", "retry", reject, never) == {"tried": 2, "published": 1, "still_rejected": 1}
-        await caught_up(nc, stack.root)
+        told = stack.json("rejects", "retry", reject, never)
+    assert (told["tried"], told["published"], told["failed"], told["still_rejected"]) == (2, 1, 0, 1)
+    assert told["committed"] is True  # and so it can be asked for at once
     (row,) = stack.select("SELECT * FROM game_tick WHERE game_id = 'retried'")
     assert (row["raw"], row["session_id"], row["seq"], row["tick"]) == (line.decode(), session, 301, 9)
     assert (row["origin_line"], row["origin_offset"], row["origin_file"]) == (4, 300, f"game_{GAME}.jsonl")
@@ -161,4 +165,36 @@ async def test_what_a_better_reader_understands_is_stored_by_a_retry(stack: Rugs
     async with stack.bus() as nc:
         await caught_up(nc, stack.root)
     assert len(stack.select("SELECT id FROM game_tick WHERE game_id = 'retried'")) == 1
+    assert stack.json("verify")["ok"] is True
+
+
+async def test_a_retry_never_multiplies_rejects_and_one_that_is_refused_does_not_stop_the_others(stack: Rugs) -> None:
+    """An envelope whose bytes never came stays what it is; a long line goes by the object store."""
+    line = frame(1, data={"gameId": "long", "filling": "x" * 9_000_000})
+    place: dict[str, Any] = {"source": "import", "session_id": import_session_id("F9", frame(1)), "seq": 1}
+    long = envelope(
+        **place,
+        doc_type="reject",
+        event="line",
+        raw=...,
+        blob=hashlib.sha256(line).hexdigest(),
+        id=reject_id("import", place["session_id"], 1, line),
+        fields={"reason": "too long once", "format": "F9"},
+        origin={"sha256": "0" * 64, "file": "2098-12-31_22-00-00_raw.jsonl", "line": 1, "offset": 0, "tz": "UTC"},
+    )
+    odd = long | {"raw": "{", "blob": None, "id": None, "seq": 2, "origin": {**long["origin"], "tz": ""}}
+    lost = envelope(2, session_id="lost", raw=..., blob="0" * 64, id="3" * 32)
+    async with stack.bus() as nc:
+        await put_blob(nc, long["id"], line)
+        await publish(nc, "rugs.events.reject.import.line", body(long))
+        await publish(nc, "rugs.events.reject.import.line", body(odd))
+        seq = await publish(nc, "rugs.events.ws_event.public_ws.x", body(lost))
+        await caught_up(nc, stack.root)
+    (missing,) = [one["id"] for one in stack.json("rejects", "list") if one["stream_seq"] == seq]
+    before = len(stack.json("rejects", "list", "--all"))
+    told = stack.json("rejects", "retry", missing, long["id"])
+    assert (told["tried"], told["published"], told["without_bytes"], told["still_rejected"]) == (2, 1, 1, 1)
+    stack.json("rejects", "retry")
+    assert len(stack.json("rejects", "list", "--all")) == before
+    assert stack.select("SELECT length(raw) AS n FROM events WHERE game_id = 'long'") == [{"n": len(line)}]
     assert stack.json("verify")["ok"] is True

@@ -16,10 +16,10 @@ Progress = Callable[[int, int], None]
 
 def stats(as_json: AsJson = False) -> None:
     """Show what the lake holds: rows, files, bytes and time range by doc type."""
-    from rugs_lake import data_root
     from rugs_lake.stats import by_doc_type
+    from rugs_runtime.settings import Settings
 
-    found = by_doc_type(data_root())
+    found = by_doc_type(Settings.load().data_dir)
     if as_json:
         print_json({each.doc_type: {k: v for k, v in each.as_dict().items() if k != "doc_type"} for each in found})
         return
@@ -31,16 +31,20 @@ def stats(as_json: AsJson = False) -> None:
 
 
 def compact(as_json: AsJson = False) -> None:
-    """Merge the small files of each date into few sorted, well-compressed ones; while others read and write."""
-    from rugs_lake import data_root
+    """Merge the small files of each date into few sorted, well-compressed ones.
+
+    It does the work itself, beside a running writer and readers, and needs no stack; the writer's own compactions
+    in the background leave files alone until there are many of a size.
+    """
     from rugs_lake.catalog import Catalog
     from rugs_lake.compaction import compact as compact_lake
     from rugs_lake.memory import keep_small
     from rugs_lake.paths import LakePaths
+    from rugs_runtime.settings import Settings
 
     keep_small()
     began = time.monotonic()
-    with Catalog(LakePaths(data_root())) as catalog, _progress("compacting") as progress:
+    with Catalog(LakePaths(Settings.load().data_dir)) as catalog, _progress("compacting") as progress:
         done = compact_lake(catalog, progress=progress)
     if as_json:
         print_json({**done._asdict(), "seconds": round(time.monotonic() - began, 3)})
@@ -60,11 +64,11 @@ def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) 
 
     The exit code is 1 when anything is wrong.
     """
-    from rugs_lake import data_root
     from rugs_lake.verify import verify as verify_lake
+    from rugs_runtime.settings import Settings
 
     with _progress("verifying") as progress:
-        report = verify_lake(data_root(), fast=fast, repair=repair, progress=progress)
+        report = verify_lake(Settings.load().data_dir, fast=fast, repair=repair, progress=progress)
     if as_json:
         print_json(report.as_dict())
     else:

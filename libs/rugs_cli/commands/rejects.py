@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rugs_cli.output import AsJson, CommandError, print_json, print_table
 
 if TYPE_CHECKING:
+    from rugs_cli.retrying import Retried
     from rugs_lake.rejects import Reject
+    from rugs_runtime.settings import Settings
 
 app = typer.Typer(help="What could not be understood: kept with its bytes, its place and the reason.")
 
@@ -26,10 +28,10 @@ Raw = Annotated[bool, typer.Option("--raw", help="Write the bytes alone, as they
 @app.command("list")
 def list_(limit: Limit = None, all_: All = False, as_json: AsJson = False) -> None:
     """List rejects, newest first."""
-    from rugs_lake import data_root
     from rugs_lake.rejects import list_rejects
+    from rugs_runtime.settings import Settings
 
-    found = list_rejects(data_root(), limit=limit, include_retried=all_)
+    found = list_rejects(Settings.load().data_dir, limit=limit, include_retried=all_)
     if as_json:
         print_json([reject.as_dict() for reject in found])
     elif found:
@@ -42,10 +44,10 @@ def list_(limit: Limit = None, all_: All = False, as_json: AsJson = False) -> No
 @app.command()
 def show(reject: RejectId, raw: Raw = False, as_json: AsJson = False) -> None:
     """Show one reject with its bytes."""
-    from rugs_lake import data_root
     from rugs_lake.rejects import show as read
+    from rugs_runtime.settings import Settings
 
-    found, content = read(data_root(), reject)
+    found, content = read(Settings.load().data_dir, reject)
     if raw:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -65,38 +67,48 @@ def _content(content: bytes) -> dict[str, str]:
 
 @app.command()
 def retry(ids: RejectIds = None, as_json: AsJson = False) -> None:
-    """Read rejects again with today's readers, and publish what is understood now."""
-    from rugs_lake import data_root
-    from rugs_lake.rejects import list_rejects
-    from rugs_lake.rejects import show as read
+    """Read rejects again with today's readers, and publish what is understood now.
 
-    root = data_root()
-    wanted = [reject.id for reject in list_rejects(root)] if not ids else [read(root, each)[0].id for each in ids]
-    found = asyncio.run(_retry([read(root, each) for each in wanted]))
-    if as_json:
-        print_json(found)
-    else:
-        print("{tried} tried: {published} are understood now, {still_rejected} are not".format(**found))
-
-
-async def _retry(rejects: list[tuple[Reject, bytes]]) -> dict[str, Any]:
-    from rugs_cli.retrying import understood
+    The exit code is 1 when something was understood and could not be published.
+    """
     from rugs_runtime.settings import Settings
+
+    found = asyncio.run(_retry(Settings.load(), ids))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print(f"{found.tried} tried: {found.published} are understood now, {found.still_rejected} are not", end="")
+        print(f" ({found.without_bytes} of them miss bytes in the object store)" if found.without_bytes else "")
+        for failure in found.failures:
+            print("not published: {id}: {reason}".format(**failure))
+        if not found.committed:
+            print("the writer has not yet taken what was published: see `rugs status`")
+    if found.failed:
+        raise typer.Exit(1)
+
+
+async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
+    import rugs_bus
+    from rugs_cli import retrying
+    from rugs_lake.rejects import list_rejects
     from rugs_runtime.stack import running_stack
 
-    messages = [message for reject, content in rejects if (message := understood(reject, content)) is not None]
-    if messages:
-        import rugs_bus
-
-        settings = Settings.load()
-        stack = running_stack(settings.data_dir)
-        if stack is None and settings.nats_url is None:
-            raise CommandError("no stack runs here: start it with `rugs up`")
-        nc = await rugs_bus.connect(stack.nats_url if stack else settings.broker_url, name="rugs-rejects")
-        publisher = rugs_bus.Publisher(nc)
-        for message in messages:
-            await publisher.publish(message.subject, message.body, msg_id=message.msg_id, headers=message.headers)
-        await publisher.flush(settings.connect_timeout)
-        await publisher.close()
+    rejects = list_rejects(settings.data_dir, include_retried=ids is not None)
+    if ids:
+        rejects = [_named(each, rejects) for each in ids]
+    stack = running_stack(settings.data_dir)
+    if stack is None and settings.nats_url is None:
+        return await retrying.retry(settings.data_dir, rejects, None)
+    url = stack.nats_url if stack else settings.broker_url
+    nc = await rugs_bus.connect(url, name="rugs-rejects", timeout=settings.connect_timeout)
+    try:
+        return await retrying.retry(settings.data_dir, rejects, nc)
+    finally:
         await nc.close()
-    return {"tried": len(rejects), "published": len(messages), "still_rejected": len(rejects) - len(messages)}
+
+
+def _named(wanted: str, rejects: list[Reject]) -> Reject:
+    found = [reject for reject in rejects if reject.id.startswith(wanted.lower())]
+    if len(found) != 1:
+        raise CommandError(f"{'several rejects have' if found else 'no reject has'} the id {wanted}")
+    return found[0]

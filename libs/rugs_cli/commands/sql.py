@@ -54,12 +54,14 @@ def sql(
     import duckdb
 
     import rugs_lake
+    from rugs_runtime.settings import Settings
 
+    root = Settings.load().data_dir
     chosen = Format.JSON if as_json else output
     if chosen is Format.PARQUET and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal: name a file with --out")
     text = sys.stdin.read() if query == "-" else query
-    with rugs_lake.open(at_snapshot=at_snapshot, at_time=_time(at_time)) as lake:
+    with rugs_lake.open(root, at_snapshot=at_snapshot, at_time=_time(at_time)) as lake:
         try:
             relation = lake.connection.sql(text)
             if relation is None:
