@@ -28,7 +28,7 @@ GAMES = ("game-1", "game-2", 'Zoë\'s 🚀 "game"', "", "z" * 500, "a\x00b", Non
 OURS = "(SELECT * FROM events UNION ALL SELECT * FROM reject)"
 THEIRS = (
     "(SELECT * REPLACE (lower(hex(id)) AS id, lower(hex(cause)) AS cause, coalesce(origin_offset, CASE WHEN"
-    " origin_line IS NOT NULL THEN seq - 1 END) AS origin_offset) FROM lake.events {})"
+    " source = 'import' AND origin_line IS NOT NULL THEN seq - 1 END) AS origin_offset) FROM lake.events {})"
 )
 QUERIES = (
     "SELECT doc_type, count(*), min(ts), max(ts) FROM {} GROUP BY 1 ORDER BY 1",

@@ -23,7 +23,7 @@ from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire
 from rugs_lake.rows import DAY_US, rows_of
 from rugs_lake.table import to_table
-from rugs_lake.verify import verify
+from rugs_lake.verify import SETTLE_SECONDS, verify
 from tests import lakekit
 from tests.lakekit import STREAM, commit, envelope, message, open_writer
 
@@ -240,6 +240,18 @@ def test_a_commit_under_way_is_no_orphan(lake: Path) -> None:
     report = verify(lake)
     thread.join()
     assert (report.ok, report.orphans) == (True, [])
+
+
+def test_a_file_that_is_unnamed_for_a_moment_only_is_no_orphan(lake: Path) -> None:
+    """One that was just written may be committed any time; one that is old may be about to be deleted."""
+    fresh, going = (lakekit.live_paths(lake)[0].with_name(f"part-{n}.parquet") for n in range(2))
+    for path in (fresh, going):
+        path.write_bytes(b"junk")
+    age(going)
+    threading.Timer(SETTLE_SECONDS / 2, going.unlink).start()
+    assert lakekit.checked(lake).orphans == []
+    age(fresh)
+    assert [Path(name).name for name in verify(lake).orphans] == [fresh.name]
 
 
 @pytest.mark.slow
