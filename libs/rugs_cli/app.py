@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -70,7 +71,23 @@ def run() -> int:
 
 def _one_line(error: Exception) -> str:
     """Say what went wrong; an error that is neither ours nor the system's is named, since its text alone may not do."""
-    text = " ".join(str(error).split())
-    if type(error).__module__.startswith("rugs_") or isinstance(error, OSError):
+    from rugs_runtime.logs import one_line
+
+    text = one_line(error)
+    if isinstance(error, OSError):
+        return text + _hint(error)
+    if type(error).__module__.startswith("rugs_"):
         return text
     return f"{type(error).__name__}: {text} (RUGS_DEBUG=1 shows where)"
+
+
+def _hint(error: OSError) -> str:
+    """Say what to do where the data folder cannot be used."""
+    from rugs_runtime.settings import Settings, SettingsError
+
+    try:
+        root = Settings.load().data_dir
+    except SettingsError:
+        return ""
+    path = Path(str(error.filename))
+    return "; RUGS_DATA_DIR names the data folder" if root in (path, *path.parents) or path in root.parents else ""

@@ -37,7 +37,7 @@ def read_object(line: bytes) -> dict[str, Any]:
     except UnreadableError:
         raise
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"not JSON: {error.msg} at character {error.pos}") from error
+        raise UnreadableError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from error
     except RecursionError as error:
         raise UnreadableError("nested too deeply") from error
     if not isinstance(content, dict):

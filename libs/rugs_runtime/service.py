@@ -48,7 +48,7 @@ def run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Se
     try:
         return asyncio.run(_run(name, main, settings))
     except (BusError, SettingsError, OSError) as error:
-        log.error("cannot go on", reason=str(error), exc_info=debugging())
+        log.error("cannot go on", reason=logs.one_line(error), exc_info=debugging())
     except KeyboardInterrupt:
         log.error("interrupted")
     except Exception:
@@ -63,9 +63,7 @@ def debugging() -> bool:
 
 async def _run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
     stop = stop_on_signals()
-    if lifeline := os.environ.get(LIFELINE):
-        loop = asyncio.get_running_loop()
-        loop.add_reader(int(lifeline), _supervisor_gone, loop, int(lifeline), stop)
+    watch_lifeline(stop)
     async with _announced(settings.state_dir, name):
         log.info("started", pid=os.getpid())
         code = await main(stop)
@@ -95,10 +93,18 @@ async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
     return stop.is_set()
 
 
-def _supervisor_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stop: asyncio.Event) -> None:
-    loop.remove_reader(lifeline)
-    log.warning("the supervisor is gone: stopping")
-    stop.set()
+def watch_lifeline(stop: asyncio.Event) -> None:
+    """Set the event when whoever started this process, and gave it a lifeline, is gone."""
+    if not (lifeline := os.environ.get(LIFELINE)):
+        return
+    pipe, loop = int(lifeline), asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(pipe)
+        log.warning("the supervisor is gone: stopping")
+        stop.set()
+
+    loop.add_reader(pipe, gone)
 
 
 @contextlib.asynccontextmanager

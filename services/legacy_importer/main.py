@@ -23,12 +23,12 @@ from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, RefusedError, stream_state
 from rugs_lake import LakeError, ledger
 from rugs_legacy.clock import zone
-from rugs_runtime import logs
+from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stack import running_stack
 
 NAME: Final = "legacy-importer"
-OK, FAILED, WRONG_USAGE = 0, 1, 2
+OK, FAILED = 0, 1
 _LOOK_AGAIN: Final = 0.1
 _CLOSING: Final = 5.0
 _FAILURES_SHOWN: Final = 20
@@ -40,16 +40,14 @@ def main() -> int:
     try:
         settings = Settings.load()
     except SettingsError as error:
-        return _complain(str(error), WRONG_USAGE)
+        return _complain(str(error), FAILED)
     logs.configure(NAME, settings.log_level)
     report = Report()
     began = time.monotonic()
     try:
         asyncio.run(_import(options, settings, report))
-    except (BusError, LakeError) as error:
-        report.fail(str(error))
-    except OSError as error:
-        report.fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (BusError, LakeError, OSError) as error:
+        report.fail(logs.one_line(error))
     except KeyboardInterrupt:  # the second Ctrl-C
         return _complain("interrupted", FAILED)
     report.seconds = time.monotonic() - began
@@ -99,6 +97,7 @@ async def _import(options: argparse.Namespace, settings: Settings, report: Repor
 
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
+    service.watch_lifeline(stop)
     work = asyncio.create_task(_work(options, settings, report))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopping), timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -164,7 +163,7 @@ def _keep(report: Report, settings: Settings) -> None:
     try:
         ledger.write_report(settings.data_dir, name, report.details())
     except OSError as error:
-        report.fail(f"the report cannot be kept: {error.filename}: {error.strerror}")
+        report.fail(f"the report cannot be kept: {logs.one_line(error)}")
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -71,11 +71,6 @@ class Sender:
         self._first_of: dict[tuple[str, str], FileReport] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
-    @property
-    def trouble(self) -> str | None:
-        """Why the broker takes nothing at present; None while it does."""
-        return self._publisher.trouble
-
     async def send(self, files: Iterable[Path]) -> None:
         """Send all files, and return when the broker has them."""
         copies: list[tuple[FileReport, FileReport]] = []

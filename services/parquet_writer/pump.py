@@ -28,6 +28,7 @@ from rugs_lake.parquet import TornFileError
 from rugs_lake.rows import Row
 from rugs_lake.writer import Committed, LakeWriter, Pending
 from rugs_proto.subjects import COMMITTED
+from rugs_runtime.logs import one_line
 from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
@@ -192,7 +193,7 @@ class Pump:
             try:
                 done = await attempt()
             except _PASSING as error:
-                reason = f"{trouble}: {error}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
+                reason = f"{trouble}: {one_line(error)}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
             else:
                 if self._troubles.pop(trouble, None):
                     log.info("going on", after=trouble)

@@ -19,6 +19,7 @@ from rugs_runtime.broker import Broker
 from rugs_runtime.settings import Settings
 from rugs_runtime.stack import Service, Stack, StackError, StackInfo, running_stack
 from tests.conftest import Until
+from tests.legacy_lines import GAME, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -164,6 +165,29 @@ def test_down_stops_also_what_is_paused(rugs: Rugs) -> None:
         os.kill(pid, signal.SIGSTOP)
     assert rugs("down").returncode == 0
     assert all(gone(pid) for pid in pids)
+
+
+def test_a_killed_import_leaves_no_importer(rugs: Rugs, tmp_path: Path) -> None:
+    path = tmp_path / f"game_20981231_220000_{GAME[-8:]}.jsonl"
+    path.write_bytes(start() + b"\n")
+    rugs("up", "--detach")
+    writer = rugs.pid("parquet-writer")
+    assert writer is not None
+    os.kill(writer, signal.SIGSTOP)  # what the importer waits for does not come
+    try:
+        importing = rugs.start("import", str(path), "--wait")
+        wait_for(lambda: any(is_importer(child) for child in psutil.Process(importing.pid).children()))
+        (importer,) = psutil.Process(importing.pid).children()
+        importing.kill()
+        wait_for(lambda: gone(importer.pid))
+        importing.communicate()
+    finally:
+        os.kill(writer, signal.SIGCONT)
+
+
+def is_importer(process: psutil.Process) -> bool:
+    """Whether it watches its lifeline already: its log and its connection are there then."""
+    return any(connection.raddr for connection in process.net_connections())
 
 
 def test_interrupt_stops_the_stack_in_front(rugs: Rugs) -> None:

@@ -49,7 +49,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> Non
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["config show", "status", "up", "up --detach", "down"])
+@pytest.mark.parametrize("command", ["config show", "status", "up", "up --detach", "down", "stats", "rejects list"])
 def test_a_bad_setting_is_one_line_that_names_it(tmp_path: Path, command: str) -> None:
     done = rugs(tmp_path, *command.split(), RUGS_FLUSH_ROWS="many")
     assert done.returncode == 1
@@ -103,4 +103,6 @@ def test_up_where_nothing_can_be_written(tmp_path: Path, options: list[str]) -> 
     done = rugs(tmp_path, "up", *options)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "Not a directory" in line
+    folder = tmp_path / "data"
+    assert line.startswith(f"rugs: {folder}")
+    assert line.endswith(": Not a directory; RUGS_DATA_DIR names the data folder")

@@ -178,6 +178,7 @@ def test_half_a_surrogate_pair_is_left_in_the_frame() -> None:
         (read_raw, frame()[:-1], "not JSON"),
         (read_raw, frame(data={"a": 1}).replace(b"1}", b"01}"), "not JSON"),
         (read_raw, frame(data={"a": float("nan")}), "not JSON: NaN"),
+        (read_raw, b'{"ts": "20', "not JSON: Unterminated string starting at character 7"),
         (read_raw, frame() + frame(2), "not JSON"),
         (read_raw, b'{"seq": 1, "ts": "2098-12-31T22:00:00.000001", "event": "e"}', "'data' is missing"),
         (read_raw, frame()[:-1] + b', "event": "b"}', "key stands twice: 'event'"),

@@ -62,11 +62,22 @@ async def _import(settings: Settings, arguments: list[str], wait: bool) -> int:
 
 
 async def _run(url: str, arguments: list[str], wait: bool) -> int:
-    """Run the importer; signals of the terminal reach it directly, and it alone decides when to end."""
+    """Run the importer; signals of the terminal reach it directly, and it alone decides when to end.
+
+    It hangs on a pipe, and ends when this process is gone, however it went.
+    """
+    from rugs_runtime.service import LIFELINE
+
     command = [sys.executable, "-m", "legacy_importer.main", *arguments, *(["--wait"] if wait else [])]
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "NATS_URL": url})
-    while True:
-        try:
-            return await process.wait()
-        except asyncio.CancelledError:
-            process.terminate()
+    lifeline, ours = os.pipe()
+    environment = {**os.environ, "NATS_URL": url, LIFELINE: str(lifeline)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, pass_fds=[lifeline])
+    os.close(lifeline)
+    try:
+        while True:
+            try:
+                return await process.wait()
+            except asyncio.CancelledError:
+                process.terminate()
+    finally:
+        os.close(ours)
