@@ -9,6 +9,7 @@ its own (`python -m rugs_lake.compaction`).
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -223,11 +224,11 @@ def _merged_scopes(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[by
 
 
 def main() -> int:
-    """Compact in the background: `python -m rugs_lake.compaction ROOT`."""
+    """Compact in the background: `python -m rugs_lake.compaction ROOT`. Prints what was done as JSON."""
     keep_small()
     with Catalog(LakePaths(Path(sys.argv[1]))) as catalog:
         done = compact(catalog, all_files=False)
-    print(done._asdict())
+    print(json.dumps(done._asdict()))
     return 0
 
 

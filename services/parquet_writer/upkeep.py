@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import orjson
 import structlog
 from nats.aio.client import Client
 
@@ -104,19 +105,22 @@ async def compact(settings: Settings, stop: asyncio.Event) -> None:
 async def _compact_once(settings: Settings, stop: asyncio.Event) -> None:
     """Run a compaction as a process of its own with low priority; end it when told to stop."""
     command = (sys.executable, "-m", "rugs_lake.compaction", str(settings.data_dir))
-    process = await asyncio.create_subprocess_exec(*command)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     with contextlib.suppress(ProcessLookupError):  # it has ended
         os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     stopping = asyncio.create_task(stop.wait())
-    ended = asyncio.create_task(process.wait())
+    ended = asyncio.create_task(process.communicate())
     try:
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-    if await ended != 0 and not stop.is_set():
+    told, _ = await ended
+    if process.returncode != 0 and not stop.is_set():
         log.warning("a compaction failed; the lake is as it was", exit_code=process.returncode)
+    elif told and (done := orjson.loads(told))["files_before"]:
+        log.info("compacted", **done)
 
 
 def _expire(paths: LakePaths, keep_seconds: float) -> None:
