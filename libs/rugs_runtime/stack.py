@@ -37,7 +37,7 @@ START_SECONDS: Final = 60.0
 """How long a service may take until it says that it is running."""
 
 STREAM_SHARE: Final = 0.5
-"""Part of the free disk that the stream may take; the rest is for the lake."""
+"""Part of the disk's room that the stream may take; the rest is for the lake."""
 SMALLEST_STREAM: Final = 64 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
@@ -154,11 +154,12 @@ class Stack:
         self._open.callback(os.close, ours)
         nc = await rugs_bus.connect(self.url, name="rugs-stack", timeout=self._settings.connect_timeout)
         try:
+            environment = await self._environment(nc)
             for name, module in self._services:
                 program = Program(
                     name,
                     (sys.executable, "-m", module),
-                    environment=self._environment(),
+                    environment=environment,
                     log_file=log_file(self._settings, name),
                     lifeline=lifeline,
                     changed=self._write_info,
@@ -177,11 +178,16 @@ class Stack:
         finally:
             await nc.close()
 
-    def _environment(self) -> dict[str, str]:
+    async def _environment(self, nc: Client) -> dict[str, str]:
         """What services are told: where things are and, beside our own broker, how much the disk can take."""
         told = {"NATS_URL": self.url, "RUGS_DATA_DIR": str(self._settings.data_dir)}
         if self._broker is not None:
-            limit, keep = stream_limits(self._settings, shutil.disk_usage(self._settings.data_dir).free)
+            free = shutil.disk_usage(self._settings.data_dir).free
+            try:
+                stored = (await rugs_bus.stream_state(nc)).bytes
+            except rugs_bus.RefusedError:  # no stream yet
+                stored = 0
+            limit, keep = stream_limits(self._settings, free, stored)
             told |= {"RUGS_STREAM_MAX_BYTES": str(limit), "RUGS_STREAM_KEEP_BYTES": str(keep)}
         return told
 
@@ -205,14 +211,14 @@ class Stack:
         draft.replace(self._info_file)
 
 
-def stream_limits(settings: Settings, free_bytes: int) -> tuple[int, int]:
-    """Return the stream's hard limit and what it is purged to, on a disk with so much room.
+def stream_limits(settings: Settings, free_bytes: int, stored_bytes: int) -> tuple[int, int]:
+    """Return the stream's hard limit and what it is purged to, on a disk with so much room beside what it holds.
 
-    The broker sets the limit's room aside when it makes the stream, and refuses where there
-    is less: a small disk gets a small stream. The settings are never exceeded.
+    A small disk gets a small stream, but none that is full as soon as it starts: the limit
+    is never below what is stored. The settings are never exceeded.
     """
     limit, keep = int(settings.stream_max_bytes), int(settings.stream_keep_bytes)
-    room = max(SMALLEST_STREAM, int(free_bytes * STREAM_SHARE))
+    room = max(SMALLEST_STREAM, int((free_bytes + stored_bytes) * STREAM_SHARE), stored_bytes)
     return (limit, keep) if limit <= room else (room, min(keep, room // 2))
 
 
@@ -221,7 +227,7 @@ async def _is_running(nc: Client, program: Program) -> bool:
     if answer is None or answer.get("pid") != program.info.pid:
         await asyncio.sleep(0.05)
         return False
-    return answer.get("state") == "running"
+    return answer.get("state") in ("running", "blocked")  # the stack runs, and `rugs status` says what is wrong
 
 
 def log_file(settings: Settings, name: str) -> Path:

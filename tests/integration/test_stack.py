@@ -103,6 +103,7 @@ def test_up_status_down(rugs: Rugs) -> None:
     assert writer["state"] == "running"
     assert writer["memory_bytes"] > 0
     assert found["stream"]["messages"] == 0
+    assert found["stream"]["max_bytes"] > 0
     assert found["lake"] == {"incarnation": found["stream"]["incarnation"], "last_seq": 0, "epoch": 1, "lag": 0}
     text = rugs("status").stdout
     assert all(word in text for word in ("broker", "parquet-writer", "stream", "lake", info["nats_url"]))

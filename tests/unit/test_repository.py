@@ -50,6 +50,17 @@ def test_compose_broker_fsyncs_and_its_configuration_is_valid(tmp_path: Path) ->
     subprocess.run([find_server(), "--config", local, "-t"], check=True, capture_output=True, timeout=20)
 
 
+def test_compose_gives_the_broker_its_own_store_and_no_more_and_a_superseded_writer_does_not_fight_for_ever() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    broker = text[text.index("\n  nats:\n") : text.index("\n  parquet-writer:\n")]
+    assert "*data" not in broker
+    store = re.search(r"store_dir: (\S+)", (ROOT / "deploy/nats.conf").read_text())
+    assert store is not None
+    assert f"target: {store[1]}\n" in broker
+    writer = text[text.index("\n  parquet-writer:\n") : text.index("\n  legacy-importer:\n")]
+    assert re.search(r"restart: on-failure:\d+\n", writer)
+
+
 def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):

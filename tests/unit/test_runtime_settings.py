@@ -115,6 +115,13 @@ def test_without_credentials(url: str, shown: str) -> None:
 
 def test_the_stream_fits_the_disk_and_the_settings() -> None:
     settings = Settings(stream_max_bytes=ByteSize(8 << 30), stream_keep_bytes=ByteSize(5 << 30))
-    assert stream_limits(settings, 100 << 30) == (8 << 30, 5 << 30)
-    assert stream_limits(settings, 2 << 30) == (1 << 30, 512 << 20)
-    assert stream_limits(settings, 0) == (SMALLEST_STREAM, SMALLEST_STREAM // 2)
+    assert stream_limits(settings, 100 << 30, 0) == (8 << 30, 5 << 30)
+    assert stream_limits(settings, 2 << 30, 0) == (1 << 30, 512 << 20)
+    assert stream_limits(settings, 0, 0) == (SMALLEST_STREAM, SMALLEST_STREAM // 2)
+
+
+def test_a_stream_that_has_filled_the_disk_keeps_its_limit() -> None:
+    settings = Settings(stream_max_bytes=ByteSize(8 << 30), stream_keep_bytes=ByteSize(5 << 30))
+    assert stream_limits(settings, 1 << 30, 1 << 30) == (1 << 30, 512 << 20)  # as with 2 GiB free, and nothing stored
+    assert stream_limits(settings, 0, 1 << 30) == (1 << 30, 512 << 20)
+    assert stream_limits(settings, 0, 9 << 30) == (8 << 30, 5 << 30)

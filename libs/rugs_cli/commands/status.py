@@ -163,7 +163,8 @@ def _show(found: dict[str, Any]) -> None:
     rows.append(("broker", broker["state"], ", ".join([broker["url"] or "", *_process(broker)])))
     rows += [(service["name"], service["state"], ", ".join(_process(service))) for service in found["services"]]
     if stream:
-        size = f"{stream['messages']:,} messages, {human_bytes(stream['bytes'])}"
+        limit = f" of {human_bytes(stream['max_bytes'])}" if stream["max_bytes"] > 0 else ""
+        size = f"{stream['messages']:,} messages, {human_bytes(stream['bytes'])}{limit}"
         rows.append(("stream", "", f"{size}, sequences {stream['first_seq']:,} to {stream['last_seq']:,}"))
     if lake:
         behind = "lag unknown" if lake["lag"] is None else f"{lake['lag']:,} messages behind"
