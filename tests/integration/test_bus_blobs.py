@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from rugs_bus import BusError, StreamSettings, blobs, delete_blob, ensure_streams, forget_blobs, get_blob, put_blob
 from rugs_bus.blobs import MAX_BLOB
+from rugs_legacy.lines import CHUNK, MAX_LINE
 from rugs_runtime.broker import Broker
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,10 @@ async def test_the_same_bytes_of_two_events_are_two_objects(nc: Client) -> None:
     await put_blob(nc, OTHER, b"same")
     await delete_blob(nc, NAME)
     assert await get_blob(nc, OTHER) == b"same"
+
+
+def test_the_longest_line_of_a_recording_fits() -> None:
+    assert MAX_BLOB >= MAX_LINE + CHUNK
 
 
 async def test_more_than_a_reader_can_hold_is_refused(nc: Client) -> None:
