@@ -62,10 +62,10 @@ def record(command: Sequence[str | Path], folder: Path, cwd: Path) -> list[Call]
     process = subprocess.Popen([*strace, "-o", folder / "trace", *command], cwd=cwd, stderr=subprocess.PIPE)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors.decode()
-    traces = sorted(folder.glob("trace.*"), key=lambda path: int(path.suffix[1:]))
-    for other in traces[1:]:  # helpers; none of them may write files
-        assert not re.search(r"^(?:pwrite64|fsync|fdatasync|rename)", other.read_text(), re.MULTILINE), other
-    return [call for line in traces[0].read_text().splitlines() if (call := _parse(line)) is not None]
+    traces = [path.read_text() for path in folder.glob("trace.*")]
+    writing = [trace for trace in traces if re.search(r"^(?:pwrite64|fsync|fdatasync|rename)", trace, re.MULTILINE)]
+    assert len(writing) == 1, "helper threads may not write files: their order would be lost"
+    return [call for line in writing[0].splitlines() if (call := _parse(line)) is not None]
 
 
 _LINE: Final = re.compile(r"(\w+)\((.*)\)\s+= (-?\d\w*)(?: .*)?")
