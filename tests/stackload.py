@@ -56,13 +56,14 @@ class Load:
         self._acked: dict[int, PubAck] = {}
         self._publisher = Publisher(nc, ack_timeout=2.0)
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Publish from now on."""
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:  # cancelled, it would leave a message half published
             await self.publish()
             await asyncio.sleep(PACE)
 
@@ -98,12 +99,16 @@ class Load:
 
     async def finish(self) -> None:
         """Stop, and wait until the broker has all of it."""
+        self._stopping = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            await asyncio.wait_for(self._task, LIMIT)
         await self._publisher.flush(LIMIT)
         await self._publisher.close()
+
+    def abandon(self) -> None:
+        """End the load where the test has ended, whatever is on its way."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Rig:
@@ -130,6 +135,7 @@ class Rig:
                 try:
                     yield rig
                 finally:
+                    rig.load.abandon()
                     broker.signal(signal.SIGCONT)
                     rig.writer.kill()
         finally:
@@ -166,7 +172,7 @@ class Rig:
         await caught_up(self.nc, self.root)
         assert await asyncio.to_thread(self.writer.stop) == 0, self.writer.log[-2000:]
         outcome = compare(self.root, self.load.told, set(self.load.told))
-        assert outcome == {"lost": 0, "doubled": 0, "torn": 0}
+        assert outcome == {"lost": 0, "doubled": 0, "torn": 0}, outcome
         assert rows(self.root, "SELECT count(*) FROM reject") == [(self.load.broken,)]
         assert rows(self.root, "SELECT * FROM gap") == []
         age_orphans(self.root)
