@@ -1,0 +1,65 @@
+"""Damaged files are given up only on request, and what was in them is said for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rugs_lake import parquet
+from rugs_lake.catalog import LakeError
+from rugs_lake.compaction import compact
+from rugs_lake.paths import LakePaths
+from rugs_lake.retention import expire
+from rugs_lake.verify import verify
+from tests import lakekit
+from tests.lakekit import envelope, message, open_writer
+
+LAST = message(3, envelope(6), envelope(7, doc_type="ws_event"))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake of three files; its writer is gone."""
+    root = tmp_path / "lake"
+    lakekit.store(root, message(1, *map(envelope, range(1, 4))), message(2, envelope(4), envelope(5)), LAST)
+    return root
+
+
+@pytest.mark.parametrize("damage", ["torn", "missing"])
+def test_repair_gives_up_a_damaged_file_and_the_lake_can_be_written_again(lake: Path, damage: str) -> None:
+    """Its rows are counted as lost, for ever; what comes again of them is stored again."""
+    path = lakekit.live_paths(lake)[0]
+    name = str(path.relative_to(LakePaths(lake).data))
+    path.write_bytes(b"junk") if damage == "torn" else path.unlink()
+    writer = open_writer(lake, at_cursor=LAST)
+    lakekit.add(writer, message(4, envelope(3), envelope(8)))
+    pending = writer.take()
+    assert pending is not None
+    with pytest.raises(parquet.TornFileError, match=f"{path.name} is .*`rugs verify --repair`"):
+        writer.commit(pending)
+    report = verify(lake, repair=True)
+    assert (report.ok, report.lost, report.rows) == (True, [name], 4)
+    assert report.totals == {"taken": 7, "stored": 7, "duplicates": 0, "rejected": 0, "lost": 3}
+    assert len(list(LakePaths(lake).orphans.rglob(path.name))) == (damage == "torn")
+    writer.commit(pending)
+    assert lakekit.checked(lake).rows == 6
+    assert lakekit.select(lake, "SELECT seq FROM events ORDER BY 1") == [(3,), (4,), (5,), (6,), (7,), (8,)]
+    ((first, last, reason),) = lakekit.select(lake, "SELECT first_seq, last_seq, reason FROM gap")
+    assert (first, last) == (1, 1)
+    assert name in reason
+    assert lakekit.catalog_rows(lake, "SELECT kind, scope FROM rugs_change") == [("lost", name)]
+    compact(writer.catalog)
+    expire(writer.catalog, keep_seconds=0)
+    assert lakekit.checked(lake, repair=True).lost == [name]
+
+
+def test_repair_does_not_give_up_the_whole_lake(lake: Path) -> None:
+    data = LakePaths(lake).data
+    data.rename(data.with_name("elsewhere"))
+    data.mkdir()
+    with pytest.raises(LakeError, match=r"is .* the right folder, and mounted"):
+        verify(lake, repair=True)
+    data.rmdir()
+    data.with_name("elsewhere").rename(data)
+    lakekit.checked(lake)
