@@ -1,1 +1,5 @@
 """What a producer imports: a publisher that never slows it down and never loses what it can keep."""
+
+from rugs_client.publisher import Publisher, Stats
+
+__all__ = ["Publisher", "Stats"]

@@ -109,6 +109,7 @@ def values_of(row: Row) -> tuple[Any, ...]:
 
 def readable_rows(damaged: sqlite3.Connection) -> Iterator[Row]:
     """Yield the rows that are what was written, in order."""
+    damaged.execute("PRAGMA writable_schema=ON")  # else a file that was cut short is not read at all
     positions: set[int] = set()
     for order in ("ASC", "DESC"):  # from both ends, up to the damage
         with suppress(sqlite3.DatabaseError):

@@ -1,0 +1,290 @@
+"""The background's work: take events in, keep them safe, send them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from nats.aio.client import Client
+
+from rugs_bus import BusError, BusUnavailableError, connect, put_blob
+from rugs_bus import Publisher as BusPublisher
+from rugs_client.events import Entry, Loss, Record, entry_of, gap_entry, message_body, now_us
+from rugs_client.intake import Intake
+from rugs_client.line import Line
+from rugs_client.sessions import Sessions
+from rugs_client.spool import Spool
+from rugs_client.spools import adopt_others
+from rugs_proto.ids import message_id
+from rugs_proto.subjects import event_subject
+
+_HOLD: Final = 0.1
+"""Seconds that an event may be in memory only."""
+_LOOK: Final = 0.02
+"""Seconds between two looks at the age of what is in memory only."""
+_TURN: Final = 500
+"""Events that are taken in at a time."""
+_PAUSE: Final = 0.25
+"""Seconds to wait before trying again what has failed."""
+_GOODBYE: Final = 1.0
+"""Seconds that ending may take for telling the broker."""
+
+log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """Moves events from the intake to the broker. All of it runs in one event loop.
+
+    While the broker confirms, events go to it straight from memory. What it has not
+    confirmed within 0.1 s is put into the spool, and while it is away everything goes there
+    at once; what is there leaves it when the broker has confirmed it.
+    """
+
+    def __init__(self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None) -> None:
+        self.refused = 0
+        """Events that neither broker nor spool will ever take."""
+        self.line = Line(spool)
+        self._url = url
+        self._name = name
+        self._intake = intake
+        self._sessions = sessions
+        self._spool = spool
+        self._nc: Client | None = None
+        self._bus: BusPublisher | None = None
+        self._broker_trouble: str | None = None
+        self._waiting: list[Entry] = []
+        """Taken in, but the line has no place now: the spool fails. What comes meanwhile stays in the intake."""
+        self._damage_told = 0
+        self._wake = asyncio.Event()
+        self._more = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events are held back now; None while all is well."""
+        if self._broker_trouble is not None:
+            return self._broker_trouble
+        if not self.connected:
+            return "not connected"
+        return (self._bus.trouble if self._bus else None) or self.line.trouble
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker; it may still not answer."""
+        return self._nc is not None and self._nc.is_connected
+
+    def wake(self) -> None:
+        """Look into the intake soon."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin: first comes what earlier processes have left."""
+        if self._spool is not None:
+            try:
+                adopt_others(self._spool)
+                self._sessions.take_up()
+            except (sqlite3.Error, OSError) as error:
+                log.error("what earlier processes left may come later", reason=str(error))
+        for work in (self._keep, self._send):
+            self._tasks.append(asyncio.create_task(self._for_ever(work)))
+
+    async def flushed(self) -> None:
+        """Return when the broker has everything that had been published."""
+        self._take_all_in()
+        target = self.line.done + self._remaining
+        while self.line.done < target and self._remaining:
+            await self._progress.wait()
+
+    async def secured(self) -> None:
+        """Return when everything that had been published is at the broker or in the spool."""
+        self._take_all_in()
+        target = self.line.done + self._remaining
+        while self._unsafe and self.line.done + self.line.spooled < target:
+            await self._progress.wait()
+
+    async def finish(self, timeout: float) -> None:  # noqa: ASYNC109 (what is left then stays in the spool)
+        """Send what can be sent in time, leave the rest in the spool, and end."""
+        self._take_all_in()
+        self.line.save()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.flushed()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=_GOODBYE)  # the client may swallow a cancellation
+        self._take_all_in()
+        if self.line.save() and not self._waiting:
+            self._sessions.close()
+        else:  # the session stays open: the next start says that something is missing
+            log.error("events are lost: neither the broker nor the spool takes them", events=self._unsafe)
+            self.refused += self._unsafe
+        if self._spool is not None:
+            self._spool.close()
+        await self._disconnect()
+
+    @property
+    def _unsafe(self) -> int:
+        return len(self._waiting) + self.line.unsaved
+
+    @property
+    def _remaining(self) -> int:
+        return len(self._waiting) + len(self.line)
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:  # it must not end, and not in silence
+                log.exception("delivery failed; going on")
+                self._broker_trouble = f"delivery failed: {error!r}"
+            await asyncio.sleep(_PAUSE)
+
+    async def _keep(self) -> None:
+        """Take in what comes, and save what the broker does not confirm."""
+        while True:
+            if not self._take_in():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK if self._unsafe else None):
+                        await self._wake.wait()
+            self._wake.clear()
+            if self.line.unsaved and (not self.connected or self.line.age > _HOLD):
+                self.line.save()
+                self._notify()
+            await asyncio.sleep(0)
+
+    def _take_all_in(self) -> None:
+        while self._take_in():
+            pass
+
+    def _take_in(self) -> bool:
+        """Give the next events their numbers and their place; return whether there may be more."""
+        if not self._waiting:
+            self._waiting = [*self._damage(), *(self._numbered(item) for item in self._intake.take(_TURN))]
+        if not self._waiting or not self.line.add(self._waiting, hold=self.connected):
+            return False
+        self._waiting = []
+        self._more.set()
+        self._notify()
+        return True
+
+    def _numbered(self, item: Record | Loss) -> Entry:
+        if isinstance(item, Record):
+            session_id, seq = self._sessions.take(item.source)
+            try:
+                return entry_of(item, session_id, seq)
+            except Exception as error:  # too large for anything, for instance
+                log.error("event cannot be kept", event_name=item.event, error=str(error))
+                self.refused += 1
+                item = Loss(item.source, 1, item.recv_ts, item.recv_ts, str(error)[:1000])
+        else:
+            session_id, seq = self._sessions.take(item.source, item.lost)
+        return gap_entry(item, session_id, seq, seq + item.lost - 1)
+
+    def _damage(self) -> Iterator[Entry]:
+        """Say once that the spool was damaged: nobody knows what was in it."""
+        if self._spool is not None and self._spool.damaged > self._damage_told:
+            self._damage_told = self._spool.damaged
+            now = now_us()
+            session_id, seq = self._sessions.take(source := self._sessions.source)
+            yield gap_entry(Loss(source, 1, now, now, "the spool was damaged"), session_id, None, seq)
+
+    async def _send(self) -> None:
+        """Send the line, one message after the other."""
+        await self._connection()
+        while True:
+            batch = self.line.head()
+            if not batch:
+                self._more.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PAUSE if self._remaining else None):  # the disk may have failed
+                        await self._more.wait()
+                continue
+            await self._deliver([held.entry for held in batch])
+            self.line.remove(batch)
+            self._notify()
+
+    async def _deliver(self, entries: list[Entry]) -> None:
+        """Return when the broker has the events; one that it refuses for good becomes a gap."""
+        refused_before = False
+        while True:
+            nc, bus = await self._connection()
+            try:
+                await _publish(nc, bus, entries)
+                self._set_trouble(None)
+                return
+            except BusUnavailableError as error:
+                self._set_trouble(str(error))
+            except BusError as error:
+                self._set_trouble(str(error))
+                if refused_before:
+                    await self._deliver_apart(entries, error)
+                    return
+                refused_before = True
+                await self._disconnect()  # the connection may have been the reason
+            await asyncio.sleep(_PAUSE)
+
+    async def _deliver_apart(self, entries: list[Entry], error: BusError) -> None:
+        """Deliver the events of a refused message one by one, and a gap for the one that is refused alone."""
+        if len(entries) > 1:
+            for entry in entries:
+                await self._deliver([entry])
+            return
+        [entry] = entries
+        log.error("the broker refuses an event for good", event_name=entry.event, id=entry.id, error=str(error))
+        self.refused += entry.lost
+        if entry.event != "gap":
+            loss = Loss(entry.source, entry.lost, entry.ts, entry.ts, str(error)[:1000])
+            await self._deliver([gap_entry(loss, entry.session_id, entry.seq, entry.seq)])
+
+    async def _connection(self) -> tuple[Client, BusPublisher]:
+        while self._nc is None or self._bus is None:
+            try:
+                self._nc = await connect(self._url, name=self._name)
+                self._bus = BusPublisher(self._nc)
+                self._set_trouble(None)
+            except BusError as error:
+                self._set_trouble(str(error))
+                await asyncio.sleep(_PAUSE)
+        return self._nc, self._bus
+
+    async def _disconnect(self) -> None:
+        nc, bus, self._nc, self._bus = self._nc, self._bus, None, None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
+                if bus is not None:
+                    await bus.close()
+                if nc is not None:
+                    await nc.close()
+
+    def _set_trouble(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._broker_trouble:
+            log.warning("events are held back", reason=trouble)
+        self._broker_trouble = trouble
+
+    def _notify(self) -> None:
+        done, self._progress = self._progress, asyncio.Event()
+        done.set()
+
+
+async def _publish(nc: Client, bus: BusPublisher, entries: list[Entry]) -> None:
+    """Send one message and wait until the broker has it.
+
+    Raises:
+        BusUnavailableError: if it may work later.
+        BusError: if the broker refuses the message, or the connection has ended.
+    """
+    first = entries[0]
+    if first.large is not None:
+        try:
+            await put_blob(nc, first.id, first.large)
+        except BusError as error:  # no bucket yet, for instance: it passes
+            raise BusUnavailableError(str(error)) from error
+    events = {entry.event for entry in entries}
+    subject = event_subject(first.doc_type, first.source, first.event if len(events) == 1 else "")
+    msg_id = message_id(entry.id for entry in entries)
+    await (await bus.publish(subject, message_body(entries), msg_id=msg_id, key=first.session_id))

@@ -1,0 +1,279 @@
+"""The publisher: whoever has events hands them over and is done."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import structlog
+
+from rugs_client.delivery import Delivery
+from rugs_client.events import Record, now_us
+from rugs_client.intake import Intake
+from rugs_client.plain import name as as_name
+from rugs_client.plain import plain, text
+from rugs_client.sessions import Sessions
+from rugs_client.spools import is_first, open_spool
+from rugs_proto.rules import SOURCES
+
+_GRACE: Final = 5.0
+"""Seconds beside its time-out that closing may take for the disk."""
+
+log = structlog.get_logger(__name__)
+
+
+class Stats(NamedTuple):
+    """Counts of events since the publisher began, and how it stands.
+
+    Attributes:
+        accepted: taken by `publish`.
+        dropped: not taken, because the queue in memory was full or the publisher closed.
+        sent: confirmed by the broker; gaps, and what an earlier process had left, among them.
+        refused: lost later, because the spool was full, or for good; a gap tells of each run.
+        spooled: on disk now.
+        connected: whether there is a connection to the broker.
+        trouble: why events are held back now, or None.
+    """
+
+    accepted: int
+    dropped: int
+    sent: int
+    refused: int
+    spooled: int
+    connected: bool
+    trouble: str | None
+
+
+class Publisher:
+    """Publishes events of one session from any thread, without ever blocking or failing its caller.
+
+    `publish` puts an event into a bounded queue; a background thread brings it to the broker,
+    or, while that is away, into the spool below `spool_dir`, from where it goes to the
+    broker later, even by another process. What is published less than 0.1 s before
+    a crash may be lost; what was lost is told of by `gap` events.
+
+    `source` is one of `rugs_proto.SOURCES`. `session_id` is made up if it is not given; one that
+    is given is gone on with after a restart. Events of another source than the
+    publisher's own are numbered for themselves, in the session `<session_id>-<source>`.
+
+    `queue_events` and `queue_bytes` bound the memory, `spool_bytes` the disk. `close_timeout`
+    is how many seconds `close` gives the broker; what is unsent then stays in the spool.
+
+    Raises:
+        ValueError: if `source` is not known.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        source: str,
+        spool_dir: str | os.PathLike[str],
+        session_id: str | None = None,
+        name: str = "rugs-client",
+        queue_events: int = 20_000,
+        queue_bytes: int = 64 * 1024 * 1024,
+        spool_bytes: int = 1024 * 1024 * 1024,
+        close_timeout: float = 2.0,
+    ) -> None:
+        if source not in SOURCES:
+            raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
+        self.source = source
+        self._url = url
+        self._name = name
+        self._close_timeout = close_timeout
+        self._intake = Intake(queue_events, queue_bytes)
+        self._spool = open_spool(Path(spool_dir).absolute(), spool_bytes)
+        sole = self._spool is not None and is_first(self._spool)
+        self._sessions = Sessions(session_id, source, self._spool, sole=sole)
+        self._delivery: Delivery | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._nudged = False
+        self._failed = False
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    @property
+    def session_id(self) -> str:
+        """The session that the events of the publisher's own source are numbered in."""
+        return self._sessions.session_id
+
+    def publish(
+        self,
+        event: str,
+        *,
+        raw: str | bytes | None = None,
+        fields: Mapping[str, Any] | None = None,
+        doc_type: str = "ws_event",
+        ts: int | None = None,
+        recv_ts: int | None = None,
+        direction: str = "received",
+        game_id: str | None = None,
+        player_id: str | None = None,
+        username: str | None = None,
+        source: str | None = None,
+    ) -> bool:
+        """Hand over an event; return whether it was taken. Never blocks, never raises.
+
+        `raw` is what was received, unchanged. `fields` are copied, and made plain: they may hold
+        Decimals, paths, dataclasses. `ts` is the event's time and `recv_ts` that of its
+        capture, in microseconds since the Unix epoch, UTC; both are now if they are left out.
+        An event that breaks the contract is stored all the same, as a reject with the reason.
+        """
+        try:
+            if os.getpid() != self._process:  # a fork has no background thread
+                return False
+            now = now_us()
+            extracts = {} if fields is None else plain(fields)
+            if not isinstance(extracts, dict):
+                extracts = {"fields": extracts}
+            if raw is not None and type(raw) is not str and type(raw) is not bytes:
+                raw, extracts = _raw(raw, extracts)
+            if source is None:
+                source = self.source
+            elif source not in SOURCES:
+                extracts["source"], source = text(str(source)), self.source
+            taken = self._intake.put(
+                Record(
+                    source,
+                    doc_type,
+                    as_name(event),
+                    ts,
+                    now if recv_ts is None else recv_ts,
+                    direction,
+                    None if game_id is None else as_name(game_id),
+                    None if player_id is None else as_name(player_id),
+                    None if username is None else as_name(username),
+                    extracts,
+                    raw,
+                )
+            )
+            if not self._nudged and (loop := self._loop) is not None:
+                self._nudged = True
+                loop.call_soon_threadsafe(self._wake)
+            return taken
+        except Exception:
+            if not self._failed:
+                self._failed = True
+                log.exception("publish failed; told of once")
+            return False
+
+    @property
+    def stats(self) -> Stats:
+        """Counts, and how the publisher stands."""
+        delivery = self._delivery
+        return Stats(
+            accepted=self._intake.accepted,
+            dropped=self._intake.dropped,
+            sent=delivery.line.done if delivery else 0,
+            refused=delivery.refused + (self._spool.refused if self._spool else 0) if delivery else 0,
+            spooled=self._spool.count if self._spool else 0,
+            connected=delivery.connected if delivery else False,
+            trouble=delivery.trouble if delivery else "starting",
+        )
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until the broker has all that was published before; return False if `timeout` seconds are not enough.
+
+        It blocks: from asyncio, use `await asyncio.to_thread(publisher.flush, timeout)`.
+        """
+        return self._wait_for(lambda delivery: delivery.flushed(), timeout)
+
+    def secure(self, timeout: float) -> bool:
+        """Wait until all that was published before is at the broker or in the spool, and so survives a crash.
+
+        What a full spool refused meanwhile is counted in `stats.refused`. It blocks, like `flush`.
+        """
+        return self._wait_for(lambda delivery: delivery.secured(), timeout)
+
+    def close(self, timeout: float | None = None) -> None:
+        """Send what can be sent within `timeout` seconds, leave the rest in the spool, and end."""
+        if os.getpid() != self._process:
+            return
+        self._intake.close()
+        timeout = self._close_timeout if timeout is None else timeout
+        if self._ready.wait(_GRACE) and (loop := self._loop) is not None and self._end is not None:
+            self._close_timeout = timeout
+            with suppress(RuntimeError):  # closed before
+                loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(timeout + _GRACE)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._deliver())
+        except Exception:
+            log.exception("publisher ended")
+
+    async def _deliver(self) -> None:
+        self._end = asyncio.Event()
+        self._delivery = Delivery(self._url, self._name, self._intake, self._sessions, self._spool)
+        self._loop = asyncio.get_running_loop()
+        self._ready.set()
+        self._delivery.start()
+        await self._end.wait()
+        await self._delivery.finish(self._close_timeout)
+        self._loop = None
+
+    def _wake(self) -> None:
+        self._nudged = False
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    def _wait_for(self, work: Callable[[Delivery], Coroutine[Any, Any, None]], timeout: float) -> bool:
+        if not self._ready.wait(timeout) or (delivery := self._delivery) is None or (loop := self._loop) is None:
+            return False
+
+        async def in_time() -> bool:
+            try:
+                async with asyncio.timeout(timeout):
+                    await work(delivery)
+            except TimeoutError:
+                return False
+            return True
+
+        waiting = in_time()
+        try:
+            return asyncio.run_coroutine_threadsafe(waiting, loop).result(timeout + _GRACE)
+        except RuntimeError:  # closed before
+            waiting.close()
+            return False
+        except (TimeoutError, CancelledError):  # the disk hangs, or closed meanwhile
+            return False
+
+
+def _raw(raw: object, fields: dict[str, Any]) -> tuple[bytes | str | None, dict[str, Any]]:
+    """Return bytes for what holds bytes; anything else goes into the fields."""
+    if isinstance(raw, bytearray | memoryview | bytes):
+        return bytes(raw), fields
+    if isinstance(raw, str):
+        return str(raw), fields
+    return None, {**fields, "raw": plain(raw)}
