@@ -16,9 +16,12 @@ import structlog
 from rugs_runtime.broker import Broker, BrokerError
 from rugs_runtime.programs import FIRST_PAUSE, LONGEST_PAUSE, ProcessInfo, State
 from rugs_runtime.service import stopped_within
+from rugs_runtime.store_watch import StoreWatch, why_full
 
 NAME: Final = "nats-server"
 _LOOK_SECONDS: Final = 0.2
+_SETTLE_SECONDS: Final = 2.0
+"""Pause before the broker is started anew; where the disk never really has room, between two such starts."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +37,14 @@ class KeptBroker:
         self._state: State = "starting"
         self._started: float | None = None
         self._restarts = 0
+        self._watch = StoreWatch(folder, self._server.log_file)
+        self._error: str | None = None
 
     @property
     def info(self) -> ProcessInfo:
         """How it is doing."""
         server = self._server
-        return ProcessInfo(NAME, self._state, server.pid, self._started, self._restarts, server.exit_code)
+        return ProcessInfo(NAME, self._state, server.pid, self._started, self._restarts, server.exit_code, self._error)
 
     async def start(self) -> str:
         """Start it, after ending one that a killed supervisor left behind; return its URL.
@@ -61,6 +66,7 @@ class KeptBroker:
 
     def _start(self) -> None:
         end_leftover(self._server)
+        self._watch.begin()
         self._server.start()
 
     async def _keep(self, first: asyncio.Task[None]) -> None:
@@ -71,19 +77,38 @@ class KeptBroker:
         pause = FIRST_PAUSE
         while not await stopped_within(self._stopping, _LOOK_SECONDS):
             if self._server.pid is not None:
+                await self._look_after_store()
                 continue
             self._restarts += 1
-            log.warning("the broker died: starting it again", exit_code=self._server.exit_code)
+            log.warning("the broker has ended: starting it again", exit_code=self._server.exit_code)
             self._become("restarting")
             try:
-                await asyncio.to_thread(self._server.start)
+                await asyncio.to_thread(self._start)
             except BrokerError as error:
                 log.error("the broker does not start", reason=str(error))
                 await stopped_within(self._stopping, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 pause = FIRST_PAUSE
+                self._error = None
                 self._become("running")
+
+    async def _look_after_store(self) -> None:
+        """Say when the disk is full; once it has room again, end the server, to be started anew."""
+        try:
+            if not self._watch.has_failed():
+                return
+            if self._error is None:
+                self._error = why_full(self._server.folder) or "the broker could not write its store: see its log"
+                log.error(self._error)
+                self._changed()
+            if not self._watch.has_room() or await stopped_within(self._stopping, _SETTLE_SECONDS):
+                return
+        except OSError as error:
+            log.warning("cannot look after the broker's store", reason=str(error))
+            return
+        log.warning("the disk has room again: starting the broker anew")
+        await asyncio.to_thread(self._server.stop)
 
     def _become(self, state: State) -> None:
         self._state = state

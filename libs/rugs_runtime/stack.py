@@ -94,7 +94,7 @@ class Stack:
             None
             if settings.nats_url
             else KeptBroker(
-                settings.state_dir / "broker", settings.broker_port if port is None else port, self._write_info
+                settings.state_dir / "broker", settings.broker_port if port is None else port, self._note_change
             )
         )
         self._programs: list[Program] = []
@@ -162,7 +162,7 @@ class Stack:
                     environment=environment,
                     log_file=log_file(self._settings, name),
                     lifeline=lifeline,
-                    changed=self._write_info,
+                    changed=self._note_change,
                 )
                 self._programs.append(program)
                 self._tasks.append(asyncio.create_task(program.keep()))
@@ -199,6 +199,13 @@ class Stack:
                 return
             await asyncio.sleep(0.05)
         raise StackError(f"a stack already runs on {self._settings.data_dir}: stop it with `rugs down`")
+
+    def _note_change(self) -> None:
+        """Tell of a process that has changed; on a full disk that has to wait, and keeping it alive has not."""
+        try:
+            self._write_info()
+        except OSError as error:
+            log.warning("cannot tell how the stack is doing", reason=str(error))
 
     def _write_info(self) -> None:
         processes = ([self._broker.info] if self._broker else []) + [program.info for program in self._programs]

@@ -16,16 +16,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import rugs_bus
 from rugs_lake.verify import verify
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
+from rugs_runtime.stack import running_stack
 from tests.crashkit import Matrix
 from tests.lakekit import FULL, body, envelope, id_of
 from tests.legacy_lines import end, frame, start, tick
-from tests.stackkit import LIMIT, Writer, caught_up, connected, publish, rows, stands_still, until
+from tests.stackkit import LIMIT, Rugs, Writer, caught_up, connected, publish, rows, stands_still, until
 from tests.stackload import Rig, compare
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
@@ -299,3 +301,73 @@ async def test_a_writer_told_to_stop_while_the_disk_is_full_ends_in_order(tmp_pa
         finally:
             writer.kill()
             broker.kill()
+
+
+async def test_a_full_disk_stops_the_whole_stack_which_resumes(tmp_path: Path, matrix: Matrix) -> None:
+    """A server that could once not write takes nothing more until it is started anew: the stack does that."""
+    limits = {"RUGS_STREAM_MAX_BYTES": "30000000", "RUGS_STREAM_KEEP_BYTES": "20000000"}
+    root = tmp_path / "data"
+    with small_disk(root, "60m"):
+        rugs = Rugs(root, RUGS_FLUSH_SECONDS="0.2", **limits)
+        assert rugs("up", "--detach").returncode == 0
+        try:
+            async with rugs.bus() as nc:
+                publisher = rugs_bus.Publisher(nc, ack_timeout=1.0)
+                await asyncio.to_thread(fill, root)
+                told = {}
+                taken = []
+                for seq in range(1, 61):
+                    event = envelope(seq, raw=os.urandom(5_000))
+                    told[id_of(event)] = event["raw"]
+                    subject = "rugs.events.ws_event.public_ws.x"
+                    taken.append(await publisher.publish(subject, body(event), msg_id=f"full-{seq}", key=f"{seq % 4}"))
+                log_file = root / "state" / "broker" / "nats-server.log"
+                await until(lambda: b"write error" in log_file.read_bytes())
+                assert not any(future.done() for future in taken)
+                killed = process_id(root, "parquet-writer")
+                status = await asyncio.to_thread(rugs, "status")
+                assert status.returncode == 1
+                assert re.search(b"full|No space left", status.stdout)
+                os.kill(killed, signal.SIGKILL)  # who dies on a full disk is started again all the same
+                await until(lambda: writers(root) - {killed})
+                await asyncio.to_thread((root / "filling").unlink)
+                await publisher.flush(LIMIT)
+                await publisher.close()
+                await caught_up(nc, root)
+                await until(lambda: rugs("status").returncode == 0)
+                assert process_id(root, "parquet-writer") != killed
+            outcome = compare(root, told, set(told))
+            assert outcome == {"lost": 0, "doubled": 0, "torn": 0}
+            matrix.note("disk full", "the whole stack's", **outcome)
+            assert rugs.json("verify")["ok"] is True
+        finally:
+            rugs("down")
+
+
+def fill(folder: Path) -> None:
+    """Leave not a byte on the disk."""
+    handle = os.open(folder / "filling", os.O_WRONLY | os.O_CREAT)
+    try:
+        with suppress(OSError):
+            while True:
+                os.write(handle, bytes(4096))
+    finally:
+        os.close(handle)
+
+
+def writers(root: Path) -> set[int]:
+    """Return the writers that the stack's process has started and that live."""
+    info = running_stack(root)
+    assert info is not None
+    found = set()
+    for process in psutil.Process(info.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "parquet_writer.main" in process.cmdline():
+                found.add(process.pid)
+    return found
+
+
+def process_id(root: Path, name: str) -> int:
+    info = running_stack(root)
+    assert info is not None
+    return next(process.pid or 0 for process in info.processes if process.name == name)

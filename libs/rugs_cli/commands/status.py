@@ -11,6 +11,7 @@ import typer
 from rugs_cli.output import AsJson, human_bytes, human_seconds, print_json, print_table
 
 if TYPE_CHECKING:
+    from rugs_runtime.programs import ProcessInfo
     from rugs_runtime.settings import Settings
     from rugs_runtime.stack import StackInfo
 
@@ -47,16 +48,17 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
     lake = _lake(settings)
     if lake is not None and stream is not None and lake["incarnation"] == stream["incarnation"]:
         lake["lag"] = max(0, stream["last_seq"] - lake["last_seq"])
-    ok = bus_error is None and all(service["state"] == "running" for service in services)
+    broker = _broker(settings, url, info, bus_error)
+    ok = broker["error"] is None and all(service["state"] == "running" for service in services)
     return {
         "ok": ok,
         "data_dir": str(settings.data_dir),
         "stack": _stack(info),
-        "broker": _broker(url, info, bus_error),
+        "broker": broker,
         "services": services,
         "stream": stream,
         "lake": lake,
-        "error": next((error for error in (bus_error, *(s["error"] for s in services)) if error), None),
+        "error": next((error for error in (broker["error"], *(s["error"] for s in services)) if error), None),
     }
 
 
@@ -92,7 +94,7 @@ def _stack(info: StackInfo | None) -> dict[str, Any] | None:
     return {"pid": info.pid, "state": info.state, "uptime_seconds": round(time.time() - info.started, 1)}
 
 
-def _broker(url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
+def _broker(settings: Settings, url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
     from rugs_runtime.kept_broker import NAME
     from rugs_runtime.settings import without_credentials
 
@@ -105,8 +107,18 @@ def _broker(url: str | None, info: StackInfo | None, error: str | None) -> dict[
         "uptime_seconds": _uptime(ours.started) if ours else None,
         "memory_bytes": _memory(ours.pid) if ours else None,
         "restarts": ours.restarts if ours else None,
-        "error": error,
+        "error": error or (_why_it_takes_nothing(settings, ours) if ours else None),
     }
+
+
+def _why_it_takes_nothing(settings: Settings, broker: ProcessInfo) -> str | None:
+    """Return our broker's error; a full disk is looked at here, since nobody can write that it is full."""
+    from rugs_runtime.store_watch import why_full
+
+    try:
+        return why_full(settings.state_dir / "broker") or broker.error
+    except OSError as error:
+        return str(error)
 
 
 def _service(name: str, info: StackInfo | None, answer: dict[str, Any] | None) -> dict[str, Any]:
