@@ -3,17 +3,18 @@
 One table, `RULES`, names for each event where a value lies in its payload, what it is called
 here and of which kind it must be. A value that is not there, or is of another kind, is left
 out: nothing is ever filled in. What the table does not name still stands in the raw frame.
+
+The one value that is read and not copied is a game state's phase, beside the flags that it was
+read from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from rugs_proto.envelope import MAX_NAME
-
-_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+from rugs_feed.kinds import flag, number, text, whole
+from rugs_feed.phases import phase_of
 
 
 class Extract(NamedTuple):
@@ -25,31 +26,6 @@ class Extract(NamedTuple):
     fields: dict[str, Any]
 
 
-def _number(value: object) -> int | float | None:
-    """Keep a finite number as it was sent: 1 stays an int and 1.0 a float."""
-    if type(value) is float:
-        return value if isfinite(value) else None
-    return value if type(value) is int and _INT64_MIN <= value <= _INT64_MAX else None
-
-
-def _whole(value: object) -> int | None:
-    """Keep a whole number; the feed says `5` and `5.0` for the same count."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and _INT64_MIN <= value <= _INT64_MAX else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if type(value) is bool else None
-
-
-def _text(value: object) -> str | None:
-    """Keep text that an envelope can carry; a JSON string may hold half a surrogate pair."""
-    if type(value) is not str or len(value) > MAX_NAME:
-        return None
-    return value if value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value) else None
-
-
 class Rule(NamedTuple):
     """One value: its path in the payload, its name here, and what kind it must be."""
 
@@ -57,14 +33,22 @@ class Rule(NamedTuple):
     target: str
     keep: Callable[[object], Any]
 
+    def read(self, payload: dict[str, Any]) -> Any:
+        """Return the value, or None where there is none of that kind."""
+        (key, *deeper) = self.path
+        value = payload.get(key)
+        for step in deeper:
+            value = value.get(step) if isinstance(value, dict) else None
+        return None if value is None else self.keep(value)
+
 
 def _rule(path: str, target: str, keep: Callable[[object], Any]) -> Rule:
     return Rule(tuple(path.split(".")), target, keep)
 
 
-_GAME = _rule("gameId", "game_id", _text)
-_PLAYER = _rule("playerId", "player_id", _text)
-_USER = _rule("username", "username", _text)
+_GAME = _rule("gameId", "game_id", text)
+_PLAYER = _rule("playerId", "player_id", text)
+_USER = _rule("username", "username", text)
 
 DEFAULT_RULES: Final = (_GAME, _PLAYER, _USER)
 """For events that the table does not name."""
@@ -72,41 +56,60 @@ DEFAULT_RULES: Final = (_GAME, _PLAYER, _USER)
 RULES: Final[dict[str, tuple[Rule, ...]]] = {
     "gameStateUpdate": (
         _GAME,
-        _rule("price", "price", _number),
-        _rule("tickCount", "tick", _whole),
-        _rule("active", "active", _flag),
-        _rule("rugged", "rugged", _flag),
-        _rule("cooldownTimer", "cooldown_timer", _whole),
-        _rule("tradeCount", "trade_count", _whole),
+        _rule("price", "price", number),
+        _rule("tickCount", "tick", whole),
+        _rule("active", "active", flag),
+        _rule("rugged", "rugged", flag),
+        _rule("cooldownTimer", "cooldown_timer", whole),
+        _rule("allowPreRoundBuys", "allow_pre_round_buys", flag),
+        _rule("tradeCount", "trade_count", whole),
     ),
     "standard/newTrade": (
         *DEFAULT_RULES,
-        _rule("price", "price", _number),
-        _rule("tickIndex", "tick", _whole),
-        _rule("type", "action", _text),
-        _rule("amount", "amount", _number),
-        _rule("qty", "qty", _number),
+        _rule("price", "price", number),
+        _rule("tickIndex", "tick", whole),
+        _rule("type", "action", text),
+        _rule("amount", "amount", number),
+        _rule("qty", "qty", number),
+        _rule("coin", "coin", text),
+        _rule("leverage", "leverage", number),
+        _rule("bonusPortion", "bonus_portion", number),
+        _rule("realPortion", "real_portion", number),
+        _rule("id", "trade_id", text),
     ),
     "playerUpdate": (
-        _rule("id", "player_id", _text),
-        _rule("cash", "cash", _number),
-        _rule("positionQty", "position_qty", _number),
-        _rule("avgCost", "avg_cost", _number),
-        _rule("totalInvested", "total_invested", _number),
-        _rule("cumulativePnL", "cumulative_pnl", _number),
+        _rule("id", "player_id", text),
+        _rule("cash", "cash", number),
+        _rule("positionQty", "position_qty", number),
+        _rule("avgCost", "avg_cost", number),
+        _rule("totalInvested", "total_invested", number),
+        _rule("cumulativePnL", "cumulative_pnl", number),
+        _rule("sidebetPnl", "sidebet_pnl", number),
+        _rule("bonusBalance", "bonus_balance", number),
     ),
     "gameStatePlayerUpdate": (
         _GAME,
-        _rule("leaderboardEntry.id", "player_id", _text),
-        _rule("leaderboardEntry.username", "username", _text),
-        _rule("leaderboardEntry.positionQty", "position_qty", _number),
-        _rule("leaderboardEntry.avgCost", "avg_cost", _number),
-        _rule("leaderboardEntry.totalInvested", "total_invested", _number),
+        _rule("leaderboardEntry.id", "player_id", text),
+        _rule("leaderboardEntry.username", "username", text),
+        _rule("leaderboardEntry.positionQty", "position_qty", number),
+        _rule("leaderboardEntry.avgCost", "avg_cost", number),
+        _rule("leaderboardEntry.totalInvested", "total_invested", number),
+        _rule("leaderboardEntry.pnl", "pnl", number),
+        _rule("leaderboardEntry.sidebetPnl", "sidebet_pnl", number),
+        _rule("rugpool.rugpoolAmount", "rugpool_amount", number),
+        _rule("rugpool.instarugCount", "instarug_count", whole),
     ),
-    "usernameStatus": (_rule("id", "player_id", _text), _USER),
+    "usernameStatus": (_rule("id", "player_id", text), _USER),
     "playerLeaderboardPosition": (
-        _rule("playerEntry.playerId", "player_id", _text),
-        _rule("playerEntry.username", "username", _text),
+        _rule("playerEntry.playerId", "player_id", text),
+        _rule("playerEntry.username", "username", text),
+    ),
+    "disconnect": (_rule("reason", "reason", text),),
+    "connect_error": (_rule("message", "reason", text), _rule("error", "reason", text)),
+    "ack": (
+        *DEFAULT_RULES,
+        _rule("success", "success", flag),
+        _rule("executedPrice", "price", number),
     ),
 }
 
@@ -133,10 +136,14 @@ def extract(event: str, data: object) -> Extract:
     if not isinstance(payload, dict):
         return Extract(None, None, None, {})
     found: dict[str, Any] = {}
-    for (key, *deeper), target, keep in RULES.get(event, DEFAULT_RULES):
-        value = payload.get(key)
-        for step in deeper:
-            value = value.get(step) if isinstance(value, dict) else None
-        if value is not None and (value := keep(value)) is not None:
-            found[target] = value
+    for rule in RULES.get(event, DEFAULT_RULES):
+        if (value := rule.read(payload)) is not None:
+            found[rule.target] = value
+    if event == "gameStateUpdate" and (phase := _phase(found)) is not None:
+        found["phase"] = phase
     return Extract(found.pop("game_id", None), found.pop("player_id", None), found.pop("username", None), found)
+
+
+def _phase(found: dict[str, Any]) -> str | None:
+    active, rugged = found.get("active"), found.get("rugged")
+    return phase_of(active=active, rugged=rugged, cooldown_timer=found.get("cooldown_timer"), tick=found.get("tick"))

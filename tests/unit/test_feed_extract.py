@@ -25,13 +25,14 @@ def test_an_active_game_state_says_price_tick_and_flags() -> None:
         "rugged": False,
         "cooldown_timer": 0,
         "trade_count": 3,
+        "phase": "ACTIVE_GAMEPLAY",
     }
 
 
 def test_a_cooldown_game_state_has_no_price_tick_or_active() -> None:
     said = extract("gameStateUpdate", {"gameId": "g", "cooldownTimer": 14900, "allowPreRoundBuys": False})
     assert said.game_id == "g"
-    assert said.fields == {"cooldown_timer": 14900}
+    assert said.fields == {"cooldown_timer": 14900, "allow_pre_round_buys": False, "phase": "COOLDOWN"}
 
 
 @pytest.mark.parametrize("price", [1, 1.0])
@@ -61,6 +62,21 @@ def test_a_value_deeper_in_the_payload_is_found() -> None:
     said = extract("gameStatePlayerUpdate", {"gameId": "g", "leaderboardEntry": {"id": "p", "positionQty": 2}})
     assert (said.game_id, said.player_id, said.fields) == ("g", "p", {"position_qty": 2})
     assert extract("gameStatePlayerUpdate", {"gameId": "g", "leaderboardEntry": "?"}).player_id is None
+
+
+def test_a_player_state_without_a_player_still_says_what_the_pool_holds() -> None:
+    said = extract("gameStatePlayerUpdate", {"gameId": "g", "rugpool": {"rugpoolAmount": 2.5, "instarugCount": 4}})
+    assert said == ("g", None, None, {"rugpool_amount": 2.5, "instarug_count": 4})
+
+
+def test_an_acknowledgement_says_whether_it_worked() -> None:
+    assert extract("ack", {"success": True, "executedPrice": 1.5}).fields == {"success": True, "price": 1.5}
+
+
+def test_why_a_connection_ended_or_never_was() -> None:
+    assert extract("disconnect", {"reason": "transport close"}).fields == {"reason": "transport close"}
+    assert extract("connect_error", {"message": "no"}).fields == {"reason": "no"}
+    assert extract("connect_error", {"error": "no"}).fields == {"reason": "no"}
 
 
 def test_an_event_that_no_rule_names_still_says_whose_it_is() -> None:

@@ -19,7 +19,7 @@ def _claims(content: dict[str, Any], _name_fits: bool) -> bool:
 
 FORMAT = Format(
     id="F10",
-    version=1,
+    version=2,
     title="CDP capture",
     names=re.compile(r".+_cdp\.jsonl"),
     record_start=captures.RECORD_START,
