@@ -38,20 +38,28 @@ def plain(value: object, depth: int = 0) -> Any:
     try:
         if depth >= _DEEPEST:
             return _described(value)
+        if kind is dict:  # the ordinary case, and publishing has to be quick
+            return {
+                text(key) if type(key) is str else text(str(key)): plain(inner, depth + 1)
+                for key, inner in value.copy().items()  # type: ignore[attr-defined]
+            }
         return _converted(value, depth)
     except Exception:  # foreign objects: anything can be in their properties
         return _described(value)
 
 
 def _converted(value: Any, depth: int) -> Any:
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = value.__dataclass_fields__
+        return {name: plain(getattr(value, name), depth + 1) for name in names if name[:1] != "_"}
     if isinstance(value, Mapping):
         return {text(str(key)): plain(inner, depth + 1) for key, inner in list(value.items())}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return plain(value._asdict(), depth)
     if isinstance(value, list | tuple | Set):
         return [plain(inner, depth + 1) for inner in list(value)]
-    if isinstance(value, Decimal):
-        return _decimal(value)
     if isinstance(value, Enum):
         return plain(value.value, depth + 1)
     if isinstance(value, str | int | float):  # their subclasses
@@ -65,8 +73,6 @@ def _converted(value: Any, depth: int) -> Any:
         return value.total_seconds()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name), depth + 1) for item in dataclasses.fields(value)}
     attributes = getattr(value, "__dict__", None)
     if attributes and not isinstance(value, type) and not callable(value):
         return {name: plain(inner, depth + 1) for name, inner in list(attributes.items()) if name[:1] != "_"}

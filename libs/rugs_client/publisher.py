@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -98,6 +99,7 @@ class Publisher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._ready = threading.Event()
+        self._nudges: SimpleQueue[bool] = SimpleQueue()
         self._nudged = False
         self._failed = False
         self._process = os.getpid()
@@ -160,9 +162,9 @@ class Publisher:
                     raw,
                 )
             )
-            if not self._nudged and (loop := self._loop) is not None:
+            if not self._nudged:
                 self._nudged = True
-                loop.call_soon_threadsafe(self._wake)
+                self._nudges.put(True)
             return taken
         except Exception:
             if not self._failed:
@@ -239,9 +241,17 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._ready.set()
         self._delivery.start()
+        threading.Thread(target=self._pass_nudges_on, args=[self._loop], name=f"{self._name}-wake", daemon=True).start()
         await self._end.wait()
         await self._delivery.finish(self._close_timeout)
         self._loop = None
+        self._nudges.put(False)
+
+    def _pass_nudges_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake the loop for those who publish: writing to its socket would cost them the interpreter's lock."""
+        with suppress(RuntimeError):  # the loop is closed
+            while self._nudges.get():
+                loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._nudged = False
