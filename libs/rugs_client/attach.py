@@ -109,7 +109,7 @@ class Attachment:
             data = message.get("data") if isinstance(message, dict) else message
             publication = self._mapper.publication(member, value, data)
             if publication is not None:
-                self._publisher.publish(**publication)
+                self._publisher.publish(**publication, copy=False)  # the mapper has made it plain
         except Exception as error:  # whatever is in there, it must not be lost, and not disturb the bus
             self.failed += 1
             if self.failed == 1:

@@ -200,10 +200,11 @@ def _fields(data: object) -> dict[str, Any]:
 
 def _keep_numbers(fields: dict[str, Any], original: object) -> None:
     for key in _NUMBERS:
-        value = _attribute(original, key)
-        if isinstance(value, Decimal) and value.is_finite() and type(fields.get(key)) is str:
-            fields[f"{key}_text"] = fields[key]
-            fields[key] = float(value)
+        if type(fields.get(key)) is str:
+            value = _attribute(original, key)
+            if isinstance(value, Decimal) and value.is_finite():
+                fields[f"{key}_text"] = fields[key]
+                fields[key] = float(value)
 
 
 def _attribute(holder: object, key: str) -> object:
