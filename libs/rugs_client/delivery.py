@@ -67,11 +67,9 @@ class Delivery:
     @property
     def trouble(self) -> str | None:
         """Why events are held back now; None while all is well."""
-        if self._broker_trouble is not None:
-            return self._broker_trouble
-        if not self.connected:
-            return "not connected"
-        return (self._bus.trouble if self._bus else None) or self.line.trouble
+        broker = self._broker_trouble or (None if self.connected else "not connected")
+        broker = broker or (self._bus.trouble if self._bus else None)
+        return "; ".join(filter(None, (broker, self.line.trouble))) or None
 
     @property
     def connected(self) -> bool:
@@ -199,6 +197,7 @@ class Delivery:
         while True:
             batch = self.line.head()
             if not batch:
+                self._notify()  # what was sent may have left the spool only now
                 self._more.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_PAUSE if self._remaining else None):  # the disk may have failed

@@ -57,6 +57,8 @@ class Line:
         self._bytes = 0
         self._loaded = 0
         """The last position of the spool that is, or was, held in memory too."""
+        self._sent = self._removed = 0
+        """The last positions that the broker has, and that have left the spool."""
         self._rest_until = 0.0
 
     def __len__(self) -> int:
@@ -109,6 +111,8 @@ class Line:
 
     def head(self) -> list[Held]:
         """Return the first events, as far as they may share a message: empty if there are none, or the disk fails."""
+        if not self._held:
+            self._clear()
         if not self._held and self._has_more_on_disk:
             rows = self._on_disk(lambda spool: spool.read(self._loaded, _READ))
             if rows is not None and self._spool is not None:
@@ -125,9 +129,13 @@ class Line:
             if not held.position:
                 self._unsaved.popleft()
         self.done += len(batch)
-        if last := max(held.position for held in batch):
-            # Where that fails they are sent again after a restart, and known by their ids.
-            self._on_disk(lambda spool: spool.remove(last))
+        self._sent = max(self._sent, *(held.position for held in batch))
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete from the spool what the broker has; a process that dies before sends it again, known by its ids."""
+        if self._sent > self._removed and self._on_disk(lambda spool: spool.remove(self._sent)) is not None:
+            self._removed = self._sent
 
     @property
     def _has_more_on_disk(self) -> bool:

@@ -119,9 +119,9 @@ class Spool:
         """Return rows beyond a position, in order: at least one if there is one, else up to `max_bytes`."""
         return self._repairing(lambda: self._read(after, max_bytes))
 
-    def remove(self, up_to: int) -> None:
-        """Delete the rows up to a position: the broker has them."""
-        self._repairing(lambda: self._remove(up_to))
+    def remove(self, up_to: int) -> int:
+        """Delete the rows up to a position: the broker has them. Return how many they were."""
+        return self._repairing(lambda: self._remove(up_to))
 
     def reserve(self, source: str, session_id: str, next_seq: int, *, closed: bool = False) -> None:
         """Note that a session may use the numbers below `next_seq`, and lives; or that it ended in order there."""
@@ -208,7 +208,7 @@ class Spool:
         self._read_to = max(self._read_to, rows[-1].position if rows else 0)
         return rows
 
-    def _remove(self, up_to: int) -> None:
+    def _remove(self, up_to: int) -> int:
         with self._db:
             sizes = self._db.execute("SELECT size FROM events WHERE position <= ?", (up_to,)).fetchall()
             self._db.execute("DELETE FROM events WHERE position <= ?", (up_to,))
@@ -216,6 +216,7 @@ class Spool:
         self._bytes -= sum(size for (size,) in sizes)
         if not self._count:
             self._shrink()
+        return len(sizes)
 
     def _shrink(self) -> None:
         pages, page_size = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))

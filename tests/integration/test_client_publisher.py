@@ -238,6 +238,39 @@ async def test_without_a_disk_it_still_publishes(stream: Client, broker: Broker,
     assert_whole(await stored(stream), up_to=100)
 
 
+async def test_a_disk_that_fails_in_the_middle_stops_nobody(stream: Client, broker: Broker, tmp_path: Path) -> None:
+    broker.kill()
+    program = (
+        "import resource, sys\n"
+        "from rugs_client import Publisher\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))\n"
+        f"publisher = Publisher({broker.url!r}, source='cdp', spool_dir={str(tmp_path / 'spool')!r})\n"
+        "for number in range(1, 401):\n"
+        "    assert publisher.publish('e', raw=' ' * 7000, fields={'n': number})\n"
+        "    if number == 20: assert publisher.secure(10)\n"
+        "assert not publisher.secure(0.5)\n"
+        "assert 'spool fails' in publisher.stats.trouble\n"
+        "print('full', file=sys.stderr, flush=True)\n"
+        "sys.stdin.readline()\n"
+        "assert publisher.stats.dropped == publisher.stats.refused == 0\n"
+        "while publisher.stats.sent < 400: publisher.flush(0.1)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "assert publisher.flush(10)\n"
+        "assert publisher.stats.spooled == 0\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    told = await asyncio.wait_for(process.stderr.readline(), 30)
+    broker.start()
+    _, said = await asyncio.wait_for(process.communicate(b"\n"), 30)
+    assert (told, process.returncode) == (b"full\n", 0), told + said
+    events = await stored(stream)
+    assert assert_whole(events, up_to=400) == []
+    assert [e.fields["n"] for e in events] == list(range(1, 401))
+
+
 async def test_a_large_frame_goes_through_the_object_store(stream: Client, broker: Broker, tmp_path: Path) -> None:
     frame = '42["full","' + "ü" * 5_000_000 + '"]'
     with Publisher(broker.url, source="cdp", spool_dir=tmp_path / "spool") as publisher:
