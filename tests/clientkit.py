@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -20,6 +21,23 @@ from rugs_proto.subjects import MAX_BODY, TARGET_BODY, parse_event_subject
 
 REPOSITORY: Final = Path(__file__).parent.parent
 STREAMS: Final = StreamSettings(max_bytes=256 * 1024 * 1024)
+FRAME: Final = '42["gameStateUpdate",{"gameId":"g-1","pad":"' + "x" * 6800 + '"}]'
+
+
+def publish(publisher: Publisher, numbers: range) -> None:
+    """Publish a frame for each number."""
+    for number in numbers:
+        assert publisher.publish("gameStateUpdate", raw=FRAME, fields={"n": number}, game_id="g-1")
+
+
+async def flush(publisher: Publisher, seconds: float = 20) -> bool:
+    """`Publisher.flush`, for tests that share the loop with others."""
+    return await asyncio.to_thread(publisher.flush, seconds)
+
+
+async def secure(publisher: Publisher) -> bool:
+    """`Publisher.secure`, likewise."""
+    return await asyncio.to_thread(publisher.secure, 20)
 
 
 async def messages(nc: Client) -> list[Message]:

@@ -28,10 +28,8 @@ from nats.js import JetStreamContext
 from rugs_bus.connect import ask
 from rugs_bus.errors import BusError, BusUnavailableError
 from rugs_bus.topology import BLOBS_STREAM, stored_message
-from rugs_proto.subjects import BLOBS_BUCKET, TARGET_BODY
+from rugs_proto.subjects import BLOBS_BUCKET, MAX_BLOB, TARGET_BODY
 
-MAX_BLOB: Final = 33 * 1024 * 1024
-"""Bytes that one frame may have: a recording's longest line, of 32 MiB, fits. Whoever reads it holds it in memory."""
 MAX_PIECES: Final = 4096
 """Pieces that an object may come in; a usual client's have 128 KiB, ours four times as much."""
 FRESH_SECONDS: Final = 86400.0

@@ -10,12 +10,11 @@ from typing import Any, Final, NamedTuple
 import msgpack
 from pydantic import ValidationError
 
-from rugs_bus.blobs import MAX_BLOB
 from rugs_proto import ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
 from rugs_proto.rules import TS_END_US, TS_MIN_US, WIRE_VERSION
-from rugs_proto.subjects import MAX_BODY
+from rugs_proto.subjects import MAX_BLOB, MAX_BODY
 
 _ROOM: Final = 64 * 1024
 """Bytes that an envelope may need beside `raw`, where `raw` decides whether it goes into a message."""

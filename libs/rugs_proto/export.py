@@ -25,8 +25,9 @@ machines.
 The body of a message on `{all_events}` is one [msgpack](https://msgpack.org) map (an envelope), or an array of them.
 One message never mixes doc types, sources or sessions. Each envelope of an array is judged by itself: the good ones
 are stored, a bad one is kept as a reject with its reason. A body is at most {max_body:,} bytes (the broker takes
-{max_payload:,}, headers included); what does not fit lies in the object store `{blobs}` under the event's id, and the
-envelope carries its SHA-256 as `blob`. A producer with a backlog closes a message at about {target_body:,} bytes.
+{max_payload:,}, headers included); what does not fit, up to {max_blob} MiB, lies in the object store `{blobs}` under the
+event's id before the message is sent. The envelope carries its SHA-256 as `blob`, and is alone in its message. A
+producer with a backlog closes a message at about {target_body:,} bytes.
 
 | key | type | | meaning |
 | --- | --- | --- | --- |
@@ -137,6 +138,7 @@ def _readme() -> str:
         all_events=subjects.ALL_EVENTS,
         max_body=subjects.MAX_BODY,
         max_payload=subjects.MAX_PAYLOAD,
+        max_blob=subjects.MAX_BLOB // 1024**2,
         target_body=subjects.TARGET_BODY,
         blobs=subjects.BLOBS_BUCKET,
         keys="\n".join(keys),

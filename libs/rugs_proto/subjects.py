@@ -33,6 +33,8 @@ MAX_PAYLOAD: Final = 8 * 1024 * 1024
 """Bytes that the broker takes in one message, headers included."""
 MAX_BODY: Final = MAX_PAYLOAD - 64 * 1024
 """Bytes of body that producers send at the most; a full `MAX_PAYLOAD` makes the server cut the connection."""
+MAX_BLOB: Final = 33 * 1024 * 1024
+"""Bytes that one frame may have: a recording's longest line, of 32 MiB, fits. Whoever reads it holds it in memory."""
 TARGET_BODY: Final = 512 * 1024
 """Bytes at which a producer with a backlog closes a message."""
 

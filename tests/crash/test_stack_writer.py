@@ -135,4 +135,5 @@ async def test_two_writers_at_once_killed_and_paused_in_turn(tmp_path: Path, mat
                     matrix.note("pause", "one of two writers", **await rig.judge())
         finally:
             two.kill()
+        one.kill()  # superseded by the other, it may be about to end by itself
         await rig.finish()

@@ -13,8 +13,8 @@ import pytest
 from nats.aio.client import Client
 
 from rugs_bus import BusError, StreamSettings, blobs, delete_blob, ensure_streams, forget_blobs, get_blob, put_blob
-from rugs_bus.blobs import MAX_BLOB
 from rugs_legacy.lines import CHUNK, MAX_LINE
+from rugs_proto.subjects import MAX_BLOB
 from rugs_runtime.broker import Broker
 
 pytestmark = pytest.mark.slow

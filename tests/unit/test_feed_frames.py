@@ -175,7 +175,10 @@ EVENTS = st.tuples(ARGUMENTS, TEXT, NAMESPACE, ACK_ID).map(lambda parts: Frame("
 FRAMES = st.one_of(
     st.sampled_from([Frame("ping"), Frame("pong", ("probe",)), Frame("close"), Frame("attachment", (b"x",))]),
     st.dictionaries(TEXT, JSON).map(lambda said: Frame("open", (said,))),
-    st.tuples(JSON, NAMESPACE).map(lambda parts: Frame("connect_error", (parts[0],), namespace=parts[1])),
+    # a bare number there would be read as an ack id; servers send an object or a text
+    st.tuples(TEXT | st.dictionaries(TEXT, JSON), NAMESPACE).map(
+        lambda parts: Frame("connect_error", (parts[0],), namespace=parts[1])
+    ),
     NAMESPACE.map(lambda namespace: Frame("disconnect", namespace=namespace)),
     EVENTS,
     EVENTS.map(lambda frame: frame._replace(packet="ack", event=None)),
