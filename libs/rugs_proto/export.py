@@ -25,8 +25,8 @@ machines.
 The body of a message on `{all_events}` is one [msgpack](https://msgpack.org) map (an envelope), or an array of them.
 One message never mixes doc types, sources or sessions. Each envelope of an array is judged by itself: the good ones
 are stored, a bad one is kept as a reject with its reason. A body is at most {max_body:,} bytes (the broker takes
-{max_payload:,}, headers included); what does not fit, up to {max_blob} MiB, lies in the object store `{blobs}` under the
-event's id before the message is sent. The envelope carries its SHA-256 as `blob`, and is alone in its message. A
+{max_payload:,}, headers included); what does not fit, up to {max_blob} MiB, lies in the object store `{blobs}` under
+the event's id before the message is sent. The envelope carries its SHA-256 as `blob`, and is alone in its message. A
 producer with a backlog closes a message at about {target_body:,} bytes.
 
 | key | type | | meaning |
