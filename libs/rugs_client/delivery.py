@@ -13,8 +13,8 @@ from nats.aio.client import Client
 
 from rugs_bus import BusError, BusUnavailableError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
-from rugs_client.events import Entry, Loss, Record, entry_of, gap_entry, message_body, now_us
-from rugs_client.intake import Intake
+from rugs_client.events import Ending, Entry, Loss, Record, entry_of, gap_entry, message_body, now_us
+from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
 from rugs_client.sessions import Sessions
 from rugs_client.spool import Spool
@@ -162,7 +162,10 @@ class Delivery:
     def _take_in(self) -> bool:
         """Give the next events their numbers and their place; return whether there may be more."""
         if not self._waiting:
-            self._waiting = [*self._damage(), *(self._numbered(item) for item in self._intake.take(_TURN))]
+            items = self._intake.take(_TURN)
+            self._waiting = [*self._damage(), *filter(None, map(self._numbered, items))]
+            if items and not self._waiting:
+                return True  # nothing but ends of sessions
         if not self._waiting or not self.line.add(self._waiting, hold=self.connected):
             return False
         self._waiting = []
@@ -170,17 +173,22 @@ class Delivery:
         self._notify()
         return True
 
-    def _numbered(self, item: Record | Loss) -> Entry:
+    def _numbered(self, item: Item) -> Entry | None:
+        if isinstance(item, Entry):
+            return item
+        if isinstance(item, Ending):
+            self._sessions.end(item.source, item.session)
+            return None
         if isinstance(item, Record):
-            session_id, seq = self._sessions.take(item.source)
+            session_id, seq = self._sessions.take(item.source, session=item.session)
             try:
                 return entry_of(item, session_id, seq)
             except Exception as error:  # too large for anything, for instance
                 log.error("event cannot be kept", event_name=item.event, error=str(error))
                 self.refused += 1
-                item = Loss(item.source, 1, item.recv_ts, item.recv_ts, str(error)[:1000])
+                item = Loss(item.source, 1, item.recv_ts, item.recv_ts, str(error)[:1000], item.session)
         else:
-            session_id, seq = self._sessions.take(item.source, item.lost)
+            session_id, seq = self._sessions.take(item.source, item.lost, session=item.session)
         return gap_entry(item, session_id, seq, seq + item.lost - 1)
 
     def _damage(self) -> Iterator[Entry]:

@@ -39,10 +39,11 @@ class Record(NamedTuple):
     username: str | None
     fields: dict[str, Any]
     raw: str | bytes | None
+    session: str | None = None
 
 
 class Loss(NamedTuple):
-    """A run of events of one source that could not be kept, at the place where it stood.
+    """A run of events of one session that could not be kept, at the place where it stood.
 
     `since` and `until` are the first and the last one's times, in microseconds.
     """
@@ -52,6 +53,14 @@ class Loss(NamedTuple):
     since: int
     until: int
     reason: str
+    session: str | None = None
+
+
+class Ending(NamedTuple):
+    """The end of a session that was named by `publish`: its numbers will not be used again."""
+
+    source: str
+    session: str
 
 
 class Entry(NamedTuple):
@@ -99,7 +108,9 @@ def entry_of(record: Record, session_id: str, seq: int) -> Entry:
             record.raw.encode()
         except UnicodeEncodeError:  # half a surrogate pair
             record = record._replace(raw=record.raw.encode("utf-8", "surrogatepass"))
-    content = record._asdict() | {
+    content = record._asdict()
+    del content["session"]
+    content |= {
         "v": WIRE_VERSION,
         "session_id": session_id,
         "seq": seq,
@@ -111,16 +122,24 @@ def entry_of(record: Record, session_id: str, seq: int) -> Entry:
             raise ValueError(f"fields of {len(packed)} bytes are too large for a message")
     except (ValidationError, ValueError) as error:
         return _reject(record, session_id, seq, error)
-    return _entry(envelope)
+    return whole_entry(envelope)
 
 
-def _entry(envelope: Envelope) -> Entry:
+def whole_entry(envelope: Envelope) -> Entry:
+    """Return the entry of an envelope that has its session and number already.
+
+    Raises:
+        ValueError: if it is larger than the bus takes.
+    """
     raw = envelope.raw
     if raw is not None and len(raw) > (MAX_BODY - _ROOM) // 4:  # a character has up to 4 bytes
         raw = raw.encode() if isinstance(raw, str) else raw
         if len(raw) > MAX_BODY - _ROOM:
             return _large_entry(envelope, raw)
-    return _packed(envelope, _pack(to_map(envelope)))
+    body = _pack(to_map(envelope))
+    if len(body) > MAX_BODY:
+        raise ValueError(f"an event of {len(body)} bytes is too large for a message")
+    return _packed(envelope, body)
 
 
 def _large_entry(envelope: Envelope, raw: bytes) -> Entry:
@@ -160,7 +179,7 @@ def _reject(record: Record, session_id: str, seq: int, error: ValueError) -> Ent
     )
     ts = record.ts if type(record.ts) is int and TS_MIN_US <= record.ts < TS_END_US else record.recv_ts
     event_id = ids.reject_id(record.source, session_id, seq, raw.encode() if isinstance(raw, str) else raw)
-    return _entry(
+    return whole_entry(
         Envelope(
             v=WIRE_VERSION,
             id=event_id,

@@ -7,7 +7,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,12 +17,13 @@ from typing import Any, Final, NamedTuple, Self
 import structlog
 
 from rugs_client.delivery import Delivery
-from rugs_client.events import Record, now_us
+from rugs_client.events import Ending, Record, now_us, whole_entry
 from rugs_client.intake import Intake
 from rugs_client.plain import name as as_name
 from rugs_client.plain import plain, text
 from rugs_client.sessions import Sessions
 from rugs_client.spools import is_first, open_spool
+from rugs_proto.envelope import Envelope
 from rugs_proto.rules import SOURCES
 
 _GRACE: Final = 5.0
@@ -126,6 +127,7 @@ class Publisher:
         player_id: str | None = None,
         username: str | None = None,
         source: str | None = None,
+        session: str | None = None,
         copy: bool = True,
     ) -> bool:
         """Hand over an event; return whether it was taken. Never blocks, never raises.
@@ -133,6 +135,7 @@ class Publisher:
         `raw` is what was received, unchanged. `fields` are copied, and made plain: they may hold
         Decimals, paths, dataclasses. `ts` is the event's time and `recv_ts` that of its
         capture, in microseconds since the Unix epoch, UTC; both are now if they are left out.
+        `session` numbers the event in a session of that name, and not in the publisher's own.
         `copy=False` is quicker, for a dict of fields that is plain already and the publisher's to keep.
         An event that breaks the contract is stored all the same, as a reject with the reason.
         """
@@ -162,17 +165,35 @@ class Publisher:
                     None if username is None else as_name(username),
                     extracts,
                     raw,
+                    None if session is None else as_name(session) or None,
                 )
             )
-            if not self._nudged:
-                self._nudged = True
-                self._nudges.put(True)
+            self._nudge()
             return taken
         except Exception:
             if not self._failed:
                 self._failed = True
                 log.exception("publish failed; told of once")
             return False
+
+    def publish_envelope(self, envelope: Envelope) -> bool:
+        """Hand over an event that has its session and number already; return whether it was taken. Never blocks.
+
+        One that is not taken is counted in `stats.dropped` and not told of anywhere else: its sender has to hear it.
+
+        Raises:
+            ValueError: if it is larger than the bus takes.
+        """
+        if os.getpid() != self._process:
+            return False
+        taken = self._intake.put(whole_entry(envelope))
+        self._nudge()
+        return taken
+
+    def end_session(self, session: str, source: str | None = None) -> None:
+        """Say that nobody will go on with a session that `publish` has named: then it needs no remembering."""
+        self._intake.end(Ending(source or self.source, session))
+        self._nudge()
 
     @property
     def stats(self) -> Stats:
@@ -201,6 +222,16 @@ class Publisher:
         What a full spool refused meanwhile is counted in `stats.refused`. It blocks, like `flush`.
         """
         return self._wait_for(lambda delivery: delivery.secured(), timeout)
+
+    async def secured(self, timeout: float) -> bool:  # noqa: ASYNC109 (as `secure`)
+        """Do what `secure` does, for asyncio: nothing is blocked meanwhile."""
+        if not self._ready.is_set() and not await asyncio.to_thread(self._ready.wait, timeout):
+            return False
+        if (waiting := self._begin(lambda delivery: delivery.secured(), timeout)) is None:
+            return False
+        result = asyncio.wrap_future(waiting)
+        await asyncio.wait([result], timeout=timeout + _GRACE)
+        return result.done() and not result.cancelled() and result.result()
 
     def close(self, timeout: float | None = None) -> None:
         """Send what can be sent within `timeout` seconds, leave the rest in the spool, and end."""
@@ -260,9 +291,22 @@ class Publisher:
         if self._delivery is not None:
             self._delivery.wake()
 
+    def _nudge(self) -> None:
+        if not self._nudged:
+            self._nudged = True
+            self._nudges.put(True)
+
     def _wait_for(self, work: Callable[[Delivery], Coroutine[Any, Any, None]], timeout: float) -> bool:
-        if not self._ready.wait(timeout) or (delivery := self._delivery) is None or (loop := self._loop) is None:
+        if not self._ready.wait(timeout) or (waiting := self._begin(work, timeout)) is None:
             return False
+        with suppress(CancelledError, TimeoutError):  # closed meanwhile, or the disk hangs
+            return waiting.result(timeout + _GRACE)
+        return False
+
+    def _begin(self, work: Callable[[Delivery], Coroutine[Any, Any, None]], timeout: float) -> Future[bool] | None:
+        """Begin to wait for the background's work; None if it does not run."""
+        if (delivery := self._delivery) is None or (loop := self._loop) is None:
+            return None
 
         async def in_time() -> bool:
             try:
@@ -274,12 +318,10 @@ class Publisher:
 
         waiting = in_time()
         try:
-            return asyncio.run_coroutine_threadsafe(waiting, loop).result(timeout + _GRACE)
+            return asyncio.run_coroutine_threadsafe(waiting, loop)
         except RuntimeError:  # closed before
             waiting.close()
-            return False
-        except (TimeoutError, CancelledError):  # the disk hangs, or closed meanwhile
-            return False
+            return None
 
 
 def _raw(raw: object, fields: dict[str, Any]) -> tuple[bytes | str | None, dict[str, Any]]:

@@ -134,6 +134,12 @@ class Spool:
         rows = self._repairing(lambda: self._db.execute(query).fetchall())
         return [Session._make(row) for row in rows]
 
+    def next_seq(self, source: str, session_id: str) -> int:
+        """Return the number that a session goes on with; 1 where it is not known."""
+        query = "SELECT next_seq FROM sessions WHERE source = ? AND session_id = ?"
+        row = self._repairing(lambda: self._db.execute(query, (source, session_id)).fetchone())
+        return int(row[0]) if row else 1
+
     def forget(self, source: str, session_id: str) -> None:
         """Forget a session: its numbers will not be used again."""
         statement = "DELETE FROM sessions WHERE source = ? AND session_id = ?"
