@@ -142,7 +142,8 @@ class Rig:
             broker.kill()
 
     async def progress(self, limit: float = LIMIT) -> None:
-        """Return when the lake holds everything that was acknowledged just now."""
+        """Return when the lake holds everything that was acknowledged just now, and the writer is at work."""
+        await self.load.more(1)
         state = await rugs_bus.stream_state(self.nc)
         await until(lambda: (at := cursor(self.root)) is not None and at.last_seq >= state.last_seq, limit)
 
