@@ -1,0 +1,154 @@
+"""Where a source pours into: sessions of whole frames, each published as it came, and the gaps between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from rugs_client import Publisher
+from rugs_client.events import now_us
+from rugs_feed import frames
+from rugs_feed.frames import Frame
+from rugs_feed.normalise import Normal, normalise_frame
+
+
+class Seen(NamedTuple):
+    """The last game state that came. `at` is in microseconds, UTC."""
+
+    at: int
+    game_id: str
+    price: float | None
+    tick: int | None
+    phase: str | None
+
+
+class Tap:
+    """One source's way into the bus; `source` is the envelope's. Nothing in it ever blocks or raises.
+
+    A time in which none of its sessions is open is a gap: it is told of, with its cause, when
+    the next one begins. It begins at the last frame that came, for nobody knows what
+    was sent after that.
+    """
+
+    def __init__(self, publisher: Publisher, source: str) -> None:
+        self.publisher = publisher
+        self.source = source
+        self.frames = 0
+        self.bytes = 0
+        self.refused = 0
+        """Frames that the publisher could not take: a gap tells of them."""
+        self.gaps = 0
+        self.sessions: dict[str, Session] = {}
+        """Those that are open, by their ids."""
+        self.last_at: int | None = None
+        """When the last frame came, microseconds, UTC."""
+        self.last_event = ""
+        self.seen: Seen | None = None
+        self.serving = False
+        """Whether a source that has no sessions of its own is ready to take events."""
+        self._dark_since: int | None = None
+        self._dark_cause = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether events can come now."""
+        return self.serving or bool(self.sessions)
+
+    def begin(self, **told: Any) -> Session:
+        """Open a session: a connection is up. What is `told` of it goes into its first event."""
+        session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:12]}")
+        until = now_us()
+        session.note("source_connected", **told)
+        if self._dark_since is not None and not self.sessions:
+            self.gaps += 1
+            since = min(self._dark_since, until)
+            session.note("gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until)
+        self._dark_since = None
+        self.sessions[session.session_id] = session
+        return session
+
+    def end_all(self, reason: str) -> None:
+        """End every session that is still open."""
+        for session in [*self.sessions.values()]:
+            session.end(reason)
+        self.serving = False
+
+    def _ended(self, session: Session, reason: str) -> None:
+        self.sessions.pop(session.session_id, None)
+        if not self.sessions:
+            self._dark_since, self._dark_cause = session.last_at, reason
+
+
+class Session:
+    """One connection, from its beginning to its end."""
+
+    def __init__(self, tap: Tap, session_id: str) -> None:
+        self.session_id = session_id
+        self.last_at = now_us()
+        """When something last came, microseconds, UTC."""
+        self._tap = tap
+        self._open = True
+
+    def frame(self, message: str | bytes, *, direction: str = "received", ts: int | None = None) -> Frame:
+        """Publish a whole WebSocket message, sent or received at `ts` (microseconds, UTC; now if left out).
+
+        Returns:
+            What it is.
+        """
+        tap, now = self._tap, now_us()
+        frame = frames.decode(message)
+        said = normalise_frame(frame)
+        taken = tap.publisher.publish(
+            said.event,
+            raw=message,
+            fields=said.fields,
+            doc_type=said.doc_type,
+            ts=now if ts is None else ts,
+            recv_ts=now,
+            direction=direction,
+            game_id=said.game_id,
+            player_id=said.player_id,
+            username=said.username,
+            source=tap.source,
+            session=self.session_id,
+            copy=False,
+        )
+        tap.frames += 1
+        tap.bytes += len(message)
+        tap.refused += not taken
+        tap.last_event = said.event
+        if direction == "received":
+            tap.last_at = self.last_at = now
+        if said.game_id is not None and said.event == "gameStateUpdate":
+            tap.seen = _seen(now, said, tap.seen)
+        return frame
+
+    def note(self, event: str, *, ts: int | None = None, **fields: Any) -> None:
+        """Publish a `system_event`: what happened to the connection, and was no frame."""
+        self._tap.publisher.publish(
+            event,
+            doc_type="system_event",
+            fields=fields,
+            ts=ts,
+            direction="internal",
+            source=self._tap.source,
+            session=self.session_id,
+        )
+
+    def end(self, reason: str) -> None:
+        """Close the session; again is harmless. From its last frame on there is a gap."""
+        if self._open:
+            self._open = False
+            self.note("source_disconnected", reason=reason)
+            self._tap.publisher.end_session(self.session_id, self._tap.source)
+            self._tap._ended(self, reason)
+
+
+def _seen(now: int, said: Normal, before: Seen | None) -> Seen:
+    """Return the last game state; a countdown says no price and no tick, so what was said before stands."""
+    price, tick, phase = (said.fields.get(name) for name in ("price", "tick", "phase"))
+    if before is not None and before.game_id == said.game_id:
+        price = before.price if price is None else price
+        tick = before.tick if tick is None else tick
+    return Seen(now, said.game_id or "", price, tick, phase)
