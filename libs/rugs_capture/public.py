@@ -1,0 +1,123 @@
+"""The public feed: a Socket.IO client that keeps every WebSocket message as it was on the wire.
+
+python-socketio makes the connection, answers pings and finds out when the other side is gone.
+Its messages are recorded below it, where they are still whole; of what comes it is
+only given what a connection needs, so that no event can be too odd for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Final
+
+import aiohttp
+import socketio
+import structlog
+from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType
+
+from rugs_capture.source import SourceError
+from rugs_capture.tap import Session, Tap
+from rugs_proto.subjects import MAX_BLOB
+
+CONNECT_SECONDS: Final = 20.0
+"""How long the whole handshake may take."""
+_GOODBYE: Final = 2.0
+_NOOP: Final = WSMessage(WSMsgType.TEXT, "6", None)
+"""A message that says nothing but that the other side lives."""
+_FOR_THE_CONNECTION: Final = ("open", "close", "ping", "pong", "noop", "connect", "disconnect", "connect_error")
+
+log = structlog.get_logger(__name__)
+
+
+class PublicFeed:
+    """A Socket.IO feed at a URL such as ``https://host?query=1``. Each connection is a session."""
+
+    name = "public"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def run(self, tap: Tap) -> None:
+        """Connect and record until the connection ends; see `Source.run`."""
+        wire = _Wire(tap, self._url)
+        client = socketio.AsyncClient(reconnection=False, http_session=wire, handle_sigint=False)
+        try:
+            try:
+                await client.connect(self._url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+            except socketio.exceptions.ConnectionError as error:
+                raise SourceError(f"cannot connect to {self._url}: {wire.ending or error}") from error
+            await client.eio.wait()
+            raise SourceError(wire.ending or "the server has stopped answering")
+        finally:
+            with suppress(TimeoutError, Exception):
+                async with asyncio.timeout(_GOODBYE):
+                    await client.eio.disconnect()
+            await wire.close()
+
+
+class _Wire:
+    """What engineio takes for an aiohttp session: it opens one WebSocket, and records it."""
+
+    def __init__(self, tap: Tap, url: str) -> None:
+        self.ending: str | None = None
+        self._tap = tap
+        self._url = url
+        self._http = aiohttp.ClientSession()
+        self.cookie_jar = self._http.cookie_jar
+
+    @property
+    def closed(self) -> bool:
+        return self._http.closed
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def ws_connect(self, url: str, **options: Any) -> _RecordedSocket:
+        options["max_msg_size"] = MAX_BLOB
+        try:
+            socket = await self._http.ws_connect(url, **options)
+        except aiohttp.ClientError as error:
+            self.ending = str(error) or type(error).__name__
+            raise
+        return _RecordedSocket(socket, self, self._tap.begin(url=self._url))
+
+
+class _RecordedSocket:
+    """A WebSocket whose messages are all recorded, both ways."""
+
+    def __init__(self, socket: ClientWebSocketResponse, wire: _Wire, session: Session) -> None:
+        self._socket = socket
+        self._wire = wire
+        self._session = session
+
+    async def receive(self) -> WSMessage:
+        """Return the next message that the connection needs, and an empty one for any other."""
+        message = await self._socket.receive()
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            self._wire.ending = self._wire.ending or _ending(message, self._socket)
+            return message
+        frame = self._session.frame(message.data)
+        if frame.packet in _FOR_THE_CONNECTION and frame.problem is None:
+            return message
+        # Whoever asks for an acknowledgement gets it from the library.
+        return message if frame.packet == "event" and frame.ack_id is not None and frame.problem is None else _NOOP
+
+    async def send_str(self, text: str) -> None:
+        await self._socket.send_str(text)
+        self._session.frame(text, direction="sent")
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+        self._session.frame(data, direction="sent")
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+
+def _ending(message: WSMessage, socket: ClientWebSocketResponse) -> str:
+    if message.type == WSMsgType.ERROR:
+        return f"connection lost: {socket.exception() or message.data}"
+    code = socket.close_code
+    said = f" ({message.extra})" if isinstance(message.extra, str) and message.extra else ""
+    return "connection lost" if code in (None, 1006) else f"the server closed the connection: {code}{said}"

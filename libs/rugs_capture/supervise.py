@@ -1,0 +1,105 @@
+"""Keeping sources running: each for itself, tried again when it ends, with growing pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any, Final, Literal
+
+import structlog
+
+from rugs_capture.source import Source, SourceError
+from rugs_capture.tap import Tap
+
+State = Literal["connecting", "live", "waiting", "stopped"]
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+STEADY_SECONDS: Final = 10.0
+"""A source that was live this long is tried again at once, about."""
+
+log = structlog.get_logger(__name__)
+
+
+class Supervised:
+    """One source, kept running until its task is cancelled."""
+
+    def __init__(self, source: Source, tap: Tap) -> None:
+        self.source = source
+        self.tap = tap
+        self.attempts = 0
+        """How often it was begun."""
+        self.error: str | None = None
+        """Why it last ended; None from when it is live again."""
+        self._began = 0.0
+        self._running = False
+        self._again_at: float | None = None
+
+    async def keep(self) -> None:
+        """Run the source again and again. Nothing that happens in it gets out."""
+        failures = 0
+        while True:
+            self._began, self._running = time.monotonic(), True
+            self.attempts += 1
+            frames = self.tap.frames
+            try:
+                reason = await self._live_once()
+            finally:
+                self._running = False
+            steady = time.monotonic() - self._began > STEADY_SECONDS and self.tap.frames > frames
+            failures = 0 if steady else failures + 1
+            pause = next_pause(failures, random.random())  # noqa: S311 - so that not all come back at once
+            log.warning("source ended: trying again", source=self.source.name, reason=reason, pause=round(pause, 1))
+            self._again_at = time.monotonic() + pause
+            await asyncio.sleep(pause)
+            self._again_at = None
+
+    async def _live_once(self) -> str:
+        reason = "stopped"
+        try:
+            await self.source.run(self.tap)
+            reason = "ended"
+        except SourceError as error:
+            reason = str(error)
+        except Exception as error:  # a fault of ours must not end the capture
+            log.exception("source failed", source=self.source.name)
+            reason = f"failed: {error!r}"
+        finally:  # also when the gateway stops
+            self.error = reason
+            self.tap.end_all(reason)
+        return reason
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        if self._running:
+            return "live" if self.tap.live else "connecting"
+        return "waiting" if self._again_at is not None else "stopped"
+
+    def status(self) -> dict[str, Any]:
+        """Return what `rugs sources` shows. Times are microseconds, UTC; counts are since the gateway began."""
+        tap, stats = self.tap, self.tap.publisher.stats
+        again_at = self._again_at
+        return {
+            "name": self.source.name,
+            "source": tap.source,
+            "state": self.state,
+            "error": None if self.state == "live" else self.error,
+            "retry_seconds": None if again_at is None else max(0.0, round(again_at - time.monotonic(), 1)),
+            "attempts": self.attempts,
+            "sessions": list(tap.sessions),
+            "frames": tap.frames,
+            "bytes": tap.bytes,
+            "gaps": tap.gaps,
+            "last_at": tap.last_at,
+            "last_event": tap.last_event,
+            "game": tap.seen._asdict() if tap.seen else None,
+            "bus": stats._asdict(),
+        }
+
+
+def next_pause(failures: int, chance: float) -> float:
+    """Return the seconds to wait after so many failures in a row; `chance` is from 0 to 1."""
+    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
+    return longest * (0.5 + 0.5 * chance)
