@@ -49,6 +49,11 @@ Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Size = Annotated[ByteSize, Field(gt=0)]
 
 
+Port = Annotated[NonNegativeInt, Field(le=65535)]
+
+SOURCES: Final = ("public", "cdp", "http", "bus")
+
+
 class Settings(BaseSettings):
     """What can be set. Durations are in seconds, sizes in bytes.
 
@@ -65,9 +70,7 @@ class Settings(BaseSettings):
         description="NATS server to use; without it `rugs up` starts its own",
     )
     data_dir: Path = Field(default=Path("~/rugs_data"), description="folder that everything is kept in")
-    broker_port: Annotated[NonNegativeInt, Field(le=65535)] = Field(
-        default=4222, description="port of our own NATS server, on loopback; 0 takes a free one"
-    )
+    broker_port: Port = Field(default=4222, description="port of our own NATS server, on loopback; 0 takes a free one")
     connect_timeout: Seconds = Field(default=10.0, description="how long to try to reach the NATS server at start")
     stop_timeout: Seconds = Field(
         default=30.0, description="how long a process has to finish its work when told to stop"
@@ -109,6 +112,30 @@ class Settings(BaseSettings):
         default=86400.0, description="how long an old snapshot, and files replaced since, can still be read"
     )
 
+    sources: str = Field(
+        default="http,bus",
+        description="where events are captured, of public, cdp, http, bus; public also where RUGS_FEED_URL is set",
+    )
+    feed_url: str | None = Field(default=None, description="Socket.IO feed that the source public connects to")
+    cdp_host: str = Field(
+        default=LOOPBACK, description="where a Chrome with remote debugging listens, for the source cdp"
+    )
+    cdp_port: Port = Field(default=9222, description="its port")
+    cdp_pages: str = Field(default="*", description="pages that the source cdp follows: patterns of URLs, with commas")
+    cdp_sockets: str = Field(
+        default="*socket.io*", description="WebSockets that it records: patterns of URLs, with commas"
+    )
+    spool_max_bytes: Size = Field(
+        default=ByteSize(4 * 1024**3), description="size of each source's spool, for when the broker is away"
+    )
+    ingest_host: str = Field(default=LOOPBACK, description="address that the source http listens on")
+    ingest_port: Port = Field(default=9147, description="its port; 0 takes a free one")
+    ingest_token: SecretStr | None = Field(
+        default=None, description="token that may write over http; without one only this machine may"
+    )
+    ingest_max_body: Size = Field(default=ByteSize(32 * 1024**2), description="largest body, unpacked")
+    ingest_rate: PositiveInt = Field(default=20_000, description="events a second that a token may write")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level that is logged"
     )
@@ -121,6 +148,21 @@ class Settings(BaseSettings):
         parts = urlsplit(url.get_secret_value())
         if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
             raise ValueError("not a NATS address: write nats://HOST:PORT")
+        return url
+
+    @field_validator("sources", mode="after")
+    @classmethod
+    def _known(cls, sources: str) -> str:
+        names = _split(sources)
+        if unknown := [name for name in names if name not in SOURCES]:
+            raise ValueError(f"no such source: {unknown[0]}; there are {', '.join(SOURCES)}")
+        return ",".join(names)
+
+    @field_validator("feed_url", mode="after")
+    @classmethod
+    def _feed(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("not the address of a feed: write https://HOST")
         return url
 
     @field_validator("data_dir", mode="after")
@@ -137,6 +179,12 @@ class Settings(BaseSettings):
     def _purging_makes_room(self) -> Self:
         if self.stream_keep_bytes >= self.stream_max_bytes:
             raise ValueError("RUGS_STREAM_KEEP_BYTES must be below RUGS_STREAM_MAX_BYTES, or purging never makes room")
+        return self
+
+    @model_validator(mode="after")
+    def _feed_known(self) -> Self:
+        if "public" in self.capture_sources and self.feed_url is None:
+            raise ValueError("RUGS_FEED_URL must name the feed that the source public connects to")
         return self
 
     @classmethod
@@ -160,9 +208,19 @@ class Settings(BaseSettings):
         return self.nats_url.get_secret_value() if self.nats_url else f"nats://{LOOPBACK}:{self.broker_port}"
 
     @property
+    def capture_sources(self) -> list[str]:
+        """Names of the sources that are captured."""
+        names = _split(self.sources)
+        return names if self.feed_url is None or "public" in names else ["public", *names]
+
+    @property
     def state_dir(self) -> Path:
         """Folder of the broker's store, logs and process files."""
         return self.data_dir / "state"
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class SettingLine(NamedTuple):
@@ -198,7 +256,8 @@ def describe(settings: Settings) -> list[SettingLine]:
 
 def _shown(value: object) -> str | int | float | bool | None:
     if isinstance(value, SecretStr):
-        return without_credentials(value.get_secret_value())
+        secret = value.get_secret_value()
+        return without_credentials(secret) if "://" in secret else "***"
     if isinstance(value, ByteSize):
         return int(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)

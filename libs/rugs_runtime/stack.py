@@ -54,7 +54,9 @@ class Service(NamedTuple):
     module: str
 
 
-SERVICES: Final = (Service("parquet-writer", "parquet_writer.main"),)
+WRITER: Final = Service("parquet-writer", "parquet_writer.main")
+GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
+SERVICES: Final = (WRITER,)
 """In the order in which they start; they stop in reverse."""
 
 
@@ -104,9 +106,9 @@ class Stack:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def ephemeral(cls, settings: Settings) -> AsyncIterator[Stack]:
-        """A stack for as long as the body runs, its broker on a free port, over the same data."""
-        stack = cls(settings, port=0)
+    async def ephemeral(cls, settings: Settings, services: Sequence[Service] = (WRITER,)) -> AsyncIterator[Stack]:
+        """A broker on a free port, and services, for as long as the body runs, over the same data."""
+        stack = cls(settings, services=services, port=0)
         await stack.start()
         try:
             yield stack

@@ -48,12 +48,12 @@ def import_files(
 async def _import(settings: Settings, arguments: list[str], wait: bool) -> int:
     from rugs_runtime import logs
     from rugs_runtime.service import presence
-    from rugs_runtime.stack import SERVICES, Stack, running_stack
+    from rugs_runtime.stack import WRITER, Stack, running_stack
 
     stack = running_stack(settings.data_dir)
     if stack is not None:
         return await _run(stack.nats_url, arguments, wait)
-    if settings.nats_url is not None and presence(settings.data_dir, SERVICES[0].name) is not None:
+    if settings.nats_url is not None and presence(settings.data_dir, WRITER.name) is not None:
         return await _run(settings.broker_url, arguments, wait)
     logs.configure("stack", "warning")
     async with Stack.ephemeral(settings) as own:

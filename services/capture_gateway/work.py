@@ -1,0 +1,86 @@
+"""The sources at work: each with a publisher and a spool of its own, and derivation in a process beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from capture_gateway.sources import Wanted
+from rugs_capture.supervise import Supervised
+from rugs_capture.tap import Tap
+from rugs_client import Publisher
+from rugs_runtime.programs import Program
+from rugs_runtime.settings import Settings
+
+DERIVE: Final = "derive"
+
+
+class Work:
+    """Every source, from `start` to `stop`."""
+
+    def __init__(self, settings: Settings, wanted: Sequence[Wanted]) -> None:
+        self._settings = settings
+        self._sources = [Supervised(each.source, Tap(self._publisher(each), each.kind)) for each in wanted]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._derive: Program | None = None
+        self._lifeline: tuple[int, int] | None = None
+
+    def _publisher(self, wanted: Wanted) -> Publisher:
+        name = wanted.source.name
+        return Publisher(
+            self._settings.broker_url,
+            source=wanted.kind,
+            spool_dir=self._settings.state_dir / "spool" / name,
+            name=f"capture-{name}",
+            spool_bytes=int(self._settings.spool_max_bytes),
+        )
+
+    def start(self, *, derive: bool) -> None:
+        """Begin to capture and, where it is wanted, to derive."""
+        self._tasks = [asyncio.create_task(source.keep(), name=source.source.name) for source in self._sources]
+        if derive:
+            self._derive = self._program()
+            self._tasks.append(asyncio.create_task(self._derive.keep(), name=DERIVE))
+
+    async def stop(self) -> None:
+        """End the sources, send what they have brought, and leave in the spools what cannot be sent."""
+        if self._derive is not None:
+            await self._derive.stop(self._settings.stop_timeout / 2)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))
+        if self._lifeline is not None:
+            for end in self._lifeline:
+                os.close(end)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the status answer says: every source, and derivation's process."""
+        sources = [source.status() for source in self._sources]
+        derive = self._derive.info if self._derive is not None else None
+        troubles = [f"{each['name']}: {trouble}" for each in sources if (trouble := each["bus"]["trouble"])]
+        if derive is not None and derive.state == "restarting":
+            troubles.append(f"{DERIVE}: {derive.error}")
+        return {
+            "state": "running",
+            "error": "; ".join(troubles) or None,
+            "sources": sources,
+            DERIVE: None if derive is None else {"state": derive.state, "pid": derive.pid, "error": derive.error},
+        }
+
+    def _program(self) -> Program:
+        """Return derivation's process, which ends when this one does, however it goes."""
+        logs = self._settings.state_dir / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._lifeline = os.pipe()
+        return Program(
+            DERIVE,
+            (sys.executable, "-m", "capture_gateway.derive"),
+            environment={},
+            log_file=logs / f"{DERIVE}.log",
+            lifeline=self._lifeline[0],
+            changed=lambda: None,
+        )
