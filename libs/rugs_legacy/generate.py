@@ -14,8 +14,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
-from rugs_legacy.made_up.feed import Feed
-from rugs_legacy.made_up.recorders import cdp_capture, games, raw_capture, session
+from rugs_feed.made_up.feed import Feed
+from rugs_legacy.recorders import cdp_capture, games, raw_capture, session
 
 SECOND: Final = 1_000_000
 START: Final = 1_764_640_800 * SECOND

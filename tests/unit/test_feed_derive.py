@@ -9,7 +9,7 @@ import pytest
 
 from rugs_feed.completeness import completeness
 from rugs_feed.derive import KEPT_GAMES, Deriver
-from rugs_legacy.made_up.feed import Feed
+from rugs_feed.made_up.feed import Feed
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
 from tests.feedkit import GAME, TS, a_game, derive, entry, heard, opening, playing, stream, ticks, waiting

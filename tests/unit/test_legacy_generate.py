@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import zstandard
 
+from rugs_feed.made_up.feed import Feed
 from rugs_legacy.generate import START, demo_files, frame_lines, tick_lines
-from rugs_legacy.made_up.feed import Feed
-from rugs_legacy.made_up.recorders import cdp_capture, raw_capture
+from rugs_legacy.recorders import cdp_capture, raw_capture
 from rugs_legacy.recording import Counts, look_at, read
 
 SHIPPED = Path(__file__).parents[2] / "demo" / "recordings"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from rugs_legacy.made_up import frames
-from rugs_legacy.made_up.chance import Chance
-from rugs_legacy.made_up.game import BOARD_SIZE, Game, Player, step, trade
+from rugs_feed.made_up import frames
+from rugs_feed.made_up.chance import Chance
+from rugs_feed.made_up.game import BOARD_SIZE, Game, Player, step, trade
 
 HISTORY: Final = 10
 _PLAYERS: Final = 90

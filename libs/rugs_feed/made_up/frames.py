@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rugs_legacy.made_up.game import Game
+from rugs_feed.made_up.game import Game
 
 COOLDOWN_MS: Final = 15_000
 PRESALE_MS: Final = 10_000

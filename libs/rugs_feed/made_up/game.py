@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from rugs_legacy.made_up.chance import Chance
+from rugs_feed.made_up.chance import Chance
 
 RUG_PROBABILITY: Final = 0.004
 SIDE_BET_TICKS: Final = 40

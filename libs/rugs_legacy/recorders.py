@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from rugs_legacy.made_up.feed import Feed, Sent
+from rugs_feed.made_up.feed import Feed, Sent
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEW_YORK: Final = ZoneInfo("America/New_York")
