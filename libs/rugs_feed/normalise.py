@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from rugs_feed import frames
 from rugs_feed.extract import extract
 from rugs_feed.frames import EVENT_PACKETS, Frame, read_json
@@ -106,8 +108,8 @@ def event_name(frame: Frame) -> str:
 def read_raw(raw: str | bytes | None) -> Told | None:
     """Return the event that stored bytes tell of; None where they tell of none.
 
-    They are a WebSocket message, or a JSON object with the event's name and data: a line of an
-    old capture, or what was posted. Where such an object has the message itself, that counts.
+    They are a WebSocket message, or an object with the event's name and data, in JSON or msgpack: a
+    line of an old capture, or what was posted. Where such an object has the message itself, that counts.
     """
     if raw is None:
         return None
@@ -115,7 +117,7 @@ def read_raw(raw: str | bytes | None) -> Told | None:
         try:
             raw = raw.decode()
         except UnicodeDecodeError:
-            return None  # an attachment
+            return _told_packed(raw)
     line = raw.lstrip(_BEFORE_JSON)
     if not line.startswith("{"):
         return _told(frames.decode(raw))
@@ -123,6 +125,19 @@ def read_raw(raw: str | bytes | None) -> Told | None:
         record, _ = read_json(line)
     except ValueError:
         return None
+    return _told_by(record)
+
+
+def _told_packed(raw: bytes) -> Told | None:
+    """Return what a msgpack map tells; any other bytes are an attachment, which tells nothing."""
+    try:
+        record = msgspec.msgpack.decode(raw)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return _told_by(record) if isinstance(record, dict) else None
+
+
+def _told_by(record: dict[str, Any]) -> Told | None:
     message = record.get("raw")
     if isinstance(message, str):
         return _told(frames.decode(message))

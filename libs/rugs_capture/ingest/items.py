@@ -135,7 +135,7 @@ def _object(position: int, raw: bytes) -> Item:
 def _mapping(position: int, raw: bytes, content: object, *, packed: bool = False) -> Item:
     if isinstance(content, dict):
         return Item(position, raw, content, packed=packed)
-    return Item(position, raw, None, f"{'not a map' if packed else 'not a JSON object'}", packed)
+    return Item(position, raw, None, "not a map" if packed else "not a JSON object", packed)
 
 
 def _array(body: bytes) -> Iterator[Item]:
@@ -161,13 +161,13 @@ def _array(body: bytes) -> Iterator[Item]:
             return
         if not closed:
             at = _skip(text, at + 1)
-    if behind := text[at + 1 :].strip():
-        yield Item(position, behind.encode(), None, "text behind the JSON")
+    behind = _skip(text, at + 1)
+    if behind < len(text):
+        yield Item(position, text[behind:].encode(), None, "text behind the JSON")
 
 
 def _skip(text: str, at: int) -> int:
-    blanks = _blanks(text, at)
-    return blanks.end() if blanks else at
+    return _blanks(text, at).end()  # type: ignore[union-attr]  # the pattern takes the empty string as well
 
 
 def _packed(body: bytes) -> Iterator[Item]:
