@@ -113,14 +113,13 @@ def read_raw(raw: str | bytes | None) -> Told | None:
     """
     if raw is None:
         return None
-    if isinstance(raw, bytes):
-        try:
-            raw = raw.decode()
-        except UnicodeDecodeError:
-            return _told_packed(raw)
-    line = raw.lstrip(_BEFORE_JSON)
+    try:
+        text_of = raw.decode() if isinstance(raw, bytes) else raw
+    except UnicodeDecodeError as error:
+        return _told_packed(error.object)
+    line = text_of.lstrip(_BEFORE_JSON)
     if not line.startswith("{"):
-        return _told(frames.decode(raw))
+        return _told(frames.decode(text_of))
     try:
         record, _ = read_json(line)
     except ValueError:
