@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,38 +44,20 @@ def import_files(
 
 
 async def _import(settings: Settings, arguments: list[str], wait: bool) -> int:
-    from rugs_runtime import logs
-    from rugs_runtime.service import presence
-    from rugs_runtime.stack import WRITER, Stack, running_stack
+    from rugs_cli.around import broker_and_writer
 
-    stack = running_stack(settings.data_dir)
-    if stack is not None:
-        return await _run(stack.nats_url, arguments, wait)
-    if settings.nats_url is not None and presence(settings.data_dir, WRITER.name) is not None:
-        return await _run(settings.broker_url, arguments, wait)
-    logs.configure("stack", "warning")
-    async with Stack.ephemeral(settings) as own:
+    async with broker_and_writer(settings) as around:
         # A stack that ends with the import would leave the rest lying in the stream: so wait in any case.
-        return await _run(own.url, arguments, wait=True)
+        return await _run(around.url, [*arguments, *(["--wait"] if wait or around.own else [])])
 
 
-async def _run(url: str, arguments: list[str], wait: bool) -> int:
-    """Run the importer; signals of the terminal reach it directly, and it alone decides when to end.
+async def _run(url: str, arguments: list[str]) -> int:
+    """Run the importer; signals of the terminal reach it directly, and it alone decides when to end."""
+    from rugs_cli.around import program
 
-    It hangs on a pipe, and ends when this process is gone, however it went.
-    """
-    from rugs_runtime.service import LIFELINE
-
-    command = [sys.executable, "-m", "legacy_importer.main", *arguments, *(["--wait"] if wait else [])]
-    lifeline, ours = os.pipe()
-    environment = {**os.environ, "NATS_URL": url, LIFELINE: str(lifeline)}
-    process = await asyncio.create_subprocess_exec(*command, env=environment, pass_fds=[lifeline])
-    os.close(lifeline)
-    try:
+    async with program("legacy_importer.main", arguments, {"NATS_URL": url}) as process:
         while True:
             try:
                 return await process.wait()
             except asyncio.CancelledError:
                 process.terminate()
-    finally:
-        os.close(ours)
