@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from rugs_cli.commands import config, importing, lake, rejects, sql, stack, status
+from rugs_cli.commands import capture, config, importing, lake, rejects, sources, sql, stack, status
 from rugs_cli.output import AsJson
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(status.status)
+app.command("capture")(capture.capture)
+app.command("sources")(sources.sources)
 app.command("import")(importing.import_files)
 app.command("sql")(sql.sql)
 app.command("stats")(lake.stats)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -19,7 +20,6 @@ from rugs_runtime import service
 from rugs_runtime.settings import Settings, SettingsError
 
 NAME: Final = "capture-gateway"
-NO_DERIVATION: Final = "--no-derivation"
 _AGAIN: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -27,23 +27,38 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Run the capture-gateway until SIGTERM."""
+    options = _options()
     try:
         settings = Settings.load()
     except SettingsError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return service.EXIT_FAILED
-    derive = NO_DERIVATION not in sys.argv[1:]
-    return service.run(NAME, lambda stop: capture(settings, stop, derive=derive), settings)
+    return service.run(
+        options.name, lambda stop: capture(options.name, settings, stop, derive=options.derivation), settings
+    )
 
 
-async def capture(settings: Settings, stop: asyncio.Event, *, derive: bool) -> int:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Capture from the sources that RUGS_SOURCES names until SIGTERM.",
+        epilog="`rugs config show` lists the settings.",
+    )
+    parser.add_argument("--name", default=NAME, help="name under which it answers (default: %(default)s)")
+    parser.add_argument(
+        "--no-derivation", dest="derivation", action="store_false", help="do not derive: another process does"
+    )
+    return parser.parse_args()
+
+
+async def capture(name: str, settings: Settings, stop: asyncio.Event, *, derive: bool) -> int:
     """Capture from the sources of the settings until `stop` is set; return the exit code."""
-    holder = service.presence(settings.data_dir, NAME)
+    holder = service.presence(settings.data_dir, name)
     if holder not in (None, os.getpid()):
-        log.error("another capture-gateway runs on this data folder: stop it first", pid=holder)
+        log.error(f"another {name} runs on this data folder (pid {holder}): stop it first")
         return service.EXIT_FAILED
     work = Work(settings, build(settings))
-    answering = asyncio.create_task(_answer(settings, work))
+    answering = asyncio.create_task(_answer(name, settings, work))
     try:
         work.start(derive=derive)
         await stop.wait()
@@ -54,7 +69,7 @@ async def capture(settings: Settings, stop: asyncio.Event, *, derive: bool) -> i
     return service.EXIT_OK
 
 
-async def _answer(settings: Settings, work: Work) -> None:
+async def _answer(name: str, settings: Settings, work: Work) -> None:
     """Answer status requests; where the broker is away, capture goes on without anybody asking."""
     memory = psutil.Process().memory_info
 
@@ -63,9 +78,9 @@ async def _answer(settings: Settings, work: Work) -> None:
 
     while True:
         with contextlib.suppress(BusError):
-            nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
+            nc = await rugs_bus.connect(settings.broker_url, name=name, timeout=settings.connect_timeout)
             try:
-                await service.answer_status(nc, NAME, describe)
+                await service.answer_status(nc, name, describe)
                 await asyncio.Event().wait()
             finally:
                 await nc.close()

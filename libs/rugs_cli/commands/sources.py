@@ -1,0 +1,88 @@
+"""`rugs sources`: where events come from, and how each is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import typer
+
+from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json, print_table
+
+
+def sources(as_json: AsJson = False) -> None:
+    """Show each source: its state, what it brought since the gateway began, and what waits for the broker.
+
+    The exit code is 0 when all are live, 1 when any is not.
+    """
+    told = asyncio.run(_ask())
+    if as_json:
+        print_json(told)
+    else:
+        print_table([_row(source) for source in told], ("source", "state", "frames", "", "last", "waiting", "game"))
+        for source in told:
+            if why := trouble(source):
+                print(f"{source['name']}: {why}")
+    if not all(source["state"] == "live" for source in told):
+        raise typer.Exit(1)
+
+
+async def _ask() -> list[dict[str, Any]]:
+    import rugs_bus
+    from rugs_runtime.service import ask_status
+    from rugs_runtime.settings import Settings
+    from rugs_runtime.stack import GATEWAY, running_stack
+
+    settings = Settings.load()
+    info = running_stack(settings.data_dir)
+    if info is None and settings.nats_url is None:
+        raise CommandError("nothing is running: start it with `rugs up`")
+    nc = await rugs_bus.connect(info.nats_url if info else settings.broker_url, name="rugs-sources", timeout=2)
+    try:
+        answer = await ask_status(nc, GATEWAY.name)
+    finally:
+        await nc.close()
+    if answer is None:
+        raise CommandError("the capture-gateway does not answer: see `rugs status`")
+    found: list[dict[str, Any]] = answer["sources"]
+    return found
+
+
+def waiting(source: dict[str, Any]) -> int:
+    """Return how many events of a source the broker does not have yet."""
+    bus = source["bus"]
+    return max(0, int(bus["accepted"]) - int(bus["sent"]) - int(bus["refused"]))
+
+
+def trouble(source: dict[str, Any]) -> str | None:
+    """Return what is in a source's way."""
+    if source["state"] != "live" and source["error"]:
+        retry = source["retry_seconds"]
+        again = "" if retry is None else f"; again in {human_seconds(retry)}"
+        return f"{source['error']}{again}"
+    return str(source["bus"]["trouble"]) if source["bus"]["trouble"] else None
+
+
+def game_text(source: dict[str, Any]) -> str:
+    """Return the last game state in a few words."""
+    seen = source["game"]
+    if seen is None:
+        return ""
+    price = "" if seen["price"] is None else f" {seen['price']:.4g}x"
+    tick = "" if seen["tick"] is None else f" tick {seen['tick']}"
+    return f"{seen['game_id']}{tick}{price} {seen['phase'] or ''}".strip()
+
+
+def _row(source: dict[str, Any]) -> tuple[Any, ...]:
+    last = source["last_at"]
+    ago = "" if last is None else f"{human_seconds(max(0.0, time.time() - last / 1e6))} ago"
+    return (
+        source["name"],
+        source["state"],
+        source["frames"],
+        human_bytes(source["bytes"]),
+        ago,
+        waiting(source),
+        game_text(source),
+    )
