@@ -116,8 +116,8 @@ class _RecordedSocket:
 
 
 def _ending(message: WSMessage, socket: ClientWebSocketResponse) -> str:
-    if message.type == WSMsgType.ERROR:
-        return f"connection lost: {socket.exception() or message.data}"
-    code = socket.close_code
-    said = f" ({message.extra})" if isinstance(message.extra, str) and message.extra else ""
-    return "connection lost" if code in (None, 1006) else f"the server closed the connection: {code}{said}"
+    if message.type == WSMsgType.CLOSE:
+        said = f" ({message.extra})" if message.extra else ""
+        return f"the server closed the connection: {message.data}{said}"
+    error = socket.exception() if message.type == WSMsgType.ERROR else None
+    return f"connection lost: {error}" if error else "connection lost"
