@@ -2,8 +2,8 @@
 
 from rugs_bus.blobs import FRESH_SECONDS, delete_blob, forget_blobs, get_blob, put_blob
 from rugs_bus.connect import connect
-from rugs_bus.consumer import consume
-from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
+from rugs_bus.consumer import Durable, consume
+from rugs_bus.errors import BusError, BusUnavailableError, RefusedError, TakenOverError
 from rugs_bus.publisher import PubAck, Publisher
 from rugs_bus.topology import (
     StreamSettings,
@@ -21,12 +21,14 @@ __all__ = [
     "FRESH_SECONDS",
     "BusError",
     "BusUnavailableError",
+    "Durable",
     "Message",
     "PubAck",
     "Publisher",
     "RefusedError",
     "StreamSettings",
     "StreamState",
+    "TakenOverError",
     "connect",
     "consume",
     "delete_blob",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import nats.errors
@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from rugs_bus.connect import API, ask
-from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
+from rugs_bus.errors import BusError, BusUnavailableError, RefusedError, TakenOverError
 from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, MAX_PAYLOAD
 
@@ -35,7 +35,23 @@ _GOODBYE: Final = 0.5
 _LARGEST_MESSAGE: Final = MAX_PAYLOAD + 64 * 1024
 """Bytes that a pull must allow, or the largest message would never come."""
 
+_OWNER: Final = "rugs-owner"
+"""Key in a durable consumer's metadata: which reader made it."""
+_CONSUMER_NOT_FOUND: Final = 10014
+
 log = structlog.get_logger(__name__)
+
+
+class Durable(NamedTuple):
+    """A consumer that stays when its reader ends: the broker's tools show how far that came.
+
+    Where a reader starts is still its own to say: every time, the consumer is made anew.
+    Of several readers with one `name` the one that came last goes on. `owner` is a name
+    that no other reader has.
+    """
+
+    name: str
+    owner: str
 
 
 async def consume(
@@ -43,6 +59,8 @@ async def consume(
     *,
     resume: Callable[[], Awaitable[int]],
     stop: asyncio.Event,
+    subjects: Sequence[str] = (),
+    durable: Durable | None = None,
     batch: int = 4096,
     max_bytes: int = 8 * 1024 * 1024,
     idle: float = 0.25,
@@ -52,7 +70,8 @@ async def consume(
     `resume` says the sequence to start from. It is awaited before the first message, and
     again whenever the thread was lost (reconnect, silence, consumer gone, a jump in what
     was delivered): then reading starts anew there. Sequences that the stream no longer
-    holds are skipped by the broker; that shows as a jump in `Message.seq`.
+    holds are skipped by the broker, and so are messages that fit none of the `subjects`
+    where there are any; that shows as a jump in `Message.seq`.
 
     Held in memory: what was yielded last, and up to `batch` messages or `max_bytes` bytes
     (at least one of the largest messages) that are on their way. Empty lists come also
@@ -60,17 +79,23 @@ async def consume(
     leaves earlier does so inside `contextlib.aclosing`.
 
     Raises:
+        TakenOverError: if another reader has taken the `durable` consumer over.
         BusError: if the connection is closed for good, or the broker refuses (no stream).
             What `resume` raises passes through, except `BusUnavailableError`: it is tried again.
     """
     max_bytes = max(max_bytes, _LARGEST_MESSAGE)
+    is_first = True
     while not stop.is_set():
         if nc.is_closed:
             raise BusError("the connection to the broker is closed")
         feed = None
         try:
             if nc.is_connected:
-                feed = await _Feed.open(nc, await resume(), batch, max_bytes)
+                start = await resume()
+                if durable is not None:
+                    await _make_way(nc, durable, take_over=is_first)
+                    is_first = False
+                feed = await _Feed.open(nc, start, subjects, durable, batch, max_bytes)
                 while not stop.is_set():
                     yield await feed.take(idle)
                 return
@@ -83,6 +108,23 @@ async def consume(
         await asyncio.sleep(idle)
 
 
+async def _make_way(nc: Client, durable: Durable, *, take_over: bool) -> None:
+    """Remove the durable consumer that is there.
+
+    Raises:
+        TakenOverError: if it is another reader's, and `take_over` is not wanted.
+    """
+    try:
+        info = await ask(nc, f"CONSUMER.INFO.{EVENTS_STREAM}.{durable.name}")
+        owner = (info["config"].get("metadata") or {}).get(_OWNER)
+        if owner != durable.owner and not take_over:
+            raise TakenOverError(f"another reader has taken over the consumer {durable.name}")
+        await ask(nc, f"CONSUMER.DELETE.{EVENTS_STREAM}.{durable.name}")
+    except RefusedError as refusal:
+        if refusal.err_code != _CONSUMER_NOT_FOUND:
+            raise
+
+
 class _LostError(Exception):
     """The consumer does not say any more what comes next."""
 
@@ -90,9 +132,10 @@ class _LostError(Exception):
 class _Feed:
     """One ephemeral consumer, and what it has delivered. Used once: when it is lost, another is made."""
 
-    def __init__(self, nc: Client, batch: int, max_bytes: int) -> None:
+    def __init__(self, nc: Client, durable: Durable | None, batch: int, max_bytes: int) -> None:
         self._nc = nc
-        self._name = f"reader-{uuid4().hex}"
+        self._name = durable.name if durable is not None else f"reader-{uuid4().hex}"
+        self._stays = durable is not None
         self._inbox = nc.new_inbox()
         self._batch = batch
         self._max_bytes = max_bytes
@@ -108,18 +151,24 @@ class _Feed:
         self._subscription: Subscription | None = None
 
     @classmethod
-    async def open(cls, nc: Client, start: int, batch: int, max_bytes: int) -> _Feed:
+    async def open(
+        cls, nc: Client, start: int, subjects: Sequence[str], durable: Durable | None, batch: int, max_bytes: int
+    ) -> _Feed:
         """Make a consumer that begins at the sequence `start`."""
-        feed = cls(nc, batch, max_bytes)
-        config = {
+        feed = cls(nc, durable, batch, max_bytes)
+        config: dict[str, Any] = {
             "name": feed._name,
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": max(start, 1),
             "ack_policy": "none",
-            "mem_storage": True,
             "num_replicas": 1,
-            "inactive_threshold": round(_INACTIVE * 1e9),
         }
+        if subjects:
+            config["filter_subjects"] = list(subjects)
+        if durable is not None:
+            config |= {"durable_name": durable.name, "metadata": {_OWNER: durable.owner}}
+        else:
+            config |= {"mem_storage": True, "inactive_threshold": round(_INACTIVE * 1e9)}
         await ask(nc, f"CONSUMER.CREATE.{EVENTS_STREAM}.{feed._name}", {"stream_name": EVENTS_STREAM, "config": config})
         # Limits of the client's own would drop messages; ours is in the pull.
         feed._subscription = await nc.subscribe(
@@ -154,7 +203,7 @@ class _Feed:
         with suppress(TimeoutError, nats.errors.Error):
             async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
                 await self._subscription.unsubscribe()
-                if self._nc.is_connected:
+                if self._nc.is_connected and not self._stays:
                     await self._nc.publish(f"{API}.CONSUMER.DELETE.{EVENTS_STREAM}.{self._name}")
 
     def _now(self) -> float:

@@ -11,6 +11,10 @@ class BusUnavailableError(BusError):
     """The broker does not answer now; the same again may work later."""
 
 
+class TakenOverError(BusError):
+    """Another process does now what this one did: it has to stop, and has lost nothing."""
+
+
 class RefusedError(BusError):
     """The broker answered, and said no.
 

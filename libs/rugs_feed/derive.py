@@ -71,13 +71,18 @@ class Deriver:
     under `<doc type>.undigested.<why>`.
     """
 
-    def __init__(self) -> None:
-        self.tally = Tally()
+    def __init__(self, tally: Tally | None = None) -> None:
+        self.tally = Tally() if tally is None else tally
         self._games: dict[str, OrderedDict[str, Ticks]] = {}
         self._tellings: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._place = 0
 
-    def feed(self, heard: Heard) -> list[Derived]:
-        """Return the envelopes that follow from an event, in an order that is always the same. Never fails."""
+    def feed(self, heard: Heard, place: int = 0) -> list[Derived]:
+        """Return the envelopes that follow from an event, in an order that is always the same. Never fails.
+
+        `place` is where the event stands in whatever it is read from: see `kept_from`.
+        """
+        self._place = place
         rules = _RULES.get(heard.event)
         if rules is None:
             return []
@@ -99,6 +104,17 @@ class Deriver:
     def kept_games(self) -> list[tuple[str, str]]:
         """The games, each with its source, that a new deriver has to read again from their start."""
         return [(source, game_id) for source, kept in self._games.items() for game_id in kept]
+
+    @property
+    def kept_spans(self) -> dict[str, tuple[int, int]]:
+        """Where the events of these games stand, by source: the first and the last place that `feed` was told.
+
+        A new deriver that is fed what a source says from the one to the other knows the same of its games.
+        """
+        return {
+            source: (min(ticks.first_place for ticks in kept.values()), next(reversed(kept.values())).last_place)
+            for source, kept in self._games.items()
+        }
 
     def _game_ticks(self, heard: Heard, told: Told) -> Iterator[Derived]:
         payload = _map(told)
@@ -146,9 +162,11 @@ class Deriver:
         kept = self._games.setdefault(source, OrderedDict())
         if game_id not in kept:
             kept[game_id] = Ticks(game_id, self.tally)
+            kept[game_id].first_place = self._place
             if len(kept) > KEPT_GAMES:
                 kept.popitem(last=False)
         kept.move_to_end(game_id)
+        kept[game_id].last_place = self._place
         return kept[game_id]
 
     def _is_new(self, heard: Heard, game: games.Game) -> bool:

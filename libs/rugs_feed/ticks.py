@@ -31,6 +31,8 @@ class Ticks:
         """Every tick that is known, with the first price told for it."""
         self.seed_hash: str | None = None
         """What players were told of the seed while the game went on."""
+        self.first_place = self.last_place = 0
+        """Where the first and the last event about it stand in what is read."""
         self._tally = tally
         self._keys: set[tuple[int, str | None, bool | None]] = set()
 

@@ -1,0 +1,304 @@
+"""The derive consumer: follows the stream, and publishes what follows from it.
+
+It keeps nothing on disk. Where it starts, the last derived message says; the games that were
+unfinished there are read again, from the stream or, where that has been purged, from the lake.
+So it may be killed at any moment, and gives the same events as if it never had been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import duckdb
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+import rugs_bus
+from rugs_bus import BusUnavailableError, Durable, Message, Publisher, StreamState
+from rugs_capture.derivation import position as positions
+from rugs_capture.derivation.causes import SUBJECT, Cause, causes_in
+from rugs_capture.derivation.outbox import Outbox, Sender
+from rugs_capture.derivation.position import Position
+from rugs_capture.derivation.quality import Quality
+from rugs_capture.derivation.rereading import Rereading
+from rugs_capture.derivation.stored import StoredEvents
+from rugs_feed.derive import Deriver, Heard
+from rugs_lake import LakeError
+from rugs_proto.subjects import ALERTS_QUALITY, TARGET_BODY
+
+CONSUMER: Final = "derive"
+"""The consumer's name in the broker."""
+_TURN: Final = 0.02
+"""Seconds of work after which the connection has its turn."""
+_SETTLED: Final = 5.0
+"""Seconds after which it is told that nothing more was derived."""
+_MARK_EVERY: Final = 60.0
+_GOODBYE: Final = 5.0
+"""Seconds that the last messages have to reach the broker when told to stop."""
+_RETRY: Final = 0.5
+_LAKE_TRIES: Final = 60
+"""How often a lake that cannot be read is tried before derivation goes on without."""
+
+_T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
+
+
+class Follower:
+    """Derives from the stream until told to stop; `root` is the data root that the lake lies under."""
+
+    def __init__(self, nc: Client, root: Path, stop: asyncio.Event) -> None:
+        self.position = Position()
+        """Up to where everything is derived; not all of it may have reached the broker."""
+        self.quality = Quality()
+        self._nc = nc
+        self._root = root
+        self._stop = stop
+        self._deriver = Deriver(self.quality)
+        self._outbox = Outbox()
+        self._publisher = Publisher(nc)
+        self._sender = Sender(self._publisher)
+        self._durable = Durable(CONSUMER, uuid.uuid4().hex)
+        self._told = self._marked = Position()
+        self._told_at = self._marked_at = 0.0
+        self._last_seq = 0
+        self._begun = self._is_doubtful = False
+        self._doing = "starting"
+        self._trouble: str | None = None
+        self._heard: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Follow the stream. What was taken when told to stop is derived and published before this returns.
+
+        Raises:
+            TakenOverError: if another process derives from this stream now.
+            BusError: if the connection is closed for good, or there is no stream.
+        """
+        work = asyncio.create_task(self._follow())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not work.done():
+            await asyncio.wait((work,), timeout=_GOODBYE)
+        work.cancel()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            with contextlib.suppress(BusUnavailableError):
+                await self._publisher.flush(_GOODBYE)
+        finally:
+            await self._publisher.close()
+
+    async def _follow(self) -> None:
+        batches = rugs_bus.consume(
+            self._nc, resume=self._resume, stop=self._stop, subjects=(SUBJECT,), durable=self._durable
+        )
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                if messages and not self._is_doubtful:
+                    await self._take(messages)
+                await self._mark()
+        if self.position.seq > self._told.seq:
+            await self._mark(at_once=True)
+
+    async def _resume(self) -> int:
+        """Say where to go on: where we are, if the stream is still the one that we know."""
+        state = await rugs_bus.stream_state(self._nc)
+        if not self._begun or not await positions.is_of(self._nc, state, self.position):
+            if self._begun:
+                log.warning("the stream is not the one known: starting where its own messages say")
+            await self._begin()
+            state = await rugs_bus.stream_state(self._nc)
+        self._is_doubtful = False
+        if state.first_seq > self.position.seq + 1:
+            await self._fill_up(state)
+        self._doing = "running"
+        return self.position.seq + 1
+
+    async def _begin(self) -> None:
+        """Find how far derivation had come, and read again what the unfinished games had said until then."""
+        self._doing = "reading again"
+        while True:
+            state = await rugs_bus.stream_state(self._nc)
+            found = await positions.find(self._nc, state) or await self._from_lake(state)
+            self._deriver = Deriver(self.quality)
+            self._outbox.take()
+            rereading = Rereading(self._nc, state, found, self._read_lake, self._stop)
+            with self.quality.muted():
+                async for cause in rereading.causes():
+                    self._deriver.feed(await self._whole(cause), cause.place)
+            now = await rugs_bus.stream_state(self._nc)
+            if now.first_seq <= rereading.lowest or self._stop.is_set():
+                break  # else what was to be read may have been purged meanwhile: it is in the lake now
+        self.position = self._told = self._marked = replace(found, incarnation=state.incarnation)
+        self._marked_at = time.monotonic()
+        self._begun = True
+        log.info("derivation goes on", after=found.seq, read_again=rereading.read, games=len(self._deriver.kept_games))
+
+    async def _from_lake(self, state: StreamState) -> Position:
+        """Return where to start in a stream that does not say so itself."""
+        before = Position(state.first_seq - 1, None, state.incarnation)
+
+        def look(stored: StoredEvents) -> Position:
+            life = state.incarnation or ""
+            cause = stored.last_cause(life)
+            seq = before.seq if cause is None else min(cause - 1, state.last_seq)
+            return replace(before, seq=seq, spans=stored.spans(life, seq))
+
+        return await self._read_lake(look) or before
+
+    async def _fill_up(self, state: StreamState) -> None:
+        """Derive from what was purged before it was read: the lake has it."""
+
+        def windows(stored: StoredEvents) -> list[Cause] | None:
+            return next(stored.windows(state.incarnation or "", self.position.seq + 1, state.first_seq - 1), None)
+
+        while not self._stop.is_set() and (causes := await self._read_lake(windows)):
+            log.info("reading from the lake what the stream has no more", first=causes[0].place, events=len(causes))
+            for cause in causes:
+                await self._derive(cause)
+            await self._send(replace(self.position, seq=causes[-1].place, time_us=None, incarnation=state.incarnation))
+        if not self._stop.is_set():
+            self.position = replace(self.position, seq=state.first_seq - 1, time_us=None, incarnation=state.incarnation)
+
+    async def _take(self, messages: list[Message]) -> None:
+        """Derive from messages, and publish."""
+        state = await self._insist(lambda: rugs_bus.stream_state(self._nc))
+        if state is None:
+            return
+        self._last_seq = state.last_seq
+        if messages[-1].seq > state.last_seq:  # another stream has taken its place; the reader will notice
+            self._is_doubtful = True
+            return
+        if state.first_seq > self.position.seq + 1:
+            await self._fill_up(state)
+        since = time.monotonic()
+        for message in messages:
+            if message.seq <= self.position.seq:
+                continue
+            for cause in causes_in(message):
+                await self._derive(cause)
+            self.position = replace(
+                self.position, seq=message.seq, time_us=message.time_us, incarnation=state.incarnation
+            )
+            if self._outbox.size >= TARGET_BODY:
+                await self._send(self.position)
+            if time.monotonic() - since > _TURN:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+        await self._send(self.position)
+
+    async def _derive(self, cause: Cause) -> None:
+        heard = await self._whole(cause)
+        self._heard[heard.event] += 1
+        for row in self._deriver.feed(heard, cause.place):
+            self._outbox.add(row)
+
+    async def _whole(self, cause: Cause) -> Heard:
+        """Return an event with its bytes: those too many for a message are in the object store, or in the lake."""
+        heard = cause.heard
+        if not cause.parked:
+            return heard
+        raw: str | bytes | None = await self._insist(lambda: rugs_bus.get_blob(self._nc, heard.id))
+        if raw is None:
+            raw = await self._read_lake(lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id))
+        return heard._replace(raw=raw)
+
+    async def _send(self, position: Position) -> None:
+        """Publish what was derived up to a position. The last message says so; those before it do not know yet."""
+        self.position = replace(position, spans=self._deriver.kept_spans)
+        messages = self._outbox.take()
+        for message in messages[:-1]:
+            await self._sender.send(message, self._told.headers)
+        for message in messages[-1:]:
+            await self._sender.send(message, self.position.headers)
+            self._told, self._told_at = self.position, time.monotonic()
+        for found in self.quality.news():
+            with contextlib.suppress(nats.errors.Error):  # nobody needs it to go on
+                await self._nc.publish(ALERTS_QUALITY, json.dumps(found).encode())
+
+    async def _mark(self, *, at_once: bool = False) -> None:
+        """Tell how far derivation has come where no derived message does."""
+        if self.position.seq <= self._marked.seq:
+            return
+        now = time.monotonic()
+        is_settled = self.position.seq > self._told.seq and now - self._told_at >= _SETTLED
+        if not (at_once or is_settled or now - self._marked_at >= _MARK_EVERY):
+            return
+        at = self.position
+        msg_id = f"derived-{at.incarnation}-{at.seq}-{at.time_us}"
+        await self._sender.send_mark(positions.MARK_SUBJECT, positions.MARK_BODY, msg_id, at.headers)
+        self._told = self._marked = at
+        self._told_at = self._marked_at = now
+
+    async def _read_lake(self, read: Callable[[StoredEvents], _T]) -> _T | None:
+        """Ask the lake; None where there is none, or it cannot be read for long."""
+
+        def ask() -> _T:
+            with StoredEvents(self._root) as stored:
+                return read(stored)
+
+        for _ in range(_LAKE_TRIES):
+            try:
+                found = await asyncio.to_thread(ask)
+            except LakeError as error:
+                log.info("no lake to read from", reason=str(error))
+                return None
+            except (OSError, sqlite3.Error, duckdb.Error) as error:
+                self._trouble = f"cannot read the lake: {' '.join(str(error).split())}"
+                log.warning(self._trouble)
+            else:
+                self._trouble = None
+                return found
+            if await self._stopped_within(_RETRY):
+                return None
+        log.error("going on without what the lake holds: `rugs derive` makes up for it", reason=self._trouble)
+        return None
+
+    async def _insist(self, attempt: Callable[[], Awaitable[_T]]) -> _T | None:
+        """Try until the broker answers; None when told to stop meanwhile."""
+        while True:
+            try:
+                return await attempt()
+            except BusUnavailableError as error:
+                self._trouble = str(error)
+            if await self._stopped_within(_RETRY):
+                return None
+            self._trouble = None
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        return self._stop.is_set()
+
+    def status(self) -> dict[str, Any]:
+        """Return how derivation is doing, in the shape of a status answer."""
+        error = self._trouble or self._sender.trouble
+        return {
+            "state": "blocked" if error else self._doing,
+            "error": error,
+            "position": self.position.seq,
+            "last_seq": self._last_seq,
+            "in_flight": self._sender.in_flight,
+            "games": len(self._deriver.kept_games),
+            "events": dict(sorted(self._heard.items())),
+            "derived": dict(sorted(self._sender.published.items())),
+            "messages": self._sender.messages,
+            "undigested": self.quality.undigested,
+            "too_large": dict(self._outbox.dropped),
+            "refused": dict(self._sender.refused),
+            "checks": self.quality.checks,
+            "findings": self.quality.shown,
+        }

@@ -1,0 +1,147 @@
+"""Derived events on their way out: gathered into messages, which leave in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgpack
+import msgspec
+import structlog
+
+from rugs_bus import BusError, PubAck, Publisher
+from rugs_feed.derive import Derived
+from rugs_proto.ids import message_id
+from rugs_proto.subjects import MAX_BODY, TARGET_BODY, event_subject
+
+_ROOM: Final = 1024
+"""Bytes that a message's frame takes beside its envelopes, at the most."""
+
+log = structlog.get_logger(__name__)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass
+class Outgoing:
+    """A message of derived events: one doc type, source and session."""
+
+    doc_type: str
+    source: str
+    session_id: str
+    events: set[str] = field(default_factory=set)
+    ids: list[str] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def subject(self) -> str:
+        """What it is published on."""
+        return event_subject(self.doc_type, self.source, next(iter(self.events)) if len(self.events) == 1 else "")
+
+    @property
+    def body(self) -> bytes:
+        """The one envelope, or an array of them."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        head: bytes = msgpack.Packer().pack_array_header(len(self.parts))
+        return head + b"".join(self.parts)
+
+
+class Outbox:
+    """Gathers derived events; `take` gives the messages that they fill, in the order of their first events.
+
+    Attributes:
+        size: bytes gathered.
+        dropped: events that no message can hold, by doc type.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.dropped: Counter[str] = Counter()
+        self._open: dict[tuple[str, str, str], Outgoing] = {}
+        self._messages: list[Outgoing] = []
+
+    def add(self, row: Derived) -> None:
+        """Gather an event. One that is too large for a message is counted, and left out."""
+        packed = _encode(row)
+        if len(packed) > MAX_BODY - _ROOM:
+            self.dropped[row["doc_type"]] += 1
+            log.warning("a derived event is too large for a message", id=row["id"], bytes=len(packed))
+            return
+        group = row["doc_type"], row["source"], row["session_id"]
+        message = self._open.get(group)
+        if message is None or message.size + len(packed) > TARGET_BODY:
+            message = self._open[group] = Outgoing(*group)
+            self._messages.append(message)
+        message.events.add(row["event"])
+        message.ids.append(row["id"])
+        message.parts.append(packed)
+        message.size += len(packed)
+        self.size += len(packed)
+
+    def take(self) -> list[Outgoing]:
+        """Return what was gathered, and begin anew."""
+        taken, self._messages, self._open, self.size = self._messages, [], {}, 0
+        return taken
+
+    def discard(self) -> None:
+        """Forget what was gathered."""
+        self.take()
+
+
+class Sender:
+    """Publishes messages one after the other: one stands in the stream only when all before it do.
+
+    Attributes:
+        published: events that the broker has, by doc type.
+        messages: how many messages it has.
+        refused: why the broker refused a message for good, how often.
+    """
+
+    KEY: Final = "derive"
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.published: Counter[str] = Counter()
+        self.messages = 0
+        self.refused: Counter[str] = Counter()
+        self._publisher = publisher
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the broker takes nothing now."""
+        return self._publisher.trouble
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that the broker has not yet confirmed."""
+        return self._publisher.in_flight
+
+    async def send(self, message: Outgoing, headers: Mapping[str, str]) -> asyncio.Future[PubAck]:
+        """Publish a message as soon as there is room."""
+        doc_type, count = message.doc_type, len(message.ids)
+        taken = await self._publisher.publish(
+            message.subject, message.body, msg_id=message_id(message.ids), headers=headers, key=self.KEY
+        )
+        taken.add_done_callback(lambda done: self._note(done, doc_type, count))
+        return taken
+
+    async def send_mark(self, subject: str, body: bytes, msg_id: str, headers: Mapping[str, str]) -> None:
+        """Publish a message that holds no event."""
+        taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=self.KEY)
+        taken.add_done_callback(lambda done: self._note(done, "", 0))
+
+    def _note(self, done: asyncio.Future[PubAck], doc_type: str, count: int) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self.messages += 1
+            if count:
+                self.published[doc_type] += count
+        elif isinstance(error, BusError):
+            self.refused[str(error)] += 1
+            log.warning("derived events were not taken", doc_type=doc_type, events=count, reason=str(error))

@@ -1,0 +1,73 @@
+"""The process that derives: settings, wiring, lifecycle. The capture-gateway keeps it running, beside itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any, Final
+
+import psutil
+import structlog
+from nats.aio.client import Client
+
+import rugs_bus
+from rugs_bus import RefusedError, TakenOverError
+from rugs_capture.derivation import Follower
+from rugs_runtime import service
+from rugs_runtime.settings import Settings, SettingsError
+
+NAME: Final = "derive"
+_LOOK_SECONDS: Final = 0.1
+_NICE: Final = 5
+"""What came in is captured and stored first; what follows from it can wait."""
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Derive until SIGTERM; exit code 3 says that another process has taken over."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        print(f"derive: {error}", file=sys.stderr)
+        return service.EXIT_FAILED
+    os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    return service.run(NAME, lambda stop: derive(settings, stop), settings)
+
+
+async def derive(settings: Settings, stop: asyncio.Event) -> int:
+    """Follow the stream until `stop` is set; return the exit code."""
+    nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
+    try:
+        follower = Follower(nc, settings.data_dir, stop)
+        memory = psutil.Process().memory_info
+
+        def describe() -> dict[str, Any]:
+            return {**follower.status(), "memory_bytes": memory().rss}
+
+        await service.answer_status(nc, NAME, describe)
+        if await _wait_for_stream(nc, stop):
+            await follower.run()
+    except TakenOverError as error:
+        log.error("superseded", reason=str(error))
+        return service.EXIT_SUPERSEDED
+    finally:
+        await nc.close()
+    return service.EXIT_OK
+
+
+async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:
+    """Wait until the writer has made the stream and said which one it is; False when told to stop before."""
+    while not stop.is_set():
+        try:
+            if (await rugs_bus.stream_state(nc)).incarnation is not None:
+                return True
+        except RefusedError:
+            pass
+        await service.stopped_within(stop, _LOOK_SECONDS)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
