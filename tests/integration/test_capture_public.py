@@ -21,7 +21,7 @@ from rugs_client import Publisher
 from rugs_proto import Envelope
 from rugs_runtime.broker import Broker
 from tests.clientkit import STREAMS, stored
-from tests.feedkit import Feed
+from tests.feedserver import Feed
 
 pytestmark = pytest.mark.slow
 
