@@ -103,13 +103,14 @@ def full(
     late_ticks: int = 0,
     board: list[dict[str, Any]] | None = None,
     connecting: bool = False,
+    history_prices: bool = True,
 ) -> dict[str, Any]:
     """Return the 36 keys sent on connecting and around a rug: the last ten games with every price.
 
     On connecting, `prices` of the game so far stand where `partialPrices` stand later.
     """
     return {
-        "gameHistory": [past.record() for past in history],
+        "gameHistory": [past.record(prices=history_prices) for past in history],
         **averages(history),
         "highestToday": max(best.prices),
         "highestTodayTimestamp": best.ended,
@@ -126,11 +127,11 @@ def full(
         "tickCount": len(game.prices) - 1 + late_ticks,
         "cooldownTimer": cooldown,
         **_CALM,
-        "allowPreRoundBuys": False,
+        "allowPreRoundBuys": 0 < cooldown <= PRESALE_MS,
         "leaderboard": game.board() if board is None else board,
         "gameId": game.id,
         "connectedPlayers": connected,
         "gameVersion": "v3",
-        **({"prices": game.prices} if connecting else {"partialPrices": _partial_prices(game)}),
+        **({"prices": [*game.prices]} if connecting else {"partialPrices": _partial_prices(game)}),
         "provablyFair": _fair(game),
     }

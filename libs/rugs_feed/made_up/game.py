@@ -85,12 +85,12 @@ class Game:
         """Return the leaderboard."""
         return [position.entry(place) for place, position in enumerate(self.leaders(), 1)]
 
-    def record(self) -> dict[str, Any]:
+    def record(self, *, prices: bool = True) -> dict[str, Any]:
         """Return it as an entry of the history that full frames carry."""
         return {
             "id": self.id,
             "timestamp": self.ended,
-            "prices": self.prices,
+            **({"prices": self.prices} if prices else {}),
             "peakMultiplier": max(self.prices),
             "rugged": True,
             "globalTrades": [],
