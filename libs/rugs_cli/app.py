@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from rugs_cli.commands import capture, config, importing, lake, rejects, sources, sql, stack, status
+from rugs_cli.commands import capture, config, importing, lake, rejects, sim, sources, sql, stack, status
 from rugs_cli.output import AsJson
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("down")(stack.down)
 app.command("status")(status.status)
 app.command("capture")(capture.capture)
 app.command("sources")(sources.sources)
+app.command("sim")(sim.sim)
 app.command("import")(importing.import_files)
 app.command("sql")(sql.sql)
 app.command("stats")(lake.stats)

@@ -1,0 +1,178 @@
+"""`rugs sim`: a feed to try things with, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from rugs_cli.output import AsJson, CommandError, human_bytes, print_json
+
+if TYPE_CHECKING:
+    from rugs_capture.sim import Faults, Simulator
+    from rugs_capture.sim.show import Show
+
+DEFAULT_PORT: Final = 9817
+_STATUS_SECONDS: Final = 0.5
+_EVERY: Final = re.compile(r"(?P<events>\d+)|(?P<seconds>\d+(\.\d+)?)s")
+
+Seed = Annotated[int | None, typer.Option(help="The same seed plays the same games; without it, new ones from now on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any that is free.")]
+Speed = Annotated[float, typer.Option(min=0.01, help="How many times faster than the real feed.")]
+Rate = Annotated[float | None, typer.Option(min=0.1, help="Events a second, whatever the games' own pace.")]
+GameCount = Annotated[int | None, typer.Option("--games", min=1, help="End after so many games.")]
+Play = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Play this recording instead of games.")]
+Clients = Annotated[int, typer.Option(min=0, help="Begin when so many clients are connected.")]
+Log = Annotated[Path | None, typer.Option(help="Write every message on every connection to this file, as JSON lines.")]
+Prices = Annotated[bool, typer.Option("--history-prices/--no-history-prices", help="Whether histories tell prices.")]
+Drop = Annotated[str, typer.Option(help="Break the connection every so many events (500) or after a time (30s).")]
+Duplicate = Annotated[int, typer.Option(min=0, help="Send one of so many events twice.")]
+Reorder = Annotated[int, typer.Option(min=0, help="Send one of so many events after the next one.")]
+Junk = Annotated[int, typer.Option(min=0, help="Send what no client expects once in so many events.")]
+Stall = Annotated[int, typer.Option(min=0, help="Fall silent once in so many events.")]
+StallSeconds = Annotated[float, typer.Option(min=0, help="For how long.")]
+FaultSeed = Annotated[int, typer.Option(help="The same one does the same harm to the same connection.")]
+
+
+def sim(
+    seed: Seed = None,
+    port: Port = DEFAULT_PORT,
+    speed: Speed = 1.0,
+    rate: Rate = None,
+    games: GameCount = None,
+    play: Play = None,
+    clients: Clients = 0,
+    log: Log = None,
+    history_prices: Prices = True,
+    drop: Drop = "0",
+    duplicate: Duplicate = 0,
+    reorder: Reorder = 0,
+    junk: Junk = 0,
+    stall: Stall = 0,
+    stall_seconds: StallSeconds = 5.0,
+    fault_seed: FaultSeed = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Play made-up games, or a recording, on a Socket.IO server of this machine's own, with a page that listens.
+
+    Ctrl-C ends it. Faults are counted for each connection, and fall on about one of so many events; 0 is never.
+    """
+    from rugs_capture.sim import Faults
+
+    events, seconds = _every(drop)
+    faults = Faults(
+        seed=fault_seed,
+        drop=events,
+        drop_seconds=seconds,
+        duplicate=duplicate,
+        reorder=reorder,
+        junk=junk,
+        stall=stall,
+        stall_seconds=stall_seconds,
+    )
+    show = _show(seed, games, history_prices, play)
+    asyncio.run(_run(show, port, speed, rate, clients, faults, log, as_json))
+
+
+def _show(seed: int | None, games: int | None, history_prices: bool, play: Path | None) -> Show:
+    from rugs_capture.sim import START, Games, Recording
+
+    if play is not None:
+        if seed is not None or games is not None or not history_prices:
+            raise CommandError("a recording is played as it is: leave out --seed, --games and --no-history-prices")
+        return Recording(play).play()
+    start = START
+    if seed is None:
+        seed, start = random.SystemRandom().randrange(1_000_000), time.time_ns() // 1_000_000_000 * 1_000_000
+    return Games(seed, start, games, history_prices).play()
+
+
+async def _run(
+    show: Show,
+    port: int,
+    speed: float,
+    rate: float | None,
+    clients: int,
+    faults: Faults,
+    log: Path | None,
+    as_json: bool,
+) -> None:
+    from rugs_capture.sim import Simulator
+    from rugs_runtime.service import stop_on_signals
+
+    stop = stop_on_signals()
+    simulator = Simulator(show, port=port, speed=speed, rate=rate, clients=clients, faults=faults, log=log)
+    async with simulator:
+        if as_json:
+            print_json({"url": simulator.url, "page": simulator.page, "log": None if log is None else str(log)})
+        else:
+            print(f"playing at {simulator.url}: `rugs capture --url {simulator.url}`, or look at {simulator.page}")
+            sys.stdout.flush()
+        async with _status_line(simulator):
+            await _first(simulator, stop)
+    stats = simulator.stats
+    if as_json:
+        print_json(stats._asdict())
+    else:
+        print(f"{stats.messages:,} messages, {human_bytes(stats.bytes)}, {stats.connections} connections")
+
+
+async def _first(simulator: Simulator, stop: asyncio.Event) -> None:
+    """Wait until the show is over or somebody stops it."""
+    playing, stopping = asyncio.create_task(simulator.played()), asyncio.create_task(stop.wait())
+    done, pending = await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+@contextlib.asynccontextmanager
+async def _status_line(simulator: Simulator) -> AsyncIterator[None]:
+    """Keep a line on a terminal's standard error up to date while the body runs."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        async def refresh() -> None:
+            before = simulator.stats
+            while True:
+                await asyncio.sleep(_STATUS_SECONDS)
+                stats = simulator.stats
+                rate = (stats.messages - before.messages) / _STATUS_SECONDS
+                live.update(Text(_status(simulator, rate)), refresh=True)
+                before = stats
+
+        refreshing = asyncio.create_task(refresh())
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+
+
+def _status(simulator: Simulator, rate: float) -> str:
+    stats, now = simulator.stats, simulator.now()
+    price = "" if now.price is None else f" at {now.price:.4f}"
+    game = f"{now.game_id} tick {now.tick}{price}" if now.game_id else "nothing yet"
+    return f"{rate:,.0f} messages/s  {stats.clients} clients  {stats.connections} connections so far  {game}"
+
+
+def _every(text: str) -> tuple[int, float]:
+    found = _EVERY.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is neither a number of events (500) nor a time (30s)", param_hint="--drop")
+    return int(found["events"] or 0), float(found["seconds"] or 0)
