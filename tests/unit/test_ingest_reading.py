@@ -304,7 +304,7 @@ def test_a_reject_holds_the_bytes_and_the_reason() -> None:
         assert not wire.judge(encode(kept)).faults
         assert (kept.doc_type, kept.session_id, kept.source) == ("reject", "s", "bot")
         assert kept.fields == {"reason": refused.reason, "position": 1}
-        assert raw_of(Taken(1, kept)) == raw
+        assert raw_of(Taken(1, raw, kept)) == raw
     whole = refuse(b"all of it", ANY, desk(), "no way")
     assert (whole.raw, whole.reason, whole.session_id) == (b"all of it", "no way", "http-here")
 

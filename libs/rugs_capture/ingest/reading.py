@@ -52,9 +52,10 @@ _Word = TypeVar("_Word", Source, Direction)
 
 
 class Taken(NamedTuple):
-    """An item that can be published; `envelope.id` is set."""
+    """An item that can be published, with its bytes; `envelope.id` is set."""
 
     position: int
+    raw: bytes
     envelope: Envelope
 
 
@@ -88,7 +89,7 @@ def read(body: bytes, terms: Terms, desk: Desk) -> Iterator[Taken | Refused]:
     """Yield what each item of a body says, in order. Never fails."""
     for item in take_apart(body, terms.kind, frame_a_line=desk.frame_a_line):
         try:
-            yield Taken(item.position, _envelope(item, terms, desk))
+            yield Taken(item.position, item.raw, _envelope(item, terms, desk))
         except (ValueError, RecursionError) as error:
             yield _refused(item, terms, desk, _reason(error))
 

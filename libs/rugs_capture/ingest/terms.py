@@ -44,6 +44,7 @@ class Kind(Enum):
 
 KINDS: Final = {
     "": Kind.BY_LOOK,
+    "application/octet-stream": Kind.BY_LOOK,
     "application/x-www-form-urlencoded": Kind.BY_LOOK,  # what `curl -d` says of whatever it sends
     "application/json": Kind.JSON,
     "application/x-ndjson": Kind.LINES,
