@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from rugs_cli.commands import capture, config, importing, lake, rejects, sim, sources, sql, stack, status
+from rugs_cli.commands import capture, config, derive, importing, lake, rejects, sim, sources, sql, stack, status
 from rugs_cli.output import AsJson
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("capture")(capture.capture)
 app.command("sources")(sources.sources)
 app.command("sim")(sim.sim)
 app.command("import")(importing.import_files)
+app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
 app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)

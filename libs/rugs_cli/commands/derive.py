@@ -1,0 +1,79 @@
+"""`rugs derive`: ticks, games and states once more, from the events that the lake holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rugs_cli.output import AsJson, human_seconds, print_json, print_table
+from rugs_cli.period import From, To, day
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from rugs_capture.derivation import Rederived
+    from rugs_runtime.settings import Settings
+
+
+def derive(from_: From = None, to: To = None, as_json: AsJson = False) -> None:
+    """Derive ticks, completed games and states from the stored events: for lakes recorded before, or after new rules.
+
+    What the lake has already is recognised, so it can be run again at any time. It returns when the lake holds
+    everything. Where no stack runs, a broker and a writer are started for as long as it takes.
+    """
+    from rugs_runtime.settings import Settings
+
+    done = asyncio.run(_derive(Settings.load(), day(from_), day(to)))
+    if as_json:
+        print_json(done.as_dict())
+    else:
+        _show(done)
+
+
+async def _derive(settings: Settings, first: dt.date | None, last: dt.date | None) -> Rederived:
+    import rugs_bus
+    import rugs_lake
+    from rugs_capture.derivation import rederive
+    from rugs_cli.around import broker_and_writer
+
+    rugs_lake.open(settings.data_dir).close()  # where there is no lake, nothing need be started
+    async with broker_and_writer(settings) as around:
+        nc = await rugs_bus.connect(around.url, name="rugs-derive", timeout=settings.connect_timeout)
+        try:
+            with _progress() as watch:
+                return await rederive(nc, settings.data_dir, first=first, last=last, watch=watch)
+        finally:
+            await nc.close()
+
+
+def _show(done: Rederived) -> None:
+    print(f"{done.events:,} events read in {human_seconds(done.seconds)}, by rules version {done.rules_version}")
+    rows = [(name, kind.derived, kind.stored, kind.duplicates) for name, kind in done.kinds.items()]
+    print_table(rows, header=("doc type", "derived", "stored", "duplicates"))
+    for name, count in done.undigested.items():
+        print(f"not digested: {count:,} {name}")
+    for name, count in done.too_large.items():
+        print(f"too large for a message: {count:,} {name}")
+    for name, outcome in done.checks.items():
+        if outcome["failed"]:
+            print(f"check failed: {name}, {outcome['failed']:,} of {sum(outcome.values()):,}")
+    for found in done.findings:
+        print("  {check}: game {game_id}, event {cause} {detail}".format(**found).rstrip())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Show events, rate and time left on a terminal's standard error while the body runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("deriving"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("deriving", total=None)
+        yield lambda seen, total: bar.update(task, completed=seen, total=total)
