@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -94,7 +94,7 @@ def test_time_never_goes_back_and_goes_as_the_feed_does(cues: list[Cue]) -> None
     at = [cue.at for cue in cues]
     assert at == sorted(at)
     told = [(cue.at, state) for cue in cues for state in states_of(cue.messages)]
-    pairs = [(before, after, now - then) for (then, before), (now, after) in zip(told, told[1:], strict=False)]
+    pairs = [(before, after, now - then) for (then, before), (now, after) in pairwise(told)]
     ticks = [gap for before, after, gap in pairs if len(before) == len(after) == 21 and not after["rugged"]]
     countdown = [gap for before, after, gap in pairs if len(before) == len(after) == 7]
     assert sum(ticks) / len(ticks) == pytest.approx(252_500, rel=0.05)

@@ -3,8 +3,9 @@
 =====================  ===========================================================================
 a line                 is
 =====================  ===========================================================================
-``{"seq", "ts",        a record of a raw or CDP capture. What the client sent, and the recorder's
-"event", "data"}``     own connect and disconnect, are left out; a `raw` frame goes before `data`.
+``{"ts", "event",      a record of a raw or CDP capture, or with `timestamp` and `event_type` of
+"data", …}``           samples. What the client sent, and the recorder's own connect and
+                       disconnect, are left out; a `raw` frame goes before `data`.
 ``{"connection",       the simulator's own log; its first connection is played
 "at", "frame"}``
 ``42["name", …]``      a frame as it was on the wire; four of them a second
@@ -52,12 +53,12 @@ class Recording:
             RecordingError: if there is nothing in it to play.
         """
         try:
-            show = RecordingShow(self.path)
-            if next(show.cues(), None) is None:
-                raise RecordingError(f"nothing to play in {self.path}")
+            empty = next(RecordingShow(self.path).cues(), None) is None
         except OSError as error:
             raise RecordingError(f"cannot read {self.path}: {error.strerror}") from error
-        return show
+        if empty:
+            raise RecordingError(f"nothing to play in {self.path}")
+        return RecordingShow(self.path)
 
 
 class RecordingShow:
@@ -133,15 +134,16 @@ def _read(line: str) -> tuple[int | None, tuple[Message, ...]]:
         return None, _to_send(line)
     if "connection" in record:
         return _read_log(record)
-    event, data = record.get("event"), record.get("data")
+    event, data = record.get("event", record.get("event_type")), record.get("data")
+    at = _moment(record.get("ts", record.get("timestamp")))
     if isinstance(record.get("raw"), str):
-        return _moment(record.get("ts")), _to_send(record["raw"])
+        return at, _to_send(record["raw"])
     if not isinstance(event, str):
         return None, (line,)
     if record.get("direction") == "sent" or event in _OF_THE_RECORDER:
         return None, ()
     arguments = data if isinstance(data, list) else [] if data is None else [data]
-    return _moment(record.get("ts")), encode(event, *arguments)
+    return at, encode(event, *arguments)
 
 
 def _read_log(record: Mapping[str, Any]) -> tuple[int | None, tuple[Message, ...]]:
