@@ -42,18 +42,25 @@ class PublicFeed:
         """Connect and record until the connection ends; see `Source.run`."""
         wire = _Wire(tap, self._url)
         client = socketio.AsyncClient(reconnection=False, http_session=wire, handle_sigint=False)
+        ended = asyncio.Event()
+
+        async def end(*_: object) -> None:
+            ended.set()
+
+        client.on("disconnect", end)
         try:
-            try:
-                await client.connect(self._url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
-            except socketio.exceptions.ConnectionError as error:
-                raise SourceError(f"cannot connect to {self._url}: {wire.ending or error}") from error
-            await client.eio.wait()
+            await client.connect(self._url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+            await ended.wait()
             raise SourceError(wire.ending or "the server has stopped answering")
+        except socketio.exceptions.ConnectionError as error:
+            raise SourceError(f"cannot connect to {self._url}: {wire.ending or error}") from error
         finally:
-            with suppress(TimeoutError, Exception):
-                async with asyncio.timeout(_GOODBYE):
-                    await client.eio.disconnect()
-            await wire.close()
+            try:
+                with suppress(Exception):  # a time-out, or there was no connection
+                    async with asyncio.timeout(_GOODBYE):
+                        await client.disconnect()
+            finally:
+                await wire.close()
 
 
 class _Wire:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from typing import Any, Final
@@ -33,9 +34,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return service.EXIT_FAILED
-    return service.run(
-        options.name, lambda stop: capture(options.name, settings, stop, derive=options.derivation), settings
-    )
+    return service.run(options.name, lambda stop: capture(options, settings, stop), settings)
 
 
 def _options() -> argparse.Namespace:
@@ -48,11 +47,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--no-derivation", dest="derivation", action="store_false", help="do not derive: another process does"
     )
+    parser.add_argument("--report", action="store_true", help="print the last status at the end, as a line of JSON")
     return parser.parse_args()
 
 
-async def capture(name: str, settings: Settings, stop: asyncio.Event, *, derive: bool) -> int:
+async def capture(options: argparse.Namespace, settings: Settings, stop: asyncio.Event) -> int:
     """Capture from the sources of the settings until `stop` is set; return the exit code."""
+    name: str = options.name
     holder = service.presence(settings.data_dir, name)
     if holder not in (None, os.getpid()):
         log.error(f"another {name} runs on this data folder (pid {holder}): stop it first")
@@ -60,12 +61,14 @@ async def capture(name: str, settings: Settings, stop: asyncio.Event, *, derive:
     work = Work(settings, build(settings))
     answering = asyncio.create_task(_answer(name, settings, work))
     try:
-        work.start(derive=derive)
+        work.start(derive=options.derivation)
         await stop.wait()
     finally:
         answering.cancel()
         await work.stop()
         await asyncio.gather(answering, return_exceptions=True)
+    if options.report:
+        print(json.dumps(work.status()), flush=True)
     return service.EXIT_OK
 
 

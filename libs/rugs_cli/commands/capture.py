@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -83,7 +85,7 @@ async def _capture(
     stop = stop_on_signals()
     async with broker_and_writer(settings) as around:
         # A stack that runs derives by itself.
-        arguments = ["--name", NAME, *([] if around.own else ["--no-derivation"])]
+        arguments = ["--name", NAME, "--report", *([] if around.own else ["--no-derivation"])]
         log = log_file(settings, NAME)
         log.parent.mkdir(parents=True, exist_ok=True)
         nc = await rugs_bus.connect(around.url, name="rugs-capture")
@@ -92,13 +94,16 @@ async def _capture(
                 told = {"NATS_URL": around.url, **environment}
                 start = output.tell()
                 async with program(
-                    "capture_gateway.main", arguments, told, stdout=output, stderr=output, start_new_session=True
+                    "capture_gateway.main", arguments, told, stdout=PIPE, stderr=output, start_new_session=True
                 ) as process:
                     watching = _Watch(nc, quiet=quiet)
                     await watching.until(stop, process, seconds)
                     if process.returncode is None:
                         process.terminate()
-                    code = await process.wait()
+                    reported, _ = await process.communicate()
+                    code = process.returncode
+                    if code == 0:
+                        watching.take(json.loads(reported)["sources"][0])
             if around.own:
                 await _committed(nc, settings)
         finally:
@@ -132,7 +137,7 @@ class _Watch:
         while process.returncode is None and (end is None or time.monotonic() < end):
             answer = await ask_status(self._nc, NAME)
             if answer is not None:
-                self._take(answer["sources"][0])
+                self.take(answer["sources"][0])
                 if showing:
                     self._show(console, answer["sources"][0])
             left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
@@ -140,11 +145,9 @@ class _Watch:
                 break
         if showing:
             console.print()
-        answer = await ask_status(self._nc, NAME)
-        if answer is not None:
-            self._take(answer["sources"][0])
 
-    def _take(self, source: dict[str, Any]) -> None:
+    def take(self, source: dict[str, Any]) -> None:
+        """Note what a source has brought."""
         self.found |= {
             "frames": source["frames"],
             "bytes": source["bytes"],
