@@ -62,12 +62,14 @@ def _environment(source: str, url: str | None, settings: Settings) -> dict[str, 
     if source not in ("public", "cdp"):
         raise typer.BadParameter(f"no such source: {source}; there are public and cdp", param_hint="--source")
     environment = {"RUGS_SOURCES": source, "RUGS_FEED_URL": ""}
+    parts = urlsplit(url or "")
     if source == "public":
-        if not (url or settings.feed_url):
+        if url is None and settings.feed_url is None:
             raise typer.BadParameter("name the feed: https://HOST", param_hint="--url")
+        if url is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise typer.BadParameter("not the address of a feed: write https://HOST", param_hint="--url")
         return environment | {"RUGS_FEED_URL": url or settings.feed_url or ""}
     if url is not None:
-        parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise typer.BadParameter("where Chrome listens: http://HOST:PORT", param_hint="--url")
         environment |= {"RUGS_CDP_HOST": parts.hostname, "RUGS_CDP_PORT": str(parts.port or 9222)}
