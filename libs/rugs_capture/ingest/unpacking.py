@@ -37,6 +37,8 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     if not encoding:
         return body
     try:
+        if not body:
+            raise EOFError("it is empty")
         unpacked = _gunzip(body, limit) if encoding == "gzip" else _unzstd(body, limit)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise RequestError(400, f"the body is no whole {encoding}: {error}") from error
@@ -56,13 +58,15 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    """Unpack the one frame: the size that it tells is not trusted with memory, and where it tells none is bounded."""
+    """Unpack the one frame. The size that it tells is not trusted with memory before it is known to be small."""
     size = zstandard.get_frame_parameters(body).content_size
     if size not in _NO_SIZE and size > limit:
         raise too_large(limit)
+    unpacker = zstandard.ZstdDecompressor()
     try:
-        return zstandard.ZstdDecompressor().decompress(body, max_output_size=limit, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        if "too small" in str(error):
-            raise too_large(limit) from error
+        return unpacker.decompress(body, max_output_size=limit, allow_extra_data=False)
+    except zstandard.ZstdError:  # torn, or larger than the limit: reading as far as that tells which
+        with unpacker.stream_reader(body) as reader:
+            if len(reader.read(limit + 1)) > limit:
+                raise too_large(limit) from None
         raise
