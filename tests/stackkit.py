@@ -41,7 +41,7 @@ class Rugs:
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.root = root
-        self.environment = clean_environment(RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **settings)
+        self.environment = clean_environment(RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **({"RUGS_INGEST_PORT": "0"} | settings))
 
     def __call__(
         self, *arguments: str | Path, given: bytes = b"", **settings: str

@@ -56,7 +56,7 @@ class Service(NamedTuple):
 
 WRITER: Final = Service("parquet-writer", "parquet_writer.main")
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
-SERVICES: Final = (WRITER,)
+SERVICES: Final = (WRITER, GATEWAY)
 """In the order in which they start; they stop in reverse."""
 
 

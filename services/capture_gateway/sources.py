@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rugs_capture.ingest.bus import BusDoor
+from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
 from rugs_capture.source import Source
 from rugs_runtime.settings import Settings
@@ -24,4 +26,16 @@ def build(settings: Settings) -> list[Wanted]:
 def _build(name: str, settings: Settings) -> Wanted:
     if name == "public":
         return Wanted(PublicFeed(settings.feed_url or ""), "public_ws")
+    if name == "http":
+        token = settings.ingest_token
+        door = HttpDoor(
+            host=settings.ingest_host,
+            port=settings.ingest_port,
+            token=token.get_secret_value() if token else None,
+            max_body=int(settings.ingest_max_body),
+            events_per_second=settings.ingest_rate,
+        )
+        return Wanted(door, "manual")
+    if name == "bus":
+        return Wanted(BusDoor(settings.broker_url), "manual")
     raise NotImplementedError(name)

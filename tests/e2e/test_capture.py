@@ -1,0 +1,102 @@
+"""`rugs capture` as a user runs it, with nothing else running; and a stack that captures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.feedserver import Feed
+from tests.stackkit import RUGS, Rugs, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+STATE = '42["gameStateUpdate",{"gameId":"20990101-00000000000000aa","active":true,"price":1.5,"tickCount":%d}]'
+
+
+async def playing(feed: Feed, socket: web.WebSocketResponse) -> None:
+    """Send fifty ticks, and drop the first connection in the middle."""
+    for tick in range(50):
+        await feed.send(socket, STATE % tick)
+        if tick == 25 and len(feed.connections) == 1:
+            await socket.close()
+            return
+
+
+async def capturing(rugs: Rugs, feed: Feed, *more: str) -> tuple[int | None, dict[str, Any]]:
+    """Run `rugs capture` until both connections have brought everything; return its exit code, and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        RUGS, "capture", "--url", feed.url, "--json", *more, env=rugs.environment, stdout=asyncio.subprocess.PIPE
+    )
+    await until(lambda: len(feed.connections) == 2 and len(feed.connections[1]) == 53)
+    await asyncio.sleep(0.2)  # the last frame is on its way through the socket
+    process.send_signal(signal.SIGINT)
+    printed, _ = await process.communicate()
+    return process.returncode, json.loads(printed)
+
+
+def assert_whole(rugs: Rugs, feed: Feed) -> None:
+    """Everything that went over the wire is in the lake once, in order, and every tick was derived."""
+    rows = rugs.select("SELECT session_id, raw FROM ws_event ORDER BY session_id, seq")
+    sent = [[message for _, message in connection] for connection in feed.connections]
+    assert [row["raw"] for row in rows] == [message for connection in sent for message in connection]
+    assert rugs.select("SELECT count(*) AS n, count(DISTINCT tick) AS ticks FROM game_tick") == [{"n": 50, "ticks": 50}]
+    gaps = rugs.select("SELECT extra FROM system_event WHERE event = 'gap'")
+    assert len(gaps) == 1
+    assert rugs.json("verify")["ok"]
+
+
+async def test_one_command_from_a_live_feed_to_a_valid_dataset(tmp_path: Path) -> None:
+    rugs = Rugs(tmp_path)
+    async with Feed.serving(playing) as feed:
+        code, told = await capturing(rugs, feed)
+    assert code == 0
+    assert told["frames"] == sum(map(len, feed.connections))
+    assert (told["gaps"], told["refused"], told["error"]) == (1, 0, None)
+    await asyncio.to_thread(assert_whole, rugs, feed)
+
+
+async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -> None:
+    async with Feed.serving(playing) as feed:
+        rugs = Rugs(tmp_path, RUGS_FEED_URL=feed.url, RUGS_INGEST_PORT="0")
+        assert (await asyncio.to_thread(rugs, "up", "--detach")).returncode == 0
+        try:
+            await until(lambda: len(feed.connections) == 2 and len(feed.connections[1]) == 53)
+            sources = await asyncio.to_thread(rugs.json, "sources")
+            assert [source["name"] for source in sources] == ["public", "http", "bus"]
+            assert {source["state"] for source in sources} == {"live"}
+            assert sources[0]["game"]["tick"] == 49
+            shown = (await asyncio.to_thread(rugs, "sources")).stdout.decode()
+            assert "20990101-00000000000000aa tick 49 1.5x" in shown
+            status = await asyncio.to_thread(rugs.json, "status")
+            assert [service["name"] for service in status["services"]] == ["parquet-writer", "capture-gateway"]
+            await until(lambda: len(rugs.select("SELECT 1 FROM game_tick")) == 50)
+        finally:
+            assert (await asyncio.to_thread(rugs, "down")).returncode == 0
+    await asyncio.to_thread(assert_whole, rugs, feed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "--url"),
+        (("--source", "telepathy"), "public and cdp"),
+        (("--url", "ftp://example.org"), "https://HOST"),
+        (("--source", "cdp", "--url", "https://x"), "http://HOST:PORT"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    done = Rugs(tmp_path)("capture", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr.decode()
+
+
+def test_sources_of_nothing_that_runs(tmp_path: Path) -> None:
+    done = Rugs(tmp_path)("sources")
+    assert done.returncode == 1
+    assert "rugs up" in done.stderr.decode()
