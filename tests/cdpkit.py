@@ -1,0 +1,246 @@
+"""A real browser, and a site that knows every message that went through each of its WebSockets.
+
+The site's pages and workers do what the server tells them through their sockets: see `_CLIENT`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+import psutil
+import pytest
+from aiohttp import WSMsgType, web
+
+CHROMIUM: Final = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+needs_chromium: Final = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
+)
+
+_CLIENT: Final = """
+function open_(name) {
+  const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/socket.io/${name}?EIO=4&token=secret`);
+  socket.binaryType = 'arraybuffer';
+  socket.onmessage = ({data}) => {
+    if (typeof data !== 'string' || !data.startsWith('42["do-')) return;
+    const [what, argument] = JSON.parse(data.slice(2));
+    if (what === 'do-say') socket.send(argument);
+    if (what === 'do-say-bytes') socket.send(new Uint8Array(argument));
+    if (what === 'do-say-blob') socket.send(new Blob([argument]));
+    if (what === 'do-say-odd') socket.send('half a pair: \\ud83d, a whole one: \\ud83d\\ude00, nul: \\u0000');
+    if (what === 'do-say-large') socket.send('42["large","' + 'x'.repeat(argument) + '"]');
+    if (what === 'do-close') socket.close();
+    if (what === 'do-go') location.href = argument;
+    if (what === 'do-push') history.pushState({}, '', argument);
+    if (what === 'do-popup') window.open(argument);
+    if (what === 'do-worker') globalThis.worker = new Worker(argument);
+    if (what === 'do-shared') globalThis.shared = new SharedWorker(argument);
+    if (what === 'do-service') navigator.serviceWorker.register(argument, {scope: '/' + argument.split('=')[1]});
+    if (what === 'do-frame') {
+      const frame = document.createElement('iframe');
+      frame.src = argument;
+      document.documentElement.appendChild(frame);
+    }
+    if (what === 'do-frame-away') document.querySelector('iframe').remove();
+  };
+}
+for (const name of new URLSearchParams(location.search).get('open').split(' ')) open_(name);
+"""
+
+
+class Chrome:
+    """A headless Chromium with remote debugging, in a folder of its own."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        assert CHROMIUM is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        told = folder / "DevToolsActivePort"
+        told.unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            [
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-popup-blocking",
+                "--site-per-process",
+                "--no-first-run",
+                f"--remote-debugging-port={port}",
+                f"--user-data-dir={folder}",
+                "about:blank",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.port = port
+        limit = time.monotonic() + 30
+        while not self._listens(told):
+            assert time.monotonic() < limit
+            assert self._process.poll() is None
+            time.sleep(0.02)
+
+    def _listens(self, told: Path) -> bool:
+        if self.port == 0 and told.exists() and len(words := told.read_text().split()) == 2:
+            self.port = int(words[0])
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def kill(self) -> None:
+        """End it as a crash would, with all its processes."""
+        with suppress(psutil.NoSuchProcess):
+            mine = psutil.Process(self._process.pid)
+            for process in [mine, *mine.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the browser's main process."""
+        self._process.send_signal(number)
+
+    async def tab(self, url: str) -> str:
+        """Open a tab; return its number."""
+        made: dict[str, str] = await self._ask("PUT", f"new?{url}")
+        return made["id"]
+
+    async def close(self, tab: str) -> None:
+        """Close a tab."""
+        await self._ask("GET", f"close/{tab}")
+
+    async def close_all(self) -> None:
+        """Close all tabs but an empty one."""
+        tabs = [tab["id"] for tab in await self._ask("GET", "list") if tab["type"] == "page"]
+        await self.tab("about:blank")
+        for tab in tabs:
+            await self.close(tab)
+
+    async def command(self, tab: str, method: str, **params: Any) -> None:
+        """Give a tab a command of the DevTools protocol, as another client would."""
+        url = f"ws://127.0.0.1:{self.port}/devtools/page/{tab}"
+        async with aiohttp.ClientSession() as http, http.ws_connect(url) as socket:
+            await socket.send_json({"id": 1, "method": method, "params": params})
+            with suppress(TypeError):  # it closes: the tab has crashed
+                await socket.receive(timeout=5)
+
+    async def _ask(self, method: str, what: str) -> Any:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, f"http://127.0.0.1:{self.port}/json/{what}") as answer,
+        ):
+            text = await answer.text()
+            return json.loads(text) if text[:1] in "[{" else text
+
+
+class Wire:
+    """One WebSocket, seen from the server: what the page received, and what it sent."""
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self.received: list[str | bytes] = []
+        self.sent: list[str | bytes] = []
+        self.closed = False
+        self._socket = socket
+        self._request = request
+
+    async def send(self, *messages: str | bytes) -> None:
+        """Send messages to the page."""
+        for message in messages:
+            self.received.append(message)
+            await (self._socket.send_str(message) if isinstance(message, str) else self._socket.send_bytes(message))
+
+    async def do(self, what: str, argument: object = None) -> None:
+        """Tell the page what to do."""
+        await self.send(f"42{json.dumps(['do-' + what, argument])}")
+
+    async def close(self, code: int = 1000) -> None:
+        """Close it from the server's side."""
+        await self._socket.close(code=code)
+
+    def send_nonsense(self) -> None:
+        """Send a text that is no UTF-8, for which the page fails the connection."""
+        assert self._request.transport is not None
+        self._request.transport.write(b"\x81\x02\xff\xfe")
+
+
+class Site:
+    """Pages and workers at any path that opens the sockets named in `?open=`, and those sockets, by name."""
+
+    def __init__(self) -> None:
+        self.wires: dict[str, list[Wire]] = {}
+        self.refuse = False
+        self.refused = 0
+        self.port = 0
+        self._opened = asyncio.Condition()
+
+    @classmethod
+    @asynccontextmanager
+    async def serving(cls) -> AsyncIterator[Self]:
+        """Serve while the body runs."""
+        site = cls()
+        app = web.Application()
+        app.router.add_get("/socket.io/{name}", site._socket)
+        app.router.add_get("/{kind:worker}/{path:.*}", site._script)
+        app.router.add_get("/{path:.*}", site._page)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        site.port = runner.addresses[0][1]
+        try:
+            yield site
+        finally:
+            await runner.cleanup()
+
+    def url(self, opens: str, path: str = "page", host: str = "127.0.0.1") -> str:
+        """Return the URL of a page, or a worker's script, that opens these sockets at once."""
+        return f"http://{host}:{self.port}/{path}?open={opens.replace(' ', '%20')}"
+
+    async def wire(self, name: str, number: int = 1) -> Wire:
+        """Wait until a socket of that name was opened so many times; return the last."""
+        async with asyncio.timeout(20), self._opened:
+            await self._opened.wait_for(lambda: len(self.wires.get(name, [])) >= number)
+            return self.wires[name][number - 1]
+
+    @property
+    def messages(self) -> int:
+        """How many messages went through all sockets."""
+        return sum(len(wire.received) + len(wire.sent) for wire in itertools.chain(*self.wires.values()))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        script = f"<script>{_CLIENT}</script>" if "open" in request.query else ""
+        return web.Response(text=f"<!doctype html><title>made up</title>{script}", content_type="text/html")
+
+    async def _script(self, request: web.Request) -> web.Response:
+        return web.Response(
+            text=_CLIENT,
+            content_type="text/javascript",
+            headers={"Service-Worker-Allowed": "/", "Cache-Control": "no-store"},
+        )
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse:
+            self.refused += 1
+            return web.Response(status=503)
+        socket = web.WebSocketResponse(max_msg_size=0)
+        await socket.prepare(request)
+        wire = Wire(socket, request)
+        await wire.send('0{"sid":"made-up","pingInterval":25000}', "40")
+        async with self._opened:
+            self.wires.setdefault(request.match_info["name"], []).append(wire)
+            self._opened.notify_all()
+        async for message in socket:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                wire.sent.append(message.data)
+        wire.closed = True
+        return socket
