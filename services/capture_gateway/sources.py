@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rugs_capture.cdp import CdpSource
 from rugs_capture.ingest.bus import BusDoor
 from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
@@ -26,6 +27,9 @@ def build(settings: Settings) -> list[Wanted]:
 def _build(name: str, settings: Settings) -> Wanted:
     if name == "public":
         return Wanted(PublicFeed(settings.feed_url or ""), "public_ws")
+    if name == "cdp":
+        chrome = CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
+        return Wanted(chrome, "cdp")
     if name == "http":
         token = settings.ingest_token
         door = HttpDoor(
