@@ -47,7 +47,7 @@ class Simulator:
         rate: events a second, whatever the show's own time; None keeps to it.
         clients: begin once so many are connected.
         faults: what goes wrong. Clients that poll are spared.
-        log: file that every message on every wire is written to; see `wire_log`.
+        log: file that every message on every wire is written to, from its beginning; see `wire_log`.
         ping_interval: seconds between pings.
         ping_timeout: seconds after which a client that answers none is gone.
 
@@ -137,7 +137,7 @@ class Simulator:
         await self._stack.aclose()
 
     async def played(self) -> None:
-        """Wait until the show is over, and all of it is with the clients that still listen."""
+        """Wait until the show is over, and all of it is on its way to the clients that still listen."""
         await asyncio.shield(self._playing)
         for socket in tuple(self._sockets):
             with contextlib.suppress(ConnectionError):
@@ -202,8 +202,10 @@ class Simulator:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await self._server.disconnect(sid)
-        deadline = time.monotonic() + _GOODBYE_SECONDS
-        while self._sockets and time.monotonic() < deadline:  # noqa: ASYNC110 - they end by themselves
+        sent, deadline = -1, 0.0
+        while self._sockets and (self._lines.messages != sent or time.monotonic() < deadline):
+            if self._lines.messages != sent:  # a client that still takes what is under way gets all of it
+                sent, deadline = self._lines.messages, time.monotonic() + _GOODBYE_SECONDS
             await asyncio.sleep(_LOOK_SECONDS)
         for socket in tuple(self._sockets):
             socket.cut()
@@ -220,7 +222,7 @@ class Simulator:
     async def _note_polling(self, request: web.Request, handler: Any) -> web.StreamResponse:
         answer: web.StreamResponse = await handler(request)
         if request.path.startswith("/socket.io/"):
-            await self._lines.of_polling(request, answer)
+            self._lines.answered(request, answer)
         return answer
 
 

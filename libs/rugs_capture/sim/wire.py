@@ -86,17 +86,12 @@ class Lines:
         """Bytes of text and attachments sent on all of them."""
         return sum(line.bytes for line in self._by_session.values())
 
-    async def of_polling(self, request: web.Request, answer: web.StreamResponse) -> None:
-        """Note what an answer to a poll carries, and what was posted."""
-        if request.query.get("transport", "polling") != "polling" or answer.status != 200:
-            return
-        session = request.query.get("sid")
-        if request.method == "POST" and session:
-            for message in (await request.text()).split(_PAYLOAD_SEPARATOR):
-                self.of(session).heard(message)
-        elif request.method == "GET" and isinstance(answer, web.Response) and answer.text:
+    def answered(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Note what the answer to a poll carries."""
+        polled = request.method == "GET" and request.query.get("transport", "polling") == "polling"
+        if polled and answer.status == 200 and isinstance(answer, web.Response) and answer.text:
             messages = answer.text.split(_PAYLOAD_SEPARATOR)
-            line = self.of(session or json.loads(messages[0][1:])["sid"], "polling")
+            line = self.of(request.query.get("sid") or json.loads(messages[0][1:])["sid"], "polling")
             for message in messages:
                 line.sent(message)
 

@@ -5,7 +5,7 @@ a line                                              says
 ==================================================  ==================================================
 ``{"connection", "at", "opened": transport}``       a client has come: the connection's number, from 1
 ``{"connection", "number", "at", "frame", ...}``    a message was put on the wire; number counts from 1
-``{"connection", "at", "heard": text}``             a message came from the client
+``{"connection", "at", "heard": text}``             a message came from the client, over a WebSocket
 ``{"connection", "at", "closed": why}``             the connection has ended
 ==================================================  ==================================================
 
@@ -49,7 +49,7 @@ class WireLog:
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            self._file = self._path.open("ab", buffering=0)
+            self._file = self._path.open("wb", buffering=0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
