@@ -116,7 +116,7 @@ class DoorProcess:
 
 
 async def _serve(url: str, spool_dir: str) -> None:
-    async with http_door(url, Path(spool_dir)) as opened:
+    async with http_door(url, Path(spool_dir), events_per_second=1e9, bytes_per_second=1e12) as opened:
         print(opened.url, flush=True)
         await asyncio.Event().wait()
 

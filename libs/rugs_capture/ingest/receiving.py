@@ -142,7 +142,9 @@ class Receiver:
         """Wait until what was published is at the broker or in the spool; an outcome that is not safe then fails."""
         if not any(outcome.accepted or (self._keep_refused and outcome.rejected) for outcome in outcomes):
             return
-        safe = await self._publisher.secured(timeout)
+        deadline = time.monotonic() + timeout
+        while not (safe := await self._publisher.secured(timeout)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)  # it has just been made, and is not at work yet
         lost = self._publisher.stats.refused
         for outcome in outcomes:
             if not safe:
