@@ -10,6 +10,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rugs_feed.made_up.feed import Feed, Sent
+from rugs_legacy import old_records
+from rugs_legacy.old_records import line as _line
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -18,25 +20,20 @@ _RECORDER_DELAY_US: Final = 350
 
 def local(at: int) -> str:
     """Return a time as a recorder in New York wrote it: without a zone."""
-    return (_EPOCH + timedelta(microseconds=at)).astimezone(_NEW_YORK).replace(tzinfo=None).isoformat()
+    return old_records.local_time(at, _NEW_YORK)
 
 
 def _aware(at: int) -> str:
     return (_EPOCH + timedelta(microseconds=at)).isoformat()
 
 
-def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode()
-
-
 def raw_capture(feed: Feed, lines: int, *, skip: int = 0) -> Iterator[bytes]:
     """Give lines of F9; `skip` says how many events were missed before the recorder was started."""
     events = islice(feed.events(), skip, None)
     first = next(events)
-    yield _line({"seq": 1, "ts": local(first.at - 300_000), "event": "connect", "data": None})
+    yield _line(old_records.capture(1, local(first.at - 300_000), "connect", None))
     for seq, sent in zip(range(2, lines + 1), _chain(first, events), strict=False):
-        data = sent.arguments[0] if len(sent.arguments) == 1 else sent.arguments
-        yield _line({"seq": seq, "ts": local(sent.at), "event": sent.event, "data": data})
+        yield _line(old_records.capture(seq, local(sent.at), sent.event, old_records.data_of(list(sent.arguments))))
 
 
 def cdp_capture(feed: Feed, lines: int, *, skip: int = 0) -> Iterator[bytes]:
@@ -89,9 +86,9 @@ def games(feed: Feed, *, numbered: bool = False, with_status: bool = False) -> I
             ticks = []
         if not ticks:
             number += 1
-            begun = {"type": "game_start", "timestamp": local(sent.at), "game_id": state["gameId"]}
+            begun = old_records.game_start(local(sent.at), state["gameId"])
             lines = [_line({**begun, "session_game_number": number} if numbered else begun)]
-        ticks.append(_tick(state, sent.at + _RECORDER_DELAY_US))
+        ticks.append(old_records.tick(local(sent.at + _RECORDER_DELAY_US), state["gameId"], state))
         lines.append(_line(ticks[-1]))
 
 
@@ -114,42 +111,9 @@ def session(feed: Feed, name: str, count: int) -> list[bytes]:
     return [*lines, _line({**ended, "ending_balance": None})]
 
 
-def _tick(state: dict[str, Any], at: int) -> dict[str, Any]:
-    """Return what the recorder made of a game state; what the state does not say it filled in."""
-    return {
-        "type": "tick",
-        "timestamp": local(at),
-        "game_id": state["gameId"],
-        "tick": state.get("tickCount", 0),
-        "price": state.get("price", 1.0),
-        "phase": _phase(state),
-        "active": state.get("active", False),
-        "rugged": state.get("rugged", False),
-        "cooldown_timer": state.get("cooldownTimer", 0),
-        "trade_count": state.get("tradeCount", 0),
-    }
-
-
-def _phase(state: dict[str, Any]) -> str:
-    """Return the phase by the recorder's own rules, mistakes included."""
-    if state["cooldownTimer"] > 0:
-        return "UNKNOWN" if state["cooldownTimer"] > 10_000 else "PRESALE"
-    if state["rugged"] and "tradeCount" not in state:
-        return "RUG_EVENT_1"
-    return "GAME_ACTIVATION" if state["tickCount"] == 0 else "ACTIVE_GAMEPLAY"
-
-
 def _game_end(ticks: list[dict[str, Any]], at: int, status: dict[str, str]) -> bytes:
-    played = [tick for tick in ticks if tick["active"]]
-    prices = [tick["price"] for tick in played]
-    ended = {
-        "type": "game_end",
-        "timestamp": local(at),
-        "game_id": ticks[0]["game_id"],
-        "total_ticks": len(ticks),
-        "tick_range": [0, played[-1]["tick"]],
-        "price_range": [min(prices), max(prices)],
-        "peak_price": max(prices),
-        "final_price": prices[-1],
-    }
+    summary = old_records.Summary()
+    for tick in ticks:
+        summary.add(tick)
+    ended = summary.game_end(local(at), ticks[0]["game_id"])
     return _line({**ended, **status})
