@@ -71,7 +71,7 @@ def recognise(stream: BinaryIO, size: int, name: str, timezone: str) -> Recognis
                 return known
             continue
         for format_, parse in readers:
-            if format_.claims(found, format_ is by_name):
+            if format_.sniff(found, format_ is by_name):
                 if _is_record(line, parse):
                     return Recognised(format_, line)
                 claimed = claimed or format_
@@ -126,6 +126,6 @@ def _is_record(line: bytes, parse: Parse) -> bool:
 def _salvaged(line: bytes, readers: list[tuple[Format, Parse]], by_name: Format | None) -> Recognised | None:
     for format_, parse in readers:
         for piece in salvage(line, format_.record_start, parse):
-            if format_.claims(read_object(piece.raw), format_ is by_name):
+            if format_.sniff(read_object(piece.raw), format_ is by_name):
                 return Recognised(format_, piece.raw)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rugs_legacy.errors import UnreadableError
 from rugs_proto.envelope import MAX_NAME
@@ -34,9 +34,16 @@ Parse = Callable[[bytes], Record]
 """Reads one line; raises `UnreadableError` where it is no record of the format."""
 
 
+class MakeParse(Protocol):
+    """Makes a line reader."""
+
+    def __call__(self, timezone: str, name: str = "") -> Parse:
+        """Return a line reader of a file; `timezone` is the zone of its local times, `name` its base name."""
+
+
 @dataclass(frozen=True)
 class Format:
-    """An old format: how its files and lines are known, and how a line is read.
+    """An old format of one record a line: how its files and lines are known, and how a line is read.
 
     `version` goes up when the same bytes would be understood differently, so that the
     ledger knows an import by an older reader from one by this reader.
@@ -47,12 +54,11 @@ class Format:
     title: str
     names: re.Pattern[str]
     """File names that this format's writers gave."""
-    record_start: bytes
-    """The bytes that each of its records begins with."""
-    claims: Callable[[dict[str, Any], bool], bool]
+    record_start: re.Pattern[bytes]
+    """What each of its records begins with."""
+    sniff: Callable[[dict[str, Any], bool], bool]
     """Whether an object found in a file is one of its records; the flag says that the file's name fits."""
-    reader: Callable[[str], Parse]
-    """Makes a line reader, given the zone of local times."""
+    reader: MakeParse
 
     @property
     def reader_name(self) -> str:

@@ -9,6 +9,7 @@ nothing but bytes, which the reject keeps.
 from __future__ import annotations
 
 import json
+import re
 from typing import Final, NamedTuple
 
 from rugs_legacy.errors import UnreadableError
@@ -33,7 +34,7 @@ class Salvaged(NamedTuple):
     record: Record
 
 
-def salvage(line: bytes, record_start: bytes, parse: Parse) -> list[Salvaged]:
+def salvage(line: bytes, record_start: re.Pattern[bytes], parse: Parse) -> list[Salvaged]:
     """Return the whole records of a line that is none itself, in their order; none overlaps another.
 
     Each is tried from where `record_start` stands. The work is bounded: on a line built
@@ -41,8 +42,9 @@ def salvage(line: bytes, record_start: bytes, parse: Parse) -> list[Salvaged]:
     """
     work_left = _LEAST_WORK + _WORK_PER_BYTE * len(line)
     found: list[Salvaged] = []
-    start = line.find(record_start)
-    while start >= 0 and work_left > 0:
+    place = 0
+    while work_left > 0 and (begin := record_start.search(line, place)):
+        start = begin.start()
         size, work = _object_size(line, start)
         work_left -= work
         raw = line[start : start + size]
@@ -51,7 +53,7 @@ def salvage(line: bytes, record_start: bytes, parse: Parse) -> list[Salvaged]:
             found.append(Salvaged(start, raw, parse(raw)))
         except (UnreadableError, UnicodeDecodeError):
             size = 1  # no record: one may still stand inside it
-        start = line.find(record_start, start + size)
+        place = start + size
     return found
 
 

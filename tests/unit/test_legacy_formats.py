@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_feed.extract import PAYLOAD_KEYS, extract
+from rugs_feed.phases import PHASE_VERSION
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.formats import f1_game, f9_raw_capture, f10_cdp_capture
 from rugs_legacy.record import Parse, Record
@@ -42,7 +43,27 @@ def test_a_tick() -> None:
         "rugged": False,
         "cooldown_timer": 0,
         "trade_count": 12,
+        "phase_read": "ACTIVE_GAMEPLAY",
+        "phase_version": PHASE_VERSION,
     }
+
+
+@pytest.mark.parametrize(
+    ("flags", "phase"),
+    [
+        ({"phase": "UNKNOWN", "active": False, "cooldown_timer": 14900}, "COOLDOWN"),
+        ({"phase": "UNKNOWN", "active": False, "cooldown_timer": 10001}, "COOLDOWN"),
+        ({"phase": "PRESALE", "active": False, "cooldown_timer": 10000}, "PRESALE"),
+        ({"phase": "GAME_ACTIVATION", "tick": 0}, "GAME_ACTIVATION"),
+        ({"phase": "ACTIVE_GAMEPLAY", "rugged": True}, "RUGGED"),
+        ({"phase": "RUG_EVENT_1", "rugged": True, "trade_count": 0}, "RUGGED"),
+        ({"phase": "UNKNOWN", "active": False}, None),
+    ],
+)
+def test_the_phase_as_written_and_the_phase_as_it_should_be(flags: dict[str, Any], phase: str | None) -> None:
+    fields = same_the_slow_way(read_typed, tick(**flags)).fields
+    assert (fields["phase"], fields.get("phase_read")) == (flags["phase"], phase)
+    assert fields.get("phase_version") == (None if phase is None else PHASE_VERSION)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from rugs_legacy.errors import UnreadableError
 from rugs_legacy.record import Parse, Record, check_name
 from rugs_legacy.strict_json import read_object
 
-RECORD_START: Final = b'{"seq"'
+RECORD_START: Final = re.compile(rb'\{"seq"')
 
 _HEAD: Final = re.compile(
     rb'\{"seq": \d{1,18}, "ts": "([^"\\\x00-\x1f]*)", "event": "([^"\\\x00-\x1f]{0,512})", "data": '
@@ -35,7 +35,7 @@ _Payload: Any = msgspec.defstruct("_Payload", [(key, Any, msgspec.UNSET) for key
 _decode_data: Final = msgspec.json.Decoder(_Payload | list[msgspec.Raw] | str | int | float | bool | None).decode
 
 
-def reader(timezone: str, *, from_cdp: bool) -> Parse:
+def reader(timezone: str, name: str = "", *, from_cdp: bool) -> Parse:
     """Return a line reader of F9, or `from_cdp` of F10, whose times are aware unless an offset is missing."""
     read_time = Clock(timezone, aware=from_cdp).read
 

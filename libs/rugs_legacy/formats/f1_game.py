@@ -14,16 +14,16 @@ from rugs_legacy.formats import typed
 from rugs_legacy.record import Format
 
 
-def _claims(content: dict[str, Any], _name_fits: bool) -> bool:
+def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
     return content.get("type") in ("game_start", "tick", "game_end") and "timestamp" in content
 
 
 FORMAT = Format(
     id="F1",
-    version=1,
+    version=2,
     title="per-game ticks",
     names=re.compile(r"game_\d{8}_\d{6}(_[0-9a-f]{1,16})?\.jsonl"),
     record_start=typed.RECORD_START,
-    claims=_claims,
+    sniff=_sniff,
     reader=typed.reader,
 )

@@ -12,7 +12,7 @@ from rugs_legacy.formats import typed
 from rugs_legacy.record import Format
 
 
-def _claims(content: dict[str, Any], name_fits: bool) -> bool:
+def _sniff(content: dict[str, Any], name_fits: bool) -> bool:
     kind = content.get("type")
     is_own = kind in ("session_start", "game_complete", "session_end") or (kind == "tick" and name_fits)
     return is_own and "timestamp" in content
@@ -20,10 +20,10 @@ def _claims(content: dict[str, Any], name_fits: bool) -> bool:
 
 FORMAT = Format(
     id="F2",
-    version=1,
+    version=2,
     title="session of games",
     names=re.compile(r"session_\d{8}_\d{6}\.jsonl"),
     record_start=typed.RECORD_START,
-    claims=_claims,
+    sniff=_sniff,
     reader=typed.reader,
 )

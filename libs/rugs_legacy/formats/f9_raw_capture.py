@@ -13,7 +13,7 @@ from rugs_legacy.formats import captures
 from rugs_legacy.record import Format
 
 
-def _claims(content: dict[str, Any], _name_fits: bool) -> bool:
+def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
     return {"seq", "ts", "event", "data"} <= content.keys() and not {"source", "direction"} & content.keys()
 
 
@@ -23,6 +23,6 @@ FORMAT = Format(
     title="raw capture",
     names=re.compile(r".+_raw\.jsonl"),
     record_start=captures.RECORD_START,
-    claims=_claims,
+    sniff=_sniff,
     reader=partial(captures.reader, from_cdp=False),
 )

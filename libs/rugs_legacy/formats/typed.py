@@ -6,38 +6,27 @@ else, and every tick that is not exactly as the recorders wrote it, takes the sl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from rugs_legacy.clock import Clock
 from rugs_legacy.errors import UnreadableError
+from rugs_legacy.formats.ticks import Name, Number, Tick, Whole, add_readings, tick_fields
 from rugs_legacy.record import Parse, Record, check_name
 from rugs_legacy.strict_json import read_object
-from rugs_proto.envelope import MAX_NAME, check_plain
+from rugs_proto.envelope import check_plain
 
-RECORD_START: Final = b'{"type"'
+RECORD_START: Final = re.compile(rb'\{"type"')
 MAX_RECORD: Final = 64 * 1024
 """Bytes; the longest real record has 400. Whatever is longer is damage, and is kept as a reject."""
 
-_Name = Annotated[str, Meta(max_length=MAX_NAME)]
-_Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Number = _Whole | float
 
-
-class _Tick(Struct, forbid_unknown_fields=True, gc=False):
+class _Tick(Tick, forbid_unknown_fields=True, gc=False, kw_only=True):
     type: Literal["tick"]
-    timestamp: str
-    game_id: _Name
-    tick: _Whole
-    price: _Number
-    phase: _Name
-    active: bool
-    rugged: bool
-    cooldown_timer: _Whole
-    trade_count: _Whole
 
 
 class _AnyTick(_Tick, forbid_unknown_fields=False):
@@ -46,21 +35,21 @@ class _AnyTick(_Tick, forbid_unknown_fields=False):
 
 class _GameStart(Struct):
     timestamp: str
-    game_id: _Name
+    game_id: Name
 
 
 class _GameEnd(_GameStart):
-    total_ticks: _Whole
+    total_ticks: Whole
     tick_range: list[Any]
     price_range: list[Any]
-    peak_price: _Number | None
-    final_price: _Number | None
+    peak_price: Number | None
+    final_price: Number | None
 
 
 class _GameComplete(_GameStart):
-    game_number: _Whole
-    final_tick: _Whole
-    peak_multiplier: _Number
+    game_number: Whole
+    final_tick: Whole
+    peak_multiplier: Number
     server_seed: str | None
 
 
@@ -71,8 +60,8 @@ class _SessionStart(Struct):
 
 class _SessionEnd(Struct):
     timestamp: str
-    total_games: _Whole
-    total_ticks: _Whole
+    total_games: Whole
+    total_ticks: Whole
 
 
 TYPES: Final[dict[str, type[Struct]]] = {
@@ -89,8 +78,8 @@ _decode_tick = msgspec.json.Decoder(_Tick).decode
 _TICK_KEYS: Final = len(_Tick.__struct_fields__)
 
 
-def reader(timezone: str) -> Parse:
-    """Return a line reader; local times are in `timezone`."""
+def reader(timezone: str, name: str = "") -> Parse:
+    """Return a line reader; local times are in `timezone`. The file's name says nothing that matters."""
     read_time = Clock(timezone, aware=False).read
 
     def parse(line: bytes) -> Record:
@@ -101,29 +90,9 @@ def reader(timezone: str) -> Parse:
         if line.count(b'":') != _TICK_KEYS:  # a key stands twice, or a text looks like one
             return _parse_slowly(line, read_time)
         ts, zone = read_time(tick.timestamp)
-        fields = {
-            "tick": tick.tick,
-            "price": tick.price,
-            "phase": tick.phase,
-            "active": tick.active,
-            "rugged": tick.rugged,
-            "cooldown_timer": tick.cooldown_timer,
-            "trade_count": tick.trade_count,
-        }
-        if _is_filler(tick.price, tick.cooldown_timer):
-            fields["is_filler"] = True
-        return Record(ts, None, zone, "game_tick", "tick", "received", tick.game_id, None, None, fields)
+        return Record(ts, None, zone, "game_tick", "tick", "received", tick.game_id, None, None, tick_fields(tick))
 
     return parse
-
-
-def _is_filler(price: object, cooldown_timer: int) -> bool:
-    """Tell a price that the old recorder made up.
-
-    While a cooldown runs the feed sends no price, and the recorder wrote `1.0`. The feed's own
-    price of one is written `1`: what tells them apart is the literal, an int or a float.
-    """
-    return price == 1.0 and cooldown_timer > 0 and type(price) is float
 
 
 def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]]) -> Record:
@@ -143,7 +112,7 @@ def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]]) -> R
         raise UnreadableError(f"no whole {kind}: {error}") from error
     ts, zone = read_time(content["timestamp"])
     game_id = check_name(content["game_id"], "game_id") if content.get("game_id") is not None else None
-    if kind == "tick" and _is_filler(fields["price"], fields["cooldown_timer"]):
-        fields["is_filler"] = True
+    if kind == "tick":
+        add_readings(fields)
     doc_type = "game_tick" if kind == "tick" else "system_event"
     return Record(ts, None, zone, doc_type, str(kind), "received", game_id, None, None, fields)

@@ -1,0 +1,65 @@
+"""What the old recorders' ticks say, in F1, F2 and F3 alike.
+
+Two things are read into them, beside what is written:
+
+- `is_filler`. While a cooldown runs the feed sends no price, and the recorders wrote `1.0`. The
+  feed's own price of one is written `1`: what tells them apart is the literal, an int or a float.
+- `phase_read`, by `rugs_feed.phases`, from the flags. The phase as written stays in `phase`: its
+  rules were wrong (`UNKNOWN` is the cooldown after a game, which `COOLDOWN` never named).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from rugs_feed.phases import PHASE_VERSION, phase_of
+from rugs_proto.envelope import MAX_NAME
+
+Name = Annotated[str, Meta(max_length=MAX_NAME)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Number = Whole | float
+
+
+class Tick(Struct, gc=False):
+    """What every tick has."""
+
+    timestamp: str
+    game_id: Name
+    tick: Whole
+    price: Number
+    phase: Name
+    active: bool
+    rugged: bool
+    cooldown_timer: Whole
+    trade_count: Whole
+
+
+def tick_fields(tick: Tick) -> dict[str, Any]:
+    """Return a tick's fields, numbers as they were written: an int stays one."""
+    fields = {
+        "tick": tick.tick,
+        "price": tick.price,
+        "phase": tick.phase,
+        "active": tick.active,
+        "rugged": tick.rugged,
+        "cooldown_timer": tick.cooldown_timer,
+        "trade_count": tick.trade_count,
+    }
+    add_readings(fields)
+    return fields
+
+
+def add_readings(fields: dict[str, Any]) -> None:
+    """Add what is read into a tick's fields; all that are written are there, each of its type."""
+    cooldown_timer = fields["cooldown_timer"]
+    price = fields["price"]
+    if price == 1.0 and cooldown_timer > 0 and type(price) is float:
+        fields["is_filler"] = True
+    phase = phase_of(
+        active=fields["active"], rugged=fields["rugged"], cooldown_timer=cooldown_timer, tick=fields["tick"]
+    )
+    if phase is not None:
+        fields["phase_read"] = phase
+        fields["phase_version"] = PHASE_VERSION
