@@ -13,20 +13,31 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import aiohttp
 import psutil
 import pytest
 from aiohttp import WSMsgType, web
+from nats.aio.client import Client
+
+from rugs_capture.cdp import CdpSource
+from rugs_capture.supervise import Supervised
+from rugs_capture.tap import Tap
+from rugs_client import Publisher
+from rugs_proto import Envelope
+from tests.clientkit import stored
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 needs_chromium: Final = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
 )
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
+STATE: Final = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1.25,"tickCount":7,"rugged":false}]'
 
 _CLIENT: Final = """
 function open_(name) {
@@ -244,3 +255,62 @@ class Site:
                 wire.sent.append(message.data)
         wire.closed = True
         return socket
+
+
+@asynccontextmanager
+async def capturing(
+    publisher: Publisher, chrome: Chrome, site: Site, until: Until, *, pages: str = "", sockets: str = "*/socket.io/*"
+) -> AsyncIterator[Tap]:
+    """Capture from the site's pages, and from nothing else in the browser."""
+    tap = Tap(publisher, "cdp")
+    source = CdpSource(port=chrome.port, pages=pages or f"http://*:{site.port}/*", sockets=sockets)
+    kept = Supervised(source, tap)
+    task = asyncio.create_task(kept.keep())
+    try:
+        await until(lambda: tap.serving)
+        yield tap
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Captured(NamedTuple):
+    """What is stored of one socket."""
+
+    name: str
+    events: list[Envelope]
+
+    def messages(self, direction: str) -> list[str | bytes | None]:
+        return [event.raw for event in self.events if event.doc_type == "ws_event" and event.direction == direction]
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.event for event in self.events if event.doc_type != "ws_event"]
+
+    @property
+    def ending(self) -> str:
+        reason = self.events[-1].fields["reason"]
+        assert isinstance(reason, str)
+        return reason
+
+    def is_just(self, wire: Wire) -> None:
+        """Check that it is what the server knows of, and nothing else."""
+        assert self.messages("received") == wire.received
+        assert self.messages("sent") == wire.sent
+
+
+async def captured(stream: Client, publisher: Publisher) -> list[Captured]:
+    """Return every session, in the order in which they began."""
+    assert await publisher.secured(20)
+    assert await asyncio.to_thread(publisher.flush, 20)
+    sessions: dict[str, list[Envelope]] = {}
+    for event in await stored(stream):
+        sessions.setdefault(event.session_id, []).append(event)
+    found = []
+    for events in sessions.values():
+        assert [event.seq for event in events] == [*range(1, len(events) + 1)]
+        assert {event.source for event in events} == {"cdp"}
+        assert events[0].event == "source_connected"
+        assert "secret" not in str(events[0].fields)
+        found.append(Captured(str(events[0].fields["url"] or "").rpartition("/")[2], events))
+    return found

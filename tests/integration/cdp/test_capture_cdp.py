@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
-from rugs_capture import supervise
-from rugs_capture.cdp import CdpSource
-from rugs_capture.cdp.protocol import connect
-from rugs_capture.source import SourceError
-from rugs_capture.supervise import Supervised
-from rugs_capture.tap import Tap
 from rugs_client import Publisher
-from rugs_proto import Envelope
-from rugs_runtime.broker import Broker
-from tests.cdpkit import Chrome, Site, Wire, needs_chromium
-from tests.clientkit import STREAMS, stored
+from tests.cdpkit import STATE, Chrome, Site, Until, captured, capturing, needs_chromium
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
-STATE = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1.25,"tickCount":7,"rugged":false}]'
 ODD: list[str | bytes] = [
     STATE,
     '42["standard/newTrade",{"__trace":true,"traceparent":"00-a"},{"gameId":"g-1","qty":1.0,"username":null}]',
@@ -50,91 +30,6 @@ ODD: list[str | bytes] = [
     "2",
     STATE,
 ]
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    chrome = Chrome(tmp_path_factory.mktemp("chrome"))
-    yield chrome
-    chrome.kill()
-
-
-@pytest_asyncio.fixture
-async def site(chrome: Chrome) -> AsyncIterator[Site]:
-    async with Site.serving() as site:
-        yield site
-        await chrome.close_all()
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
-
-
-@pytest.fixture
-def publisher(broker: Broker, tmp_path: Path) -> Iterator[Publisher]:
-    with Publisher(broker.url, source="cdp", spool_dir=tmp_path / "spool") as publisher:
-        yield publisher
-
-
-@asynccontextmanager
-async def capturing(
-    publisher: Publisher, chrome: Chrome, site: Site, until: Until, *, pages: str = "", sockets: str = "*/socket.io/*"
-) -> AsyncIterator[Tap]:
-    """Capture from the site's pages, and from nothing else in the browser."""
-    tap = Tap(publisher, "cdp")
-    source = CdpSource(port=chrome.port, pages=pages or f"http://*:{site.port}/*", sockets=sockets)
-    kept = Supervised(source, tap)
-    task = asyncio.create_task(kept.keep())
-    try:
-        await until(lambda: tap.serving)
-        yield tap
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-class Captured(NamedTuple):
-    """What is stored of one socket."""
-
-    name: str
-    events: list[Envelope]
-
-    def messages(self, direction: str) -> list[str | bytes | None]:
-        return [event.raw for event in self.events if event.doc_type == "ws_event" and event.direction == direction]
-
-    @property
-    def notes(self) -> list[str]:
-        return [event.event for event in self.events if event.doc_type != "ws_event"]
-
-    @property
-    def ending(self) -> str:
-        reason = self.events[-1].fields["reason"]
-        assert isinstance(reason, str)
-        return reason
-
-    def is_just(self, wire: Wire) -> None:
-        """Check that it is what the server knows of, and nothing else."""
-        assert self.messages("received") == wire.received
-        assert self.messages("sent") == wire.sent
-
-
-async def captured(stream: Client, publisher: Publisher) -> list[Captured]:
-    """Return every session, in the order in which they began."""
-    assert await publisher.secured(20)
-    assert await asyncio.to_thread(publisher.flush, 20)
-    sessions: dict[str, list[Envelope]] = {}
-    for event in await stored(stream):
-        sessions.setdefault(event.session_id, []).append(event)
-    found = []
-    for events in sessions.values():
-        assert [event.seq for event in events] == [*range(1, len(events) + 1)]
-        assert {event.source for event in events} == {"cdp"}
-        assert events[0].event == "source_connected"
-        assert "secret" not in str(events[0].fields)
-        found.append(Captured(str(events[0].fields["url"] or "").rpartition("/")[2], events))
-    return found
 
 
 async def test_every_message_is_taken_as_it_was(
@@ -306,128 +201,3 @@ async def test_other_pages_and_other_sockets_are_left_alone(
     assert sessions["feed-elsewhere"].messages("sent") == [STATE]
     assert sessions["feed-elsewhere"].notes[1] == "beginning_missed"
     assert sessions["feed-worker-elsewhere"].messages("received") == [STATE]
-
-
-async def test_a_tab_that_crashes_ends_its_sessions_and_is_followed_again(
-    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until
-) -> None:
-    async with capturing(publisher, chrome, site, until) as tap:
-        tab = await chrome.tab(site.url("page"))
-        await (await site.wire("page")).do("worker", site.url("worker", "worker/a.js"))
-        await site.wire("worker")
-        await until(lambda: tap.frames == site.messages)
-        await chrome.command(tab, "Page.crash")
-        await until(lambda: not tap.sessions)
-        await chrome.command(tab, "Page.reload")
-        await site.wire("page", 2)
-        await until(lambda: tap.frames == site.messages)
-    page, worker, again = await captured(stream, publisher)
-    assert page.ending == "the page has crashed"
-    assert worker.ending == "the worker has ended"
-    assert "gap" in again.notes
-    again.is_just(site.wires["page"][1])
-
-
-async def test_a_socket_that_is_refused_is_no_session_and_one_that_breaks_says_why(
-    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until
-) -> None:
-    async with capturing(publisher, chrome, site, until) as tap:
-        site.refuse = True
-        tab = await chrome.tab(site.url("page"))
-        await until(lambda: site.refused > 0)
-        site.refuse = False
-        await chrome.command(tab, "Page.reload")
-        page = await site.wire("page")
-        await page.send(STATE)
-        await until(lambda: tap.frames == site.messages)
-        page.send_nonsense()
-        await until(lambda: not tap.sessions)
-    [session] = await captured(stream, publisher)
-    session.is_just(page)
-    assert session.notes == ["source_connected", "socket_error", "source_disconnected"]
-
-
-async def test_a_browser_that_is_killed_and_started_again_is_a_gap(
-    tmp_path: Path, stream: Client, publisher: Publisher, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.2)
-    first = Chrome(tmp_path / "chrome")
-    async with Site.serving() as site, capturing(publisher, first, site, until) as tap:
-        await first.tab(site.url("page"))
-        await (await site.wire("page")).send(STATE)
-        await until(lambda: tap.frames == site.messages)
-        first.kill()
-        await until(lambda: not tap.sessions)
-        second = Chrome(tmp_path / "chrome", first.port)
-        try:
-            await until(lambda: tap.serving)
-            await second.tab(site.url("page"))
-            await site.wire("page", 2)
-            await until(lambda: tap.frames == site.messages)
-        finally:
-            second.kill()
-    before, after = await captured(stream, publisher)
-    before.is_just(site.wires["page"][0])
-    after.is_just(site.wires["page"][1])
-    assert before.ending.startswith("Chrome has gone away")
-    gap = after.events[1]
-    assert gap.event == "gap"
-    assert gap.fields["cause"] == before.ending
-    assert gap.fields["since"] == max(event.recv_ts or 0 for event in before.events if event.doc_type == "ws_event")
-
-
-async def test_a_browser_that_hangs_is_given_up(tmp_path: Path, publisher: Publisher, site: Site, until: Until) -> None:
-    chrome = Chrome(tmp_path / "chrome")
-    try:
-        tap = Tap(publisher, "cdp")
-        life = asyncio.create_task(CdpSource(port=chrome.port, heartbeat=0.4).run(tap))
-        await until(lambda: tap.serving)
-        chrome.signal(signal.SIGSTOP)
-        with pytest.raises(SourceError, match="gone away"):
-            await asyncio.wait_for(life, 10)
-    finally:
-        chrome.kill()
-
-
-async def test_where_no_chrome_listens_one_line_says_what_to_do(publisher: Publisher, site: Site) -> None:
-    tap = Tap(publisher, "cdp")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(SourceError) as refused:
-        await CdpSource(port=port).run(tap)
-    assert str(refused.value) == (
-        f"no Chrome listens at 127.0.0.1:{port}: start it with --remote-debugging-port={port} --user-data-dir=FOLDER"
-    )
-    with pytest.raises(SourceError, match="is not Chrome's remote debugging"):
-        await CdpSource(port=site.port).run(tap)
-    with pytest.raises(SourceError, match="no Chrome listens"):
-        await CdpSource("no-such-host.invalid").run(tap)
-
-
-async def test_a_name_is_looked_up_because_chrome_answers_to_addresses_only(
-    chrome: Chrome, site: Site, publisher: Publisher, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loop = asyncio.get_running_loop()
-    look_up = loop.getaddrinfo
-
-    async def as_in_a_hosts_file(host: str, *args: Any, **options: Any) -> Any:
-        return await look_up("127.0.0.1" if host == "browser" else host, *args, **options)
-
-    monkeypatch.setattr(loop, "getaddrinfo", as_in_a_hosts_file)
-    tap = Tap(publisher, "cdp")
-    life = asyncio.create_task(CdpSource("browser", chrome.port).run(tap))
-    await until(lambda: tap.serving)
-    life.cancel()
-
-
-async def test_when_the_capture_dies_no_page_waits_for_it(chrome: Chrome, site: Site, until: Until) -> None:
-    async with connect("127.0.0.1", chrome.port) as connection:
-        everything = [{"type": kind} for kind in ("page", "service_worker", "shared_worker")]
-        told = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": everything}
-        await connection.call("Target.setAutoAttach", told)
-        await chrome.tab(site.url("page"))
-        async for event in connection.events():
-            if b'"waitingForDebugger":true' in event.params:
-                break
-        assert not site.wires
-    await site.wire("page")
