@@ -256,14 +256,17 @@ class Follower:
                 log.info("no lake to read from", reason=str(error))
                 return None
             except (OSError, sqlite3.Error, duckdb.Error) as error:
-                self._trouble = f"cannot read the lake: {' '.join(str(error).split())}"
-                log.warning(self._trouble)
+                reason = f"cannot read the lake: {' '.join(str(error).split())}"
+                if self._trouble != reason:
+                    log.warning(reason)
+                self._trouble = reason
             else:
                 self._trouble = None
                 return found
             if await self._stopped_within(_RETRY):
                 return None
         log.error("going on without what the lake holds: `rugs derive` makes up for it", reason=self._trouble)
+        self._trouble = None
         return None
 
     async def _insist(self, attempt: Callable[[], Awaitable[_T]]) -> _T | None:

@@ -176,8 +176,8 @@ WITH told AS (
     SELECT * FROM ws_event WHERE event = $event AND source = $source AND list_contains($lives, incarnation)
 ),
 last AS (
-    SELECT game_id, max((list_position($lives, incarnation), stream_seq)) AS at FROM told
-    WHERE game_id IS NOT NULL GROUP BY 1 ORDER BY at DESC LIMIT $games
+    SELECT game_id, max((list_position($lives, incarnation), stream_seq)) AS seen FROM told
+    WHERE game_id IS NOT NULL GROUP BY 1 ORDER BY seen DESC LIMIT $games
 )
 SELECT {_COLUMNS} FROM told JOIN last USING (game_id) ORDER BY list_position($lives, incarnation), stream_seq, seq
 """  # noqa: S608 - our own text
