@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from typing import Any
 
 import msgpack
@@ -291,9 +292,24 @@ def test_refusals_say_why() -> None:
 def test_the_good_lines_of_a_bad_body_are_kept() -> None:
     found = results(b'{"event":"a"}\n{"event":\n\n{"event":"b"}\nnull\n')
     assert [(r.position, isinstance(r, Taken)) for r in found] == [(1, True), (2, False), (4, True), (5, False)]
+    found = results(b'{"event":\n{"event":"b"}\n')
+    assert [(r.position, isinstance(r, Taken)) for r in found] == [(1, False), (2, True)]
+    assert reason(b'{\n"event":\n') != "", "lines of one broken object are not told apart"
     found = results(b'[{"event":"a"}, {"event":"b"} {"event":"c"}]')
     assert [(r.position, isinstance(r, Taken)) for r in found] == [(1, True), (2, True), (3, False)]
     assert raw_of(found[2]) == b'{"event":"c"}]', "the rest, as it came"
+
+
+def test_a_large_body_of_nothing_takes_no_time() -> None:
+    for body in (b"\n" * 8_000_000, b" \n" * 4_000_000 + b'{"event":"last"}'):
+        began = time.process_time()
+        found = results(body, Terms(kind=Kind.LINES))
+        assert time.process_time() - began < 1
+        assert [r.position for r in found] == [4_000_001] * (body[-1:] == b"}")
+    body = b"{\n" * 4_000_000
+    began = time.process_time()
+    next(read(body, Terms(kind=Kind.JSON), desk()))
+    assert time.process_time() - began < 1
 
 
 def test_a_reject_holds_the_bytes_and_the_reason() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -24,8 +25,10 @@ _BLANK: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BEFORE_JSON: Final = "\ufeff \t\r\n"
 _MAX_REASON: Final = 300
+_TRIED: Final = 100
 
 _raw_decode: Final = json.JSONDecoder().raw_decode
+_not_blank: Final = re.compile(rb"[^ \t\r\n]").search
 _blanks: Final = re.compile(r"[ \t\n\r]*").match
 
 
@@ -85,16 +88,15 @@ def _kind_by_look(body: bytes) -> Kind | None:
 
 
 def _lines(body: bytes, read: Callable[[int, bytes], Item]) -> Iterator[Item]:
-    """Yield the lines, without their newlines; blank ones are counted and passed over."""
-    position = start = 0
-    while start < len(body):
-        end = body.find(b"\n", start)
+    """Yield the lines, without their newlines; blank ones are counted and passed over, however many."""
+    position, start = 1, 0
+    while (found := _not_blank(body, start)) is not None:
+        position += body.count(b"\n", start, found.start())
+        start = max(start, body.rfind(b"\n", start, found.start()) + 1)
+        end = body.find(b"\n", found.end())
         end = len(body) if end < 0 else end
-        position += 1
-        line = body[start:end]
-        if line.strip(_BLANK):
-            yield read(position, line)
-        start = end + 1
+        yield read(position, body[start:end])
+        position, start = position + 1, end + 1
 
 
 def _frame(position: int, raw: bytes) -> Item:
@@ -105,15 +107,15 @@ def _frame(position: int, raw: bytes) -> Item:
 
 
 def _json(body: bytes) -> Iterator[Item]:
-    """Yield an array's elements, or the one object, or one a line if the first line holds a whole one."""
+    """Yield an array's elements, or the one object; or lines, where that is no object and one of the first lines is."""
     if body.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANK).startswith(b"["):
         yield from _array(body)
         return
-    end_of_first = body.find(b"\n")
-    if end_of_first >= 0 and _object(1, body[:end_of_first]).reason is None:
+    whole = _object(1, body)
+    if whole.reason is not None and any(line.reason is None for line in islice(_lines(body, _object), _TRIED)):
         yield from _lines(body, _object)
     else:
-        yield _object(1, body)
+        yield whole
 
 
 def _object(position: int, raw: bytes) -> Item:
