@@ -181,6 +181,24 @@ async def test_a_body_that_breaks_off_or_never_ends_leaves_nothing(
     assert [e.event for e in await stored(stream)] == ["whole"]
 
 
+async def test_one_connection_too_many_is_turned_away(stream: Client, broker: Broker, tmp_path: Path) -> None:
+    async with http_door(broker.url, tmp_path / "spool", max_connections=2) as opened:
+        host, port = opened.url.removeprefix("http://").split(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        with pytest.raises(aiohttp.ClientError):
+            await opened.post(b'{"event":"e"}', JSON)
+        idle[0][1].close()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    answer = await opened.post(b'{"event":"e"}', JSON)
+                    break
+                except aiohttp.ClientError:  # the door has not noticed yet
+                    await asyncio.sleep(0.01)
+        assert answer.status == 200
+        idle[1][1].close()
+
+
 async def test_only_the_token_opens(stream: Client, broker: Broker, tmp_path: Path) -> None:
     async with http_door(broker.url, tmp_path / "spool", token="s3cret") as opened:
         for wrong in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "Basic s3cret"}):

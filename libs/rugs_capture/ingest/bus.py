@@ -133,13 +133,15 @@ class _Post:
     async def take(self, message: Msg) -> None:
         """Take one message in."""
         self._taken += 1
-        self._notice_loss()
-        while self._receiver.is_full:  # noqa: ASYNC110 (seen from outside)
-            await asyncio.sleep(_LOOK)
-        outcome = await self._take_in(message)
-        if message.reply:
-            await self._unanswered.put(_Waiting(message, outcome))
-        self._done += 1
+        try:
+            self._notice_loss()
+            while self._receiver.is_full:  # noqa: ASYNC110 (seen from outside)
+                await asyncio.sleep(_LOOK)
+            outcome = await self._take_in(message)
+            if message.reply:
+                await self._unanswered.put(_Waiting(message, outcome))
+        finally:
+            self._done += 1
         if self._session is not None:
             self._session.last_at = now_us()
 
@@ -176,7 +178,11 @@ class _Post:
             terms, bad = read_terms(message.headers or {}), None
         except RequestError as error:
             terms, bad = Terms(), str(error)
-        return await self._receiver.take(message.data, terms, bad=bad)
+        try:
+            return await self._receiver.take(message.data, terms, bad=bad)
+        except Exception as error:  # a fault of ours must not lose what came
+            log.exception("a message could not be read")
+            return await self._receiver.take(message.data, Terms(), bad=f"reading failed: {error!r}")
 
     def _notice_loss(self) -> None:
         """Find out what the connection has dropped because too much was waiting, and tell of it."""

@@ -20,6 +20,7 @@ status  meaning
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Final
 
 import structlog
@@ -63,8 +64,8 @@ class HttpDoor:
     is in bytes, as it came and unpacked. `events_per_second` and `bytes_per_second` are what all
     who may write bring together, and `max_held` the bytes of bodies in memory at once.
     `safe_seconds` is how long an answer waits until all is safe, and `read_seconds` how
-    long a body may take. Of sockets, `max_sockets` may be open, with messages of at most
-    `max_message` bytes, `max_unanswered` of each at once.
+    long a body may take. Of `max_connections`, `max_sockets` may be WebSockets, with messages
+    of at most `max_message` bytes, `max_unanswered` of each at once.
 
     Raises:
         ValueError: if `max_body` is more than the bus can take.
@@ -84,6 +85,7 @@ class HttpDoor:
         max_held: int = 128 * MEBIBYTE,
         safe_seconds: float = 10.0,
         read_seconds: float = 30.0,
+        max_connections: int = 256,
         max_sockets: int = 32,
         max_message: int = 8 * MEBIBYTE,
         max_unanswered: int = 256,
@@ -99,6 +101,7 @@ class HttpDoor:
         self._max_body = max_body
         self._safe_seconds = safe_seconds
         self._read_seconds = read_seconds
+        self._max_connections = max_connections
         self._max_sockets = max_sockets
         self._max_message = min(max_message, max_body)
         self._max_unanswered = max_unanswered
@@ -120,25 +123,36 @@ class HttpDoor:
             shutdown_timeout=_GOODBYE,
         )
         await runner.setup()
+        listening = None
         try:
-            await self._listen(runner)
+            listening = await self._listen(runner)
             tap.serving = True
             await asyncio.Event().wait()
         finally:
             tap.serving = False
             self.url = None
+            if listening is not None:
+                listening.close()
             await runner.cleanup()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        site = web.TCPSite(runner, self._host, self._port)
+    async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
+        server = runner.server
+        if server is None:  # `setup` has made it
+            raise SourceError("the server was not set up")
+
+        def connected() -> asyncio.Protocol:
+            return server() if len(server.connections) < self._max_connections else _Turned()
+
         try:
-            await site.start()
+            listening = await asyncio.get_running_loop().create_server(connected, self._host, self._port)
         except OSError as error:
             where = f"{self._host}:{self._port}"
-            raise SourceError(f"cannot listen on {where} ({error.strerror}): set RUGS_INGEST_PORT") from error
-        host, port = runner.addresses[0][:2]
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
+            raise SourceError(f"cannot listen on {where} ({why}): set RUGS_INGEST_HOST and RUGS_INGEST_PORT") from error
+        host, port = listening.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening", url=self.url)
+        return listening
 
     def _app(self, tap: Tap, sockets: Sockets) -> web.Application:
         posts = Posts(
@@ -170,6 +184,13 @@ class HttpDoor:
             max_unanswered=self._max_unanswered,
             safe_seconds=self._safe_seconds,
         )
+
+
+class _Turned(asyncio.Protocol):
+    """Turns away one connection too many: the process needs its sockets for more than this."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 async def _health(_: web.Request) -> web.Response:
