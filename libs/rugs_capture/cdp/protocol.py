@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 import structlog
-from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientWebSocketResponse, ClientWSTimeout, WSMsgType
 
 from rugs_capture.source import SourceError
 
 CONNECT_SECONDS: Final = 10.0
 HEARTBEAT_SECONDS: Final = 30.0
+_GOODBYE: Final = 2.0
 LARGEST_MESSAGE: Final = 512 * 1024 * 1024
 """Bytes of one message from Chrome, which itself never holds back more than 256 MiB for one client."""
 
@@ -174,7 +175,9 @@ async def connect(host: str, port: int, *, heartbeat: float = HEARTBEAT_SECONDS)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 product, url = await _discover(http, host, port)
-                socket = await http.ws_connect(url, max_msg_size=LARGEST_MESSAGE, heartbeat=heartbeat)
+                socket = await http.ws_connect(
+                    url, max_msg_size=LARGEST_MESSAGE, heartbeat=heartbeat, timeout=ClientWSTimeout(ws_close=_GOODBYE)
+                )
         except aiohttp.WSServerHandshakeError as error:
             raise SourceError(f"Chrome at {where} lets nobody in: {error.status} {error.message}") from error
         except (aiohttp.ClientConnectorError, ConnectionError, gaierror) as error:

@@ -78,10 +78,11 @@ class CdpSource:
 class _Following:
     """One browser, from attaching to it to its end.
 
-    Every new target waits until it is set up. That costs a new tab a round trip to us; should
-    we die meanwhile, Chrome lets it go. Pages are attached to as such and not through their tabs: then
-    Chrome holds back their navigation as well, and does not render pages in advance, whose
-    sockets would be open before they are ours to see.
+    Every new target waits until it is set up, which costs it a round trip to us. Should we die
+    just then, Chrome lets a new tab go, but a window that a page has opened, or a worker that pages
+    share, waits for the next capture: so whatever there is when we come is told to go on. Pages are attached to
+    as such, and not through their tabs: then Chrome holds back their navigation as well, and does
+    not render pages in advance, whose sockets would be open before they are ours to see.
     """
 
     def __init__(self, connection: Connection, tap: Tap, pages: UrlPatterns, wanted: UrlPatterns) -> None:

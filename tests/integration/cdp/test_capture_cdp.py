@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -201,3 +202,60 @@ async def test_other_pages_and_other_sockets_are_left_alone(
     assert sessions["feed-elsewhere"].messages("sent") == [STATE]
     assert sessions["feed-elsewhere"].notes[1] == "beginning_missed"
     assert sessions["feed-worker-elsewhere"].messages("received") == [STATE]
+
+
+async def test_many_tabs_that_open_sockets_at_once(
+    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until
+) -> None:
+    names = [f"tab{number}" for number in range(12)]
+    async with capturing(publisher, chrome, site, until) as tap:
+        await asyncio.gather(*[chrome.tab(site.url(f"{name} {name}-too")) for name in names])
+        wires = [await site.wire(name) for name in names]
+        for wire in wires:
+            await wire.do("worker", site.url("worker", "worker/a.js"))
+        await until(lambda: len(site.wires.get("worker", [])) == len(names))
+        await until(lambda: tap.frames == site.messages)
+    sessions = await captured(stream, publisher)
+    assert len(sessions) == 3 * len(names)
+    for session in sessions:
+        assert "beginning_missed" not in session.notes
+        if session.name != "worker":
+            session.is_just(site.wires[session.name][0])
+
+
+async def test_a_frame_of_another_site_is_followed_where_it_goes(
+    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until
+) -> None:
+    async with capturing(publisher, chrome, site, until, pages=f"http://127.0.0.1:{site.port}/game*") as tap:
+        await chrome.tab(site.url("game", "game"))
+        await (await site.wire("game")).do("frame", site.url("here", host="localhost"))
+        await (await site.wire("here")).do("go", site.url("there", host="localhost"))
+        await (await site.wire("there")).do("go", site.url("home", "elsewhere"))
+        await (await site.wire("home")).do("say", STATE)
+        await until(lambda: site.wires["home"][0].sent == [STATE] and tap.frames == site.messages)
+        assert len(tap.sessions) == 2
+    game, here, there, home = await captured(stream, publisher)
+    assert [session.name for session in (game, here, there, home)] == ["game", "here", "there", "home"]
+    for session in (game, here, there, home):
+        session.is_just(site.wires[session.name][0])
+        assert str(session.events[0].fields["page"]).endswith("/game")
+    assert here.ending == "the page was left"
+    assert there.ending == "the iframe has ended"
+
+
+async def test_a_page_that_is_gone_back_to(
+    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until
+) -> None:
+    async with capturing(publisher, chrome, site, until) as tap:
+        tab = await chrome.tab(site.url("first"))
+        await (await site.wire("first")).do("go", site.url("second", host="localhost"))
+        await site.wire("second")
+        await until(lambda: tap.frames == site.messages)
+        await chrome.command(tab, "Runtime.evaluate", expression="history.back()")
+        # Chrome has kept the first page, with its socket, which it closes as the page goes on.
+        await until(lambda: site.wires["first"][0].closed)
+        await until(lambda: not tap.sessions)
+    first, second = await captured(stream, publisher)
+    assert first.ending == second.ending == "the page was left"
+    first.is_just(site.wires["first"][0])
+    second.is_just(site.wires["second"][0])

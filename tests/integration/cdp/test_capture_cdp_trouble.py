@@ -13,7 +13,9 @@ from nats.aio.client import Client
 
 from rugs_capture import supervise
 from rugs_capture.cdp import CdpSource
-from rugs_capture.cdp.protocol import connect
+from rugs_capture.cdp.protocol import Connection, connect
+from rugs_capture.cdp.source import _auto_attach
+from rugs_capture.cdp.targets import OF_BROWSER
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
@@ -134,14 +136,33 @@ async def test_a_name_is_looked_up_because_chrome_answers_to_addresses_only(
     life.cancel()
 
 
-async def test_when_the_capture_dies_no_page_waits_for_it(chrome: Chrome, site: Site, until: Until) -> None:
+async def test_a_new_tab_does_not_wait_for_a_capture_that_has_died(chrome: Chrome, site: Site) -> None:
     async with connect("127.0.0.1", chrome.port) as connection:
-        everything = [{"type": kind} for kind in ("page", "service_worker", "shared_worker")]
-        told = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": everything}
-        await connection.call("Target.setAutoAttach", told)
-        await chrome.tab(site.url("page"))
-        async for event in connection.events():
-            if b'"waitingForDebugger":true' in event.params:
-                break
-        assert not site.wires
-    await site.wire("page")
+        await connection.call("Target.setAutoAttach", _auto_attach(OF_BROWSER))
+        await chrome.tab(site.url("waits"))
+        await _waiting(connection)
+        assert "waits" not in site.wires
+    await site.wire("waits")
+
+
+@pytest.mark.parametrize("kind", ["popup", "shared", "service"])
+async def test_what_waits_for_a_capture_that_has_died_goes_on_with_the_next(
+    chrome: Chrome, site: Site, stream: Client, publisher: Publisher, until: Until, kind: str
+) -> None:
+    await chrome.tab(site.url("opener"))
+    async with connect("127.0.0.1", chrome.port) as connection:
+        await connection.call("Target.setAutoAttach", _auto_attach(OF_BROWSER))
+        await (await site.wire("opener")).do(kind, site.url("waits", "worker/a.js" if kind != "popup" else "page"))
+        await _waiting(connection)
+        assert "waits" not in site.wires
+    async with capturing(publisher, chrome, site, until) as tap:
+        waits = await site.wire("waits")
+        await until(lambda: tap.frames == 2)
+    [session] = await captured(stream, publisher)
+    session.is_just(waits)
+
+
+async def _waiting(connection: Connection) -> None:
+    async for event in connection.events():
+        if b'"waitingForDebugger":true' in event.params:
+            return
