@@ -41,9 +41,9 @@ async def ingested(nc: Client, door: Supervised) -> list[Envelope]:
     return [e for e in await stored(nc) if e.doc_type != "system_event"]
 
 
-async def test_a_request_is_answered_when_its_event_is_stored(door: Supervised, stream: Client) -> None:
+async def test_a_request_is_answered_with_the_id_of_its_event(door: Supervised, stream: Client) -> None:
     answer = await stream.request("rugs.ingest.ws", b'{"event":"x","data":{"gameId":"g"}}', timeout=5)
-    [event] = [e for e in await stored(stream) if e.doc_type == "ws_event"]
+    [event] = await ingested(stream, door)
     assert answer.data.decode() == f'{{"accepted":1,"rejected":0,"ids":["{event.id}"]}}'
     assert (event.raw, event.game_id, event.source) == ('{"event":"x","data":{"gameId":"g"}}', "g", "manual")
 

@@ -147,7 +147,8 @@ class HttpDoor:
             listening = await asyncio.get_running_loop().create_server(connected, self._host, self._port)
         except OSError as error:
             where = f"{self._host}:{self._port}"
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else str(error)  # a name that is not known has another kind
             raise SourceError(f"cannot listen on {where} ({why}): set RUGS_INGEST_HOST and RUGS_INGEST_PORT") from error
         host, port = listening.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
