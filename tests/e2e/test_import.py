@@ -64,7 +64,9 @@ def check_whole(rugs: Rugs, recordings: Path, told: dict[str, Any]) -> None:
     assert rugs.json("verify")["ok"] is True
     kept = [
         row["raw"].encode()
-        for row in rugs.select("SELECT raw FROM events WHERE extra NOT LIKE '%salvaged%' OR extra IS NULL")
+        for row in rugs.select(
+            "SELECT raw FROM events WHERE cause IS NULL AND (extra NOT LIKE '%salvaged%' OR extra IS NULL)"
+        )
     ]
     rejected = [row["raw"].encode() for row in rugs.select("SELECT raw FROM reject")]
     assert sorted(kept + rejected) == sorted(lines_in(recordings))
