@@ -34,6 +34,8 @@ function listen(host, player, tell) {
         socket.send("40");
       } else if (data === "2") {
         socket.send("3");
+      } else if (data === "1" || data === "41") {
+        socket.close();
       } else if (data.startsWith("40")) {
         tell({ kind: "connected", text: data });
         if (player) asPlayer();

@@ -122,9 +122,11 @@ class Simulator:
             runner = web.AppRunner(self._app(), shutdown_timeout=_GOODBYE_SECONDS, access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, self.host, self.port).start()
+            site = web.TCPSite(runner, self.host, self.port)
+            await site.start()
             self.port = runner.addresses[0][1]
             stack.push_async_callback(self._say_goodbye)
+            stack.push_async_callback(site.stop)
             playing = asyncio.create_task(self._play())
             stack.push_async_callback(_ended, playing)
             self._playing = playing
@@ -197,14 +199,18 @@ class Simulator:
         return answer.reply
 
     async def _say_goodbye(self) -> None:
-        """End every connection as a server does that is shut down; who does not hear is cut."""
-        for sid in tuple(self._sessions):
+        """End every connection as a server does that is shut down; who does not hear is cut.
+
+        A client that still takes what is under way gets all of it.
+        """
+        for sid, session in tuple(self._sessions.items()):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await self._server.disconnect(sid)
+                    await self._server.eio.disconnect(session)
         sent, deadline = -1, 0.0
         while self._sockets and (self._lines.messages != sent or time.monotonic() < deadline):
-            if self._lines.messages != sent:  # a client that still takes what is under way gets all of it
+            if self._lines.messages != sent:
                 sent, deadline = self._lines.messages, time.monotonic() + _GOODBYE_SECONDS
             await asyncio.sleep(_LOOK_SECONDS)
         for socket in tuple(self._sockets):
