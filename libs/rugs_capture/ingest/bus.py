@@ -29,7 +29,7 @@ SUBJECTS: Final = "rugs.ingest.>"
 GROUP: Final = "rugs-ingest"
 """Gateways of one group share the messages: none is taken twice."""
 _LOOK: Final = 0.1
-_GOODBYE: Final = 3.0
+_GOODBYE: Final = 5.0
 """Seconds that what has come already has to be taken when the door closes."""
 _TELL_EVERY: Final = 1.0
 """Seconds of loss that one gap stands for, while more comes than can be taken."""
