@@ -8,7 +8,20 @@ from pathlib import Path
 
 import typer
 
-from rugs_cli.commands import capture, config, derive, importing, lake, rejects, sim, sources, sql, stack, status
+from rugs_cli.commands import (
+    capture,
+    config,
+    derive,
+    export,
+    importing,
+    lake,
+    rejects,
+    sim,
+    sources,
+    sql,
+    stack,
+    status,
+)
 from rugs_cli.output import AsJson
 
 app = typer.Typer(
@@ -26,6 +39,7 @@ app.command("capture")(capture.capture)
 app.command("sources")(sources.sources)
 app.command("sim")(sim.sim)
 app.command("import")(importing.import_files)
+app.command("export")(export.export)
 app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
 app.command("stats")(lake.stats)

@@ -1,0 +1,133 @@
+"""`rugs export`: what the lake holds, as files of the old formats or as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rugs_cli.output import AsJson, human_bytes, print_json
+from rugs_cli.period import From, To, begin_us, end_us
+
+if TYPE_CHECKING:
+    from rugs_legacy.export.run import Exported
+
+
+class Form(StrEnum):
+    """How events are written; the same names as `rugs_legacy.export.request.Format`."""
+
+    GAME = "game-jsonl"
+    RAW = "raw-jsonl"
+    CLAUDE_FLOW = "claude-flow-jsonl"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+OutputForm = Annotated[
+    Form,
+    typer.Option(
+        "--format",
+        "-f",
+        show_default=False,
+        help="game-jsonl: a file a game, ticks between start and end. raw-jsonl: a file a capture, {seq, ts, event,"
+        " data} a line. claude-flow-jsonl: every event so, in one file. parquet, arrow: rows, in one file.",
+    ),
+]
+Game = Annotated[str | None, typer.Option("--game", help="Only this game.", show_default=False)]
+Source = Annotated[
+    str | None, typer.Option("--source", help="Only from this source: import, cdp, …", show_default=False)
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Folder, or a file where the name ends as the format's do. Default: below exports/ in the data folder.",
+        show_default=False,
+    ),
+]
+Timezone = Annotated[str, typer.Option("--timezone", help="Zone of the local times that old formats have.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite also what an export has not written.")]
+
+
+def export(
+    output: OutputForm,
+    game: Game = None,
+    from_: From = None,
+    to: To = None,
+    source: Source = None,
+    out: Out = None,
+    timezone: Timezone = "America/New_York",
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write stored events as files: the same bytes for the same data set, all of them or nothing.
+
+    Imported lines are written as they stood. A manifest beside the files says which event each line is: so
+    what is imported again is recognised, also a part of a capture, and what was captured live.
+    """
+    import rugs_lake
+    from rugs_lake.memory import keep_small
+    from rugs_legacy.clock import zone
+    from rugs_legacy.export import run
+    from rugs_legacy.export.request import Format, Request
+    from rugs_runtime.settings import Settings
+
+    try:
+        zone(timezone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    period = (None if from_ is None else begin_us(from_), None if to is None else end_us(to))
+    request = Request(Format(output.value), game, *period, source, timezone)
+    root = Settings.load().data_dir
+    keep_small()
+    with rugs_lake.open(root) as lake, _progress() as progress:
+        done = run.export(lake, request, run.target(root, request, out, force=force), progress)
+    if as_json:
+        print_json(_as_dict(done))
+    else:
+        _show(done)
+
+
+def _as_dict(done: Exported) -> dict[str, Any]:
+    content = done.content
+    files = [{"name": one.name, "lines": one.lines, "bytes": one.bytes, "sha256": one.sha256} for one in content.files]
+    return {
+        "format": content.format,
+        "out": str(done.folder),
+        "manifest": str(done.manifest),
+        "dataset": content.dataset,
+        "lines": done.lines,
+        "left_out": content.left_out,
+        "files": files,
+    }
+
+
+def _show(done: Exported) -> None:
+    content = done.content
+    size = human_bytes(sum(one.bytes for one in content.files))
+    what = "rows" if content.format in (Form.PARQUET, Form.ARROW) else "lines"
+    print(f"{done.lines:,} {what} in {len(content.files)} files, {size}, of snapshot {content.dataset['snapshot']}")
+    for reason, count in content.left_out.items():
+        print(f"left out: {count:,} {reason}")
+    print(done.folder if len(content.files) != 1 else done.folder / content.files[0].name)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show events and time left on a terminal's standard error while the body runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("exporting", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,190 @@
+"""From stored events to lines of the old formats. Pure: the same events give the same lines.
+
+A line is either `raw`, the bytes of an imported line as they are, or told: made of the event as
+the old recorder would have written it. `Teller` makes those of captures, `GameTeller` those of
+games; export writes what they give, and the importer of an exported file asks them again whether
+a line is what the stored event gives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from rugs_feed.extract import payload_of
+from rugs_legacy import old_records
+from rugs_legacy.export.stored import Stored
+from rugs_legacy.export.telling import tell
+
+_RECORDED: Final = ("event", "binary_event", "connect", "disconnect", "connect_error")
+"""Packets that the old recorder heard of; what keeps a connection alive it did not."""
+_TICK_KEYS: Final = ("tick", "price", "phase", "active", "rugged", "cooldown_timer", "trade_count")
+_AS_THE_FEED_SAYS: Final = {
+    "tick": "tickCount",
+    "price": "price",
+    "active": "active",
+    "rugged": "rugged",
+    "cooldown_timer": "cooldownTimer",
+    "trade_count": "tradeCount",
+}
+
+
+class Line(NamedTuple):
+    """A line without its newline, and the event that it is.
+
+    Attributes:
+        recording: what it belongs to: source and session, and for a captured game its id.
+        is_raw: whether it is what was received, byte for byte.
+    """
+
+    recording: tuple[str, ...]
+    source: str
+    session_id: str
+    seq: int
+    is_raw: bool
+    content: bytes
+
+
+def raw_line(row: Stored) -> bytes | None:
+    """Return an imported line as it stood; None where the event is not one, or has several lines."""
+    if row.source != "import" or row.raw is None or "\n" in row.raw:
+        return None
+    return row.raw.encode()
+
+
+class Teller:
+    """Writes captured events as records of a raw capture (F9), times in `zone`.
+
+    `everything` says that also what the old recorder did not hear of becomes a line: what was
+    sent, acknowledgements, pings. `left_out` counts, by reason, what does not.
+    """
+
+    def __init__(self, zone: tzinfo, *, everything: bool = False) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._zone = zone
+        self._everything = everything
+
+    def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
+        """Give a line for each event of raw captures: imported ones as they stood."""
+        for row in rows:
+            content = raw_line(row)
+            is_raw = content is not None
+            content = content if is_raw else self.tell(row, row.seq)
+            if content is not None:
+                yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, is_raw, content)
+
+    def numbered(self, rows: Iterable[Stored]) -> Iterator[Line]:
+        """Give a line for each event, all in the one form, numbered from 1."""
+        number = 1
+        for row in rows:
+            if (content := self.tell(row, number)) is not None:
+                yield Line((), row.source, row.session_id, row.seq, False, content)
+                number += 1
+
+    def tell(self, row: Stored, number: int) -> bytes | None:
+        """Return an event as a record with that `seq`; None where it is none."""
+        telling = tell(row.bytes)
+        if telling is None:
+            self.left_out["tells of no event" if row.bytes is not None else "has no bytes"] += 1
+            return None
+        if not self._everything and row.direction != "received":
+            self.left_out[row.direction] += 1
+            return None
+        if not self._everything and telling.packet not in _RECORDED:
+            self.left_out[telling.packet] += 1
+            return None
+        data = None if telling.packet == "connect" and not self._everything else telling.data
+        at = old_records.local_time(row.ts, self._zone)
+        return _line(old_records.capture(number, at, telling.event, data))
+
+
+class GameTeller:
+    """Writes captured games as the per-game recorder did (F1), times in `zone`.
+
+    Each state that the feed told becomes a tick, with the old recorder's phase, and what it filled in.
+    """
+
+    def __init__(self, zone: tzinfo) -> None:
+        self.left_out: Counter[str] = Counter()
+        self._zone = zone
+        self._summary = old_records.Summary()
+
+    def games(self, rows: Iterable[Stored], told_twice: frozenset[tuple[str, ...]] = frozenset()) -> Iterator[Line]:
+        """Give start, ticks and end of each game; the events of a game follow each other.
+
+        Of the games in `told_twice` a program's own ticks are left out: the feed's states are there.
+        """
+        for key, events in groupby(rows, lambda row: (row.source, row.session_id, str(row.game_id))):
+            last: Stored | None = None
+            for row in events:
+                if row.doc_type == "game_tick" and key in told_twice:
+                    self.left_out["ticks told twice"] += 1
+                    continue
+                record = self.tick(row)
+                if record is None:
+                    self.left_out["tells of no tick"] += 1
+                    continue
+                if last is None:
+                    yield _told(key, row, self.start(row))
+                self.take(record)
+                yield _told(key, row, _line(record))
+                last = row
+            if last is not None:
+                yield _told(key, last, self.end(last))
+
+    def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
+        """Give the lines of imported per-game files as they stood."""
+        for row in rows:
+            if (content := raw_line(row)) is not None:
+                yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, True, content)
+
+    def start(self, row: Stored) -> bytes:
+        """Return the first line of the game that begins with this event."""
+        self._summary = old_records.Summary()
+        return _line(old_records.game_start(self._at(row), str(row.game_id)))
+
+    def tick(self, row: Stored) -> old_records.Record | None:
+        """Return an event as a tick; None where it tells of none."""
+        telling = tell(row.bytes)
+        if row.doc_type == "ws_event":
+            state = payload_of(telling.data) if telling is not None else None
+            return old_records.tick(self._at(row), str(row.game_id), state) if isinstance(state, dict) else None
+        return self._known_tick(row, _object(row.raw))
+
+    def take(self, record: old_records.Record) -> None:
+        """Count a tick in for the game's end."""
+        self._summary.add(record)
+
+    def end(self, row: Stored) -> bytes:
+        """Return the last line of the game that ends with this event."""
+        return _line(self._summary.game_end(self._at(row), str(row.game_id)))
+
+    def _known_tick(self, row: Stored, written: dict[str, Any]) -> old_records.Record:
+        """Return a tick that a program told of, as it wrote it where its bytes say, else as it was stored."""
+        known = {key: written.get(key, getattr(row, key)) for key in _TICK_KEYS}
+        state = {key: known[name] for name, key in _AS_THE_FEED_SAYS.items() if known[name] is not None}
+        record = old_records.tick(self._at(row), str(row.game_id), state)
+        return record if known["phase"] is None else {**record, "phase": known["phase"]}
+
+    def _at(self, row: Stored) -> str:
+        return old_records.local_time(row.ts, self._zone)
+
+
+def _told(key: tuple[str, ...], row: Stored, content: bytes) -> Line:
+    return Line(key, row.source, row.session_id, row.seq, False, content)
+
+
+def _line(record: old_records.Record) -> bytes:
+    return old_records.line(record)
+
+
+def _object(raw: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(raw) if raw is not None else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

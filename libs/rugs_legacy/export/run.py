@@ -1,0 +1,219 @@
+"""One export, from a pinned snapshot to files and their manifest."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rugs_lake.paths import LakePaths
+from rugs_legacy.clock import zone
+from rugs_legacy.export import rows, stored
+from rugs_legacy.export.files import ExportError, OutFile, Target
+from rugs_legacy.export.lines import GameTeller, Line, Teller
+from rugs_legacy.export.manifest import VERSION, FileEntry, Manifest, Runs
+from rugs_legacy.export.request import Format, Request
+from rugs_legacy.export.stored import Recording
+
+if TYPE_CHECKING:
+    from rugs_lake.reader import Lake
+
+Progress = Callable[[int, int], None]
+"""Told how many events are dealt with, of how many."""
+
+_STEP: Final = 500
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,180}\.jsonl")
+_GAME_END: Final = re.compile(r"[0-9a-f]{8}\Z")
+_ALL_IN_ONE: Final = "events"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote, and where."""
+
+    folder: Path
+    manifest: Path
+    content: Manifest
+
+    @property
+    def lines(self) -> int:
+        """Lines, or rows, of all files."""
+        return sum(entry.lines for entry in self.content.files)
+
+
+def target(root: Path, request: Request, out: Path | None, *, force: bool) -> Target:
+    """Return where an export goes: `out`, a folder or a file, else a folder of its own below `exports/`.
+
+    It is a file if its name ends as the format's files do.
+
+    Raises:
+        ExportError: if it lies under the data root and not below `exports/`.
+    """
+    exports = LakePaths(root).root / "exports"
+    if out is None:
+        return Target(exports / request.name, request.name, None, force=force)
+    is_file = out.suffix == request.format.suffix and not out.is_dir()
+    folder = out.parent if is_file else out
+    real, inside = folder.resolve(), root.resolve()
+    if real.is_relative_to(inside) and not real.is_relative_to(exports.resolve()):
+        raise ExportError(f"{out} lies in the data folder: nothing is written there but below {exports}")
+    return Target(folder, request.name, out.name if is_file else None, force=force)
+
+
+def export(lake: Lake, request: Request, to: Target, progress: Progress) -> Exported:
+    """Write what is asked for, all of it or nothing.
+
+    Raises:
+        ExportError: if a file of another origin is in the way, or another export writes there.
+        OSError: if it cannot be written.
+        ValueError: if there is no such time zone.
+    """
+    total = stored.count(lake, request)
+    with to.opened():
+        stored.keep_small(lake, to.aside / "sort")
+        work = _Work(lake, request, to, _Watch(progress, total))
+        files = work.lines() if request.format.is_lines else work.rows()
+        content = Manifest(
+            rugs_export=VERSION,
+            format=request.format.value,
+            timezone=request.timezone,
+            filters=request.filters,
+            dataset={"snapshot": lake.snapshot, "cursors": [list(cursor) for cursor in sorted(lake.cursors)]},
+            left_out=dict(sorted(work.left_out.items())),
+            sessions=work.runs.sessions,
+            files=files,
+        )
+        to.publish(content)
+    progress(total, total)
+    return Exported(to.folder, to.manifest, content)
+
+
+class _Watch:
+    """Counts events as they go by."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def take(self, count: int) -> None:
+        self._done += count
+        self._progress(self._done, self._total)
+
+    def over(self, events: Iterable[stored.Stored]) -> Iterator[stored.Stored]:
+        for place, event in enumerate(events, 1):
+            if place % _STEP == 0:
+                self.take(_STEP)
+            yield event
+
+
+class _Work:
+    """The writing of one export's files."""
+
+    def __init__(self, lake: Lake, request: Request, to: Target, watch: _Watch) -> None:
+        self._lake, self._request, self._to, self._watch = lake, request, to, watch
+        self._zone = zone(request.timezone)
+        self.runs = Runs()
+        self.left_out: Counter[str] = Counter()
+
+    def lines(self) -> list[FileEntry]:
+        if self._request.format is Format.CLAUDE_FLOW:
+            teller = Teller(self._zone, everything=True)
+            events = self._stream(stored.FRAMES, "ts, source, session_id, seq")
+            return self._write(teller.numbered(events), None, teller.left_out)
+        if self._request.format is Format.RAW:
+            return self._captures()
+        return self._games()
+
+    def rows(self) -> list[FileEntry]:
+        file = self._to.create(self._to.file or f"{_ALL_IN_ONE}{self._request.format.suffix}")
+        try:
+            writer = rows.writer(file, self._request.format)
+            for table in rows.stream(self._lake, self._request):
+                writer.write_table(table)
+                file.lines += table.num_rows
+                self._watch.take(table.num_rows)
+            writer.close()
+            return [file.finish(None)]
+        finally:
+            file.abandon()
+
+    def _captures(self) -> list[FileEntry]:
+        teller = Teller(self._zone)
+        found = stored.recordings(self._lake, self._request, stored.FRAMES, by_game=False)
+        events = self._stream(stored.FRAMES, "source, session_id, seq")
+        return self._write(teller.lines(events), self._names(found), teller.left_out)
+
+    def _games(self) -> list[FileEntry]:
+        teller = GameTeller(self._zone)
+        old = stored.recordings(self._lake, self._request, stored.OLD_GAME_LINES, by_game=False)
+        captured = stored.recordings(self._lake, self._request, stored.TICKS_TOLD, by_game=True)
+        told_twice = frozenset(one.key for one in captured if one.told_twice)
+
+        def lines() -> Iterator[Line]:
+            yield from teller.lines(self._stream(stored.OLD_GAME_LINES, "source, session_id, seq"))
+            events = self._stream(stored.TICKS_TOLD, "source, session_id, game_id, seq")
+            yield from teller.games(events, told_twice)
+
+        return self._write(lines(), self._names([*old, *captured]), teller.left_out)
+
+    def _stream(self, wanted: str, order: str) -> Iterator[stored.Stored]:
+        return self._watch.over(stored.stream(self._lake, self._request, wanted, order))
+
+    def _names(self, recordings: Iterable[Recording]) -> dict[tuple[str, ...], str]:
+        """Return the name of each recording's file; none comes twice, also where upper and lower case are one."""
+        names: dict[tuple[str, ...], str] = {}
+        taken: set[str] = set()
+        for recording in recordings:
+            first = name = _name(recording, self._request.format, self._zone)
+            number = 1
+            while name.lower() in taken:
+                number += 1
+                name = f"{first.removesuffix('.jsonl')}-{number}.jsonl"
+            taken.add(name.lower())
+            names[recording.key] = name
+        return names
+
+    def _write(
+        self, lines: Iterable[Line], names: Mapping[tuple[str, ...], str] | None, left_out: Counter[str]
+    ) -> list[FileEntry]:
+        """Write lines into the files that their recordings have by `names`, or all into one.
+
+        Those of a recording follow each other.
+        """
+        one = self._to.file or (f"{_ALL_IN_ONE}.jsonl" if names is None else None)
+        entries: list[FileEntry] = []
+        file: OutFile | None = self._to.create(one) if one is not None else None
+        recording: Any = None
+        try:
+            for line in lines:
+                if one is None and names is not None and line.recording != recording:
+                    if file is not None:
+                        entries.append(file.finish(self.runs.take()))
+                    recording = line.recording
+                    file = self._to.create(names[recording])
+                assert file is not None  # noqa: S101 - the first line opens one
+                file.write_line(line.content)
+                self.runs.add(line)
+            if file is not None:
+                entries.append(file.finish(self.runs.take()))
+        finally:
+            if file is not None:
+                file.abandon()
+        self.left_out += left_out
+        return entries
+
+
+def _name(recording: Recording, format_: Format, zone: tzinfo) -> str:
+    """Return the name of a recording's file: an imported file's own, else as the old recorder gave it."""
+    file = recording.file
+    if len(recording.key) == 2 and file is not None and _PLAIN_NAME.fullmatch(file):
+        return file
+    began = (_EPOCH + timedelta(microseconds=recording.began)).astimezone(zone)
+    if format_ is Format.RAW:
+        return f"{began:%Y-%m-%d_%H-%M-%S}_raw.jsonl"
+    end = _GAME_END.search(recording.key[-1]) if len(recording.key) == 3 else None
+    return f"game_{began:%Y%m%d_%H%M%S}{'_' + end[0] if end else ''}.jsonl"
