@@ -189,6 +189,19 @@ async def test_a_stall_is_silence_and_then_everything(tmp_path: Path) -> None:
     assert [each.message for each in logged][: len(listener.received)] == listener.received
 
 
+async def test_a_client_that_takes_nothing_is_let_go_and_is_in_nobodys_way(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    simulator = Simulator(Games(seed=1).play(), speed=200, clients=2, log=log, max_behind=300)
+    async with simulator, listening(simulator) as good, listening(simulator) as bad:
+        await bad.wait(lambda received: len(received) > 2)
+        bad.ended.cancel()
+        await until(lambda: simulator.stats.clients == 1)
+        have = len(good.received)
+        await good.wait(lambda received: len(received) > have + 100)
+    ends = [said for said in map(json.loads, log.read_text().splitlines()) if "closed" in said]
+    assert ends[0] == {"connection": 2, "at": ends[0]["at"], "closed": "too far behind"}
+
+
 async def test_a_fixed_rate_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     simulator = Simulator(Games(seed=1).play(), rate=400, clients=1, log=log)
@@ -270,6 +283,8 @@ async def test_a_signal_ends_the_command_in_order(number: signal.Signals) -> Non
 
 async def test_a_taken_port_is_an_error() -> None:
     async with Simulator(Games(seed=1).play()) as simulator:
-        with pytest.raises(OSError, match="in use"):
-            async with Simulator(Games(seed=1).play(), port=simulator.port):
-                pass
+        program = [str(Path(sys.executable).with_name("rugs")), "sim", "--port", str(simulator.port)]
+        process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
+        _, errors = await asyncio.wait_for(process.communicate(), LIMIT)
+    told = f"rugs: port {simulator.port} is taken; --port 0 takes any that is free\n"
+    assert (process.returncode, errors.decode()) == (1, told)

@@ -21,8 +21,6 @@ from rugs_capture.sim.wire import Lines, Socket, Whole
 from rugs_capture.sim.wire_log import WireLog
 
 LOOPBACK: Final = "127.0.0.1"
-_MAX_BEHIND: Final = 20_000
-"""Messages that may wait for a client; one that is further behind loses its connection."""
 _FINISH_SECONDS: Final = 10.0
 _GOODBYE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
@@ -50,6 +48,7 @@ class Simulator:
         log: file that every message on every wire is written to, from its beginning; see `wire_log`.
         ping_interval: seconds between pings.
         ping_timeout: seconds after which a client that answers none is gone.
+        max_behind: messages that may wait for a client; one that is further behind loses its connection.
 
     Raises:
         OSError: if the port or the log file cannot be had.
@@ -68,6 +67,7 @@ class Simulator:
         log: Path | None = None,
         ping_interval: float = 25.0,
         ping_timeout: float = 20.0,
+        max_behind: int = 20_000,
     ) -> None:
         self.host = host
         self.port = port
@@ -75,6 +75,7 @@ class Simulator:
         self._show = show
         self._pace = _Pace(speed, rate)
         self._clients = clients
+        self._max_behind = max_behind
         self._log = WireLog(log)
         self._lines = Lines(self._log)
         self._seats: dict[str, Seat] = {}
@@ -167,12 +168,18 @@ class Simulator:
                     await asyncio.sleep(_LOOK_SECONDS)
 
     async def _send(self, session: str, messages: tuple[Message, ...]) -> None:
-        if self._behind(session) > _MAX_BEHIND:
-            await self._server.eio.disconnect(session)
+        if self._behind(session) > self._max_behind:
+            await self._cut(session, "too far behind")
             return
         with contextlib.suppress(EngineIOError):  # it has just gone
             for message in messages:
                 await self._server.eio.send_packet(session, Whole(message))
+
+    async def _cut(self, session: str, why: str) -> None:
+        await self._server.eio.sockets[session].close(wait=False, abort=True)
+        for socket in tuple(self._sockets):
+            if socket.session == session:
+                socket.cut(why)
 
     def _behind(self, session: str) -> int:
         socket = self._server.eio.sockets.get(session)

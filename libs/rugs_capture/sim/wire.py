@@ -108,12 +108,12 @@ class Socket(WebSocket):  # type: ignore[misc]
 
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve the connection until it ends."""
-        self._line = self._lines.of(self.handler.__self__.sid, "websocket")
+        self._line = self._lines.of(self.session, "websocket")
         self._damage = Damage(self._faults, self._line.number)
         self._transport: asyncio.Transport | None = environ["aiohttp.request"].transport
         if self._faults.drop_seconds > 0:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._faults.drop_seconds, self.cut)
+            loop.call_later(self._faults.drop_seconds, self.cut, "fault: cut")
         self._open_sockets.add(self)
         try:
             response: web.WebSocketResponse = await super().__call__(environ)
@@ -135,7 +135,7 @@ class Socket(WebSocket):  # type: ignore[misc]
                     await self._sock.close(code=1012, message=b"service restart")
                     raise ConnectionResetError("closed by the simulator")
                 case Drop():
-                    self.cut()
+                    self.cut("fault: cut")
                     raise ConnectionResetError("cut by the simulator")
 
     async def finish(self) -> None:
@@ -144,10 +144,15 @@ class Socket(WebSocket):  # type: ignore[misc]
             if isinstance(action, Send):
                 await self._put(action.message, action.fault)
 
-    def cut(self) -> None:
+    @property
+    def session(self) -> str:
+        """The Engine.IO session that it carries."""
+        return str(self.handler.__self__.sid)
+
+    def cut(self, why: str = "cut") -> None:
         """End the connection as a broken cable would, without a word."""
         if self._transport is not None and self in self._open_sockets:
-            self._why = "fault: cut"
+            self._why = why
             self._transport.abort()
 
     async def wait(self) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 import re
 import sys
@@ -110,7 +111,13 @@ async def _run(
 
     stop = stop_on_signals()
     simulator = Simulator(show, port=port, speed=speed, rate=rate, clients=clients, faults=faults, log=log)
-    async with simulator:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(simulator)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise CommandError(f"port {port} is taken; --port 0 takes any that is free") from error
+            raise
         if as_json:
             print_json({"url": simulator.url, "page": simulator.page, "log": None if log is None else str(log)})
         else:
