@@ -31,7 +31,7 @@ class ImportProgress:
     Attributes:
         last_message: place of the run's message taken last, from 1.
         messages: how many were taken; equal to `last_message` in all if none is missing.
-        stored, duplicates: of its records, salvaged ones included.
+        stored, duplicates: of its records, salvaged ones included; what is derived from a record is not counted.
         rejected, rejected_before: of its rejects: new ones, and those that were kept already.
         report: the importer's counts, on the run's last message only.
     """
@@ -98,6 +98,8 @@ CLOSED: Final = 10**16
 """Beyond every place."""
 _TEXTS: Final = ("file", "sha256", "format", "reader", "tz")
 _COUNTS: Final = ("size", "lines", "blank", "records", "rejected", "salvaged")
+_KNOWN: Final = "known"
+"""Of the records and salvaged ones, those that the importer found in the lake, and did not send: may be left out."""
 _MAX_TEXT: Final = 4096
 
 
@@ -109,8 +111,9 @@ def _read_report(told: str) -> dict[str, Any] | None:
         return None
     if not isinstance(content, dict):
         return None
-    report = {name: content.get(name) for name in (*_TEXTS, *_COUNTS)}
-    texts, counts = [report[name] for name in _TEXTS], [report[name] for name in _COUNTS]
+    names = (*_TEXTS, *_COUNTS, *((_KNOWN,) if _KNOWN in content else ()))
+    report = {name: content.get(name) for name in names}
+    texts, counts = [report[name] for name in _TEXTS], [report[name] for name in names if name not in _TEXTS]
     is_sound = all(type(text) is str and len(text) <= _MAX_TEXT for text in texts) and all(
         type(count) is int and 0 <= count < 2**53 for count in counts
     )
@@ -174,7 +177,7 @@ def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) 
             *(report[name] for name in ("sha256", "reader", "tz")),
             time.time_ns() // 1000,
             run_id,
-            report["records"] + report["salvaged"],
+            report["records"] + report["salvaged"] - report.get(_KNOWN, 0),
             report["rejected"],
         ),
     )

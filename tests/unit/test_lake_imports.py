@@ -59,6 +59,17 @@ def test_a_run_counts_over_many_commits_and_its_last_message_completes_the_ledge
     lakekit.checked(tmp_path)
 
 
+def test_records_that_the_importer_knew_and_did_not_send_make_a_run_whole(tmp_path: Path) -> None:
+    writer = open_writer(tmp_path)
+    commit(writer, part(1, 1, 1, 2), last(2, 2, known=4))
+    entry = ledger.find(tmp_path, *ENTRY)
+    assert entry is not None
+    assert (entry.stored, entry.report) == (2, {**REPORT, "known": 4})
+    commit(writer, part(3, 1, 3, run=OTHER), last(4, 2, run=OTHER, known=4))
+    assert (found := ledger.run(tmp_path, OTHER)) is not None
+    assert not found.done, "a record is missing"
+
+
 def test_two_runs_in_one_commit_are_counted_apart(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     commit(writer, part(1, 1, 1, 2), part(2, 1, 2, 3, run=OTHER), message(3, envelope(9)), part(4, 2, 4))
