@@ -159,6 +159,14 @@ class GameTeller:
         """Count a tick in for the game's end."""
         self._summary.add(record)
 
+    def is_tick(self, row: Stored, line: bytes) -> bool:
+        """Return whether a line is what `tick` makes of the event; if so it is counted in."""
+        record = self.tick(row)
+        if record is None or _line(record) != line:
+            return False
+        self.take(record)
+        return True
+
     def end(self, row: Stored) -> bytes:
         """Return the last line of the game that ends with this event."""
         return _line(self._summary.game_end(self._at(row), str(row.game_id)))

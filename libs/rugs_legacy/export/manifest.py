@@ -142,6 +142,10 @@ class Claim(msgspec.Struct, frozen=True):
     seq: int
     is_raw: bool
 
+    def further(self, size: int) -> Claim:
+        """Return the claim for what stands so many bytes further on in the same line."""
+        return msgspec.structs.replace(self, seq=self.seq + size)
+
 
 class Claims:
     """What a manifest says of a file's lines, asked for line by line."""

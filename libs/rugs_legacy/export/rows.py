@@ -53,7 +53,7 @@ def stream(lake: Lake, request: Request) -> Iterator[pa.Table]:
     condition, values = request.condition
     names = ", ".join(SCHEMA.names)
     query = f"SELECT {names} FROM events WHERE {condition} ORDER BY {_ORDER}"  # noqa: S608 - our own names
-    reader = lake.connection.cursor().sql(query, params=values).to_arrow_reader(_PIECE)
+    reader = lake.connection.sql(query, params=values).to_arrow_reader(_PIECE)
     waiting: list[pa.Table] = []
     rows = size = 0
     for batch in reader:

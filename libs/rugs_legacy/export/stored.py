@@ -126,6 +126,6 @@ def stream(lake: Lake, request: Request, wanted: str, order: str) -> Iterator[St
 
 def fetch(lake: Lake, query: str, values: Sequence[Any]) -> Iterator[Stored]:
     """Give what a query over `COLUMNS` finds, piece by piece."""
-    reader = lake.connection.cursor().sql(query, params=list(values)).to_arrow_reader(PIECE)
+    reader = lake.connection.sql(query, params=list(values)).to_arrow_reader(PIECE)
     for batch in reader:
         yield from map(Stored._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
