@@ -13,9 +13,9 @@ import rugs_bus
 import rugs_lake
 from rugs_bus import BusError, PubAck, Publisher
 from rugs_lake import stats
-from rugs_legacy.batches import messages
+from rugs_legacy.batches import Message, messages
 from rugs_legacy.formats import FORMATS
-from rugs_legacy.recording import Recording, read_line
+from rugs_legacy.recording import Recording, read_again
 from rugs_proto import wire
 from rugs_proto.subjects import EVENTS_STREAM, HEADER_RETRY, parse_event_subject
 
@@ -60,12 +60,14 @@ class Retried:
 class RetryMessage(NamedTuple):
     """What is to be published: the commit of it marks the reject as understood.
 
-    `parked` is what has to be in the object store before: an event's id and bytes.
+    `parked` is what has to be in the object store before: an event's id and bytes. `before` are
+    messages that go out ahead of it: a document gives several.
     """
 
     subject: str
     body: bytes
     parked: tuple[str, bytes] | None = None
+    before: tuple[Message, ...] = ()
 
 
 async def retry(root: Path, rejects: Sequence[Reject], nc: Client | None) -> Retried:
@@ -112,6 +114,10 @@ async def _publish(nc: Client, publisher: Publisher, reject_id: str, message: Re
     """
     try:
         async with asyncio.timeout(TAKEN_SECONDS):
+            for place, other in enumerate(message.before):
+                if other.parked is not None:
+                    await rugs_bus.put_blob(nc, *other.parked)
+                await (await publisher.publish(other.subject, other.body, msg_id=f"retry-{reject_id}-{place}"))
             if message.parked is not None:
                 await rugs_bus.put_blob(nc, *message.parked)
             marks = {HEADER_RETRY: reject_id}
@@ -160,10 +166,10 @@ async def _is_committed(nc: Client, root: Path, seq: int) -> bool:
 def understood(reject: Reject, content: bytes) -> RetryMessage | None:
     """Return the message that a reject makes today, or None if it is still not understood.
 
-    A message's bytes go to their old subject again. A file's line is read as one record;
-    what was salvaged out of it is in the lake already.
+    A message's bytes go to their old subject again. A file's line, or a file that is one JSON
+    document, is read as one record; what was salvaged out of a line is in the lake already.
     """
-    return _line(reject, content) if reject.file is not None else _message(reject, content)
+    return _of_file(reject, content) if reject.file is not None else _message(reject, content)
 
 
 def is_without_bytes(reject: Reject, content: bytes) -> bool:
@@ -184,17 +190,17 @@ def _message(reject: Reject, content: bytes) -> RetryMessage | None:
     return RetryMessage(str(reject.subject), content)
 
 
-def _line(reject: Reject, content: bytes) -> RetryMessage | None:
+def _of_file(reject: Reject, content: bytes) -> RetryMessage | None:
     told = json.loads(reject.extra or "{}").get("format")
-    format_ = next((each for each in FORMATS if each.id == told), None)
-    if format_ is None or reject.line is None or reject.offset is None:
+    if reject.line is None or reject.offset is None:
         return None
-    recording = Recording(Path(str(reject.file)), 0, reject.sha256 or "", format_, reject.tz or "", reject.session_id)
-    try:
-        envelope = read_line(recording, content, reject.line, reject.offset)
-    except ValueError:  # a zone that there is not: anybody can publish a reject
-        return None
-    if envelope is None:
-        return None
-    (message,) = messages([envelope])
-    return RetryMessage(message.subject, message.body, message.parked)
+    for format_ in (each for each in FORMATS if each.id == told):
+        known = (Path(str(reject.file)), 0, reject.sha256 or "", format_, reject.tz or "", reject.session_id)
+        try:
+            envelopes = read_again(Recording(*known), content, reject.line, reject.offset)
+        except ValueError:  # a zone that there is not: anybody can publish a reject
+            return None
+        if envelopes:
+            *before, last = messages(envelopes)
+            return RetryMessage(last.subject, last.body, last.parked, tuple(before))
+    return None

@@ -279,6 +279,8 @@ def new_incarnation() -> str:
 
 
 def _count(progress: ImportProgress, row: Row, outcome: str) -> None:
+    if row.event.envelope.cause is not None:
+        return  # read out of a record that counts itself
     if row.event.envelope.doc_type != "reject":
         if outcome == "stored":
             progress.stored += 1

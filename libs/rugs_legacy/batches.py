@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from rugs_legacy.recording import MAX_INLINE, SOURCE
+from rugs_legacy.envelopes import MAX_INLINE, SOURCE
 from rugs_proto import ids, wire
 from rugs_proto.subjects import TARGET_BODY, event_subject
 
@@ -47,12 +47,15 @@ def messages(envelopes: Iterable[dict[str, Any]]) -> Iterator[Message]:
     """
     groups: dict[str, _Group] = {}
     for envelope in envelopes:
-        raw = envelope["raw"]
-        if len(raw) > MAX_INLINE // 4 and len(_bytes(raw)) > MAX_INLINE:
+        raw = envelope.get("raw")
+        if raw is None:
+            size = len(wire.encode([envelope]))
+        elif len(raw) > MAX_INLINE // 4 and len(_bytes(raw)) > MAX_INLINE:
             yield from _send_out(groups)
             yield _parked(envelope)
             continue
-        size = len(raw) + _OVERHEAD
+        else:
+            size = len(raw) + _OVERHEAD
         group = groups.get(envelope["doc_type"])
         if group is None or group.size + size > TARGET_BODY:
             if group is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO, Final
+from typing import Final
+
+from rugs_legacy.packed import Readable
 
 CHUNK: Final = 1 << 20
 """Bytes read at a time."""
@@ -33,7 +35,7 @@ class Block:
     """From 1 for the pieces of a line longer than `MAX_LINE`; 0 for whole lines."""
 
 
-def digest(stream: BinaryIO, size: int) -> str:
+def digest(stream: Readable, size: int) -> str:
     """Return the SHA-256 of the first `size` bytes, in hex.
 
     Raises:
@@ -45,7 +47,32 @@ def digest(stream: BinaryIO, size: int) -> str:
     return state.hexdigest()
 
 
-def read_blocks(stream: BinaryIO, size: int, expected: str | None = None) -> Iterator[Block]:
+def measure(stream: Readable, most: int) -> tuple[int, str]:
+    """Return how many bytes there are up to the end, and their SHA-256, in hex; stop where there are more than `most`.
+
+    Raises:
+        PackedError: if they cannot be unpacked.
+    """
+    state, size = sha256(), 0
+    while size <= most and (chunk := stream.read(CHUNK)):
+        state.update(chunk)
+        size += len(chunk)
+    return size, state.hexdigest()
+
+
+def read_whole(stream: Readable, size: int, expected: str | None = None) -> bytes:
+    """Return the first `size` bytes.
+
+    Raises:
+        FileChangedError: if there are fewer, or their SHA-256 is not `expected`.
+    """
+    content = b"".join(_chunks(stream, size))
+    if expected is not None and sha256(content).hexdigest() != expected:
+        raise FileChangedError("it was changed while it was read")
+    return content
+
+
+def read_blocks(stream: Readable, size: int, expected: str | None = None) -> Iterator[Block]:
     """Give the lines within the first `size` bytes; what was added to the file since is not read.
 
     Raises:
@@ -83,7 +110,7 @@ def read_blocks(stream: BinaryIO, size: int, expected: str | None = None) -> Ite
         raise FileChangedError("it was changed while it was read")
 
 
-def _chunks(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def _chunks(stream: Readable, size: int) -> Iterator[bytes]:
     left = size
     while left > 0:
         chunk = stream.read(min(CHUNK, left))

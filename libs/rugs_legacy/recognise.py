@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rugs_legacy.errors import UnreadableError
-from rugs_legacy.formats import FORMATS
-from rugs_legacy.lines import read_blocks
-from rugs_legacy.record import Format, Parse
+from rugs_legacy.formats import DOCUMENT_FORMATS, FORMATS, LINE_FORMATS
+from rugs_legacy.lines import read_blocks, read_whole
+from rugs_legacy.not_recordings import why_no_recording
+from rugs_legacy.packed import Content, unpacked_name
+from rugs_legacy.record import Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
-from rugs_legacy.strict_json import read_object
+from rugs_legacy.strict_json import BYTE_ORDER_MARK, read_object, read_value
 
+MAX_DOCUMENT: Final = 32 << 20
+"""Bytes of a file that is one JSON value: it is held in memory."""
 _LOOK_AT_LINES: Final = 1000
 _LOOK_AT_BYTES: Final = 64 << 20
-BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 BLANKS: Final = b" \t\r"
-
-_NOT_READ_YET: Final[tuple[tuple[Callable[[dict[str, Any]], bool], str], ...]] = (
-    (lambda found: "_metadata" in found, "F3, ticks of the RecorderSink: not read yet"),
-    (lambda found: {"tick", "price"} <= found.keys() and "type" not in found, "F3, RecorderSink ticks: not read yet"),
-    (lambda found: "_header" in found or "_footer" in found, "F4, demonstration: not read yet"),
-    (lambda found: found.get("type") == "action", "F4 or F6, player actions: not read yet"),
-    (lambda found: "meta" in found and ("prices" in found or "actions" in found), "F5, F7 or F8: not read yet"),
-    (lambda found: "event_types" in found, "F11, report on a capture: not a recording"),
-    (lambda found: {"event_type", "data"} <= found.keys(), "F12, samples of the explorer: not read yet"),
-)
-_BEGINS_NOT_READ_YET: Final = (
-    (b'{"_metadata"', "F3, ticks of the RecorderSink: not read yet"),
-    (b'{"_header"', "F4, demonstration: not read yet"),
-    (b"[", "a JSON array, not lines: not read yet"),
-)
 
 
 class UnknownFormatError(Exception):
@@ -38,62 +27,132 @@ class UnknownFormatError(Exception):
 
 
 class Recognised(NamedTuple):
-    """A file's format, and what its session is known by: its first record, or first line if none is whole."""
+    """A file's format, and what its session is known by: its first record, or first line if none is whole.
+
+    A file that is one JSON value is known by all of it.
+    """
 
     format: Format
     first: bytes
 
 
-def recognise(stream: BinaryIO, size: int, name: str, timezone: str) -> Recognised:
-    """Return the format of the file whose first `size` bytes are looked at.
+def recognise(path: Path, size: int, timezone: str) -> Recognised:
+    """Return the format of the file of whose content the first `size` bytes are looked at.
 
-    The first whole record of a known format decides, or what looks like one where none is whole.
-    The name decides only where there is no JSON object at all: in an empty file, or one with
-    nothing but damaged lines.
+    A file is one JSON value, or one record a line: then the first whole record of a known format
+    decides, or what looks like one where none is whole. The name decides only where there is no
+    JSON at all: in an empty file, or a damaged one.
 
     Raises:
         UnknownFormatError: if it is of no known format.
         ValueError: if there is no such time zone.
     """
-    by_name = next((format_ for format_ in FORMATS if format_.names.fullmatch(name)), None)
-    readers = [(format_, format_.reader(timezone)) for format_ in FORMATS]
+    name = unpacked_name(path.name)
+    with Content(path) as content:
+        first = next(_first_lines(content, size), b"")
+    if not first:
+        empty = _named(FORMATS, name)
+        if empty is None:
+            raise UnknownFormatError(why_no_recording(name) or "empty, and its name says no format")
+        return Recognised(empty, b"")
+    if not _is_object(first) and (document := _as_document(path, size, name, first)):
+        return document
+    with Content(path) as content:
+        known, strange = _as_lines(_first_lines(content, size), name, timezone)
+    known = known or _as_document(path, size, name, first)
+    if known is not None:
+        return known
+    if strange is not None:
+        raise UnknownFormatError(why_no_recording(name) or f"no known format: {_looks(strange)}")
+    by_name = _named(LINE_FORMATS, name)
+    if by_name is None:
+        raise UnknownFormatError(why_no_recording(name) or "no known format: no JSON lines")
+    return Recognised(by_name, first)
+
+
+_AnyFormat = TypeVar("_AnyFormat", bound=Format)
+
+
+def _named(formats: Sequence[_AnyFormat], name: str) -> _AnyFormat | None:
+    """Return the first of the formats whose writers gave such names."""
+    return next((format_ for format_ in formats if format_.names.fullmatch(name)), None)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        read_object(line)
+    except UnreadableError:
+        return False
+    return True
+
+
+def _as_document(path: Path, size: int, name: str, first: bytes) -> Recognised | None:
+    """Return the format of a file that is one JSON value, or was one before it was damaged; None if it is none.
+
+    Raises:
+        UnknownFormatError: if it is one of no known format.
+    """
+    is_array = first.lstrip(BLANKS).startswith(b"[")
+    if size > MAX_DOCUMENT:
+        if is_array:
+            raise UnknownFormatError(f"a JSON document of more than {MAX_DOCUMENT >> 20} MiB")
+        return None
+    with Content(path) as content:
+        whole = read_whole(content.stream, size)
+    try:
+        value = read_value(whole.removeprefix(BYTE_ORDER_MARK))
+    except UnreadableError:
+        for format_ in DOCUMENT_FORMATS:
+            by_name = format_.names.fullmatch(name) or (is_array and format_.is_array)
+            if by_name and all(mark in whole for mark in format_.marks):
+                return Recognised(format_, whole)
+        if is_array:
+            raise UnknownFormatError("no known format: a JSON array, and damaged") from None
+        return None
+    if not isinstance(value, dict | list):
+        return None
+    for format_ in DOCUMENT_FORMATS:
+        if format_.sniff(value, bool(format_.names.fullmatch(name))):
+            return Recognised(format_, whole)
+    raise UnknownFormatError(why_no_recording(name, value) or f"no known format: {_looks(value)}")
+
+
+def _looks(value: dict[str, Any] | list[Any]) -> str:
+    if isinstance(value, dict):
+        return f"its objects have the keys {', '.join(map(repr, value))[:120]}"
+    if value and isinstance(value[0], dict):
+        return f"a JSON array of objects with the keys {', '.join(map(repr, value[0]))[:120]}"
+    return "a JSON array"
+
+
+def _as_lines(lines: Iterator[bytes], name: str, timezone: str) -> tuple[Recognised | None, dict[str, Any] | None]:
+    """Return the format of a file of one record a line, if it is one; and the first object of no known format."""
+    by_name = _named(LINE_FORMATS, name)
+    readers = [(format_, format_.reader(timezone, name)) for format_ in LINE_FORMATS]
     first_line = b""
     claimed: Format | None = None
     strange: dict[str, Any] | None = None
-    for line in _first_lines(stream, size):
-        if not first_line:
-            first_line = line
-            _refuse_document(line)
+    for line in lines:
+        first_line = first_line or line
         try:
             found = read_object(line)
         except UnreadableError:
             if known := _salvaged(line, readers, by_name):
-                return known
+                return known, strange
             continue
         for format_, parse in readers:
             if format_.sniff(found, format_ is by_name):
                 if _is_record(line, parse):
-                    return Recognised(format_, line)
+                    return Recognised(format_, line), strange
                 claimed = claimed or format_
-        for applies, reason in _NOT_READ_YET:
-            if applies(found):
-                raise UnknownFormatError(reason)
         strange = strange or found
-    if claimed is not None:
-        return Recognised(claimed, first_line)
-    if strange is not None:
-        raise UnknownFormatError(f"no known format: its objects have the keys {', '.join(map(repr, strange))[:120]}")
-    if by_name is None:
-        raise UnknownFormatError(
-            "empty, and its name says no format" if not first_line else "no known format: no JSON lines"
-        )
-    return Recognised(by_name, first_line)
+    return (None if claimed is None else Recognised(claimed, first_line)), strange
 
 
-def _first_lines(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def _first_lines(content: Content, size: int) -> Iterator[bytes]:
     """Give the first lines that are not blank, without a byte order mark."""
     seen = 0
-    for block in read_blocks(stream, min(size, _LOOK_AT_BYTES)):
+    for block in read_blocks(content.stream, min(size, _LOOK_AT_BYTES)):
         if block.piece:
             return
         if block.offset == 0:
@@ -106,15 +165,6 @@ def _first_lines(stream: BinaryIO, size: int) -> Iterator[bytes]:
                 return
 
 
-def _refuse_document(line: bytes) -> None:
-    begin = line.strip(BLANKS)
-    if begin == b"{":
-        raise UnknownFormatError("a JSON document over several lines: not read yet")
-    for mark, reason in _BEGINS_NOT_READ_YET:
-        if begin.startswith(mark):
-            raise UnknownFormatError(reason)
-
-
 def _is_record(line: bytes, parse: Parse) -> bool:
     try:
         parse(line)
@@ -123,7 +173,7 @@ def _is_record(line: bytes, parse: Parse) -> bool:
     return True
 
 
-def _salvaged(line: bytes, readers: list[tuple[Format, Parse]], by_name: Format | None) -> Recognised | None:
+def _salvaged(line: bytes, readers: list[tuple[LineFormat, Parse]], by_name: LineFormat | None) -> Recognised | None:
     for format_, parse in readers:
         for piece in salvage(line, format_.record_start, parse):
             if format_.sniff(read_object(piece.raw), format_ is by_name):

@@ -1,32 +1,40 @@
-"""One old file as envelopes: every line is a record, blank, or a reject with its reason."""
+"""One old file as envelopes: every line is a record, blank, or a reject with its reason.
+
+A file that is one JSON value counts as one line: it is a record or a reject as a whole.
+"""
 
 from __future__ import annotations
 
 import os
-import time
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Final
 
+from rugs_legacy.documents import envelopes_of, read_document
+from rugs_legacy.envelopes import Envelope, Envelopes, printable
 from rugs_legacy.errors import UnreadableError
-from rugs_legacy.lines import MAX_LINE, Block, digest, read_blocks
-from rugs_legacy.recognise import BLANKS, BYTE_ORDER_MARK, UnknownFormatError, recognise
-from rugs_legacy.record import Format, Parse, Record
+from rugs_legacy.lines import MAX_LINE, Block, digest, measure, read_blocks, read_whole
+from rugs_legacy.packed import Content, Readable, unpacked_name
+from rugs_legacy.recognise import BLANKS, UnknownFormatError, recognise
+from rugs_legacy.record import DocumentFormat, Format, LineFormat
 from rugs_legacy.salvage import salvage
+from rugs_legacy.strict_json import BYTE_ORDER_MARK
 from rugs_proto import ids
-from rugs_proto.subjects import MAX_BODY
 
-SOURCE: Final = "import"
-MAX_INLINE: Final = MAX_BODY - 64 * 1024
-"""Bytes of `raw` that fit a message beside the rest of an envelope; above, they go to the object store."""
+_CONFLICT_MARK: Final = re.compile(rb"(<{7}|>{7}|\|{7})(?: .*)?\r?|={7}\r?", re.DOTALL)
+_MOST_TIMES: Final = 2000
+_ANY_TIMES: Final = 1 << 30
+"""Bytes that a packed file may hold, however small it is; beyond, no more than `_MOST_TIMES` its own."""
 
 
 @dataclass
 class Counts:
     """What was in a file: lines = records + rejected + blank; salvaged records come out of rejected lines.
 
-    `read` says how many bytes of the file are dealt with, about, for those who watch.
+    `derived` events are read out of records; they are none themselves. `read` says how many bytes of
+    the file's content are dealt with, about, for those who watch.
     """
 
     lines: int = 0
@@ -34,12 +42,17 @@ class Counts:
     records: int = 0
     rejected: int = 0
     salvaged: int = 0
+    derived: int = 0
     read: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An old file, looked at: the first `size` bytes of it, which are what is imported."""
+    """An old file, looked at: the first `size` bytes of its content, which are what is imported.
+
+    `sha256` is that of these bytes: a packed copy of a file has the same. `packed_sha256` is that of
+    the file as it lies, where it is packed; `is_cut` says that such a file ends too early.
+    """
 
     path: Path
     size: int
@@ -47,6 +60,15 @@ class Recording:
     format: Format
     timezone: str
     session_id: str
+    packed_sha256: str | None = None
+    is_cut: bool = False
+
+    def envelopes(self) -> Envelopes:
+        """Return what makes its envelopes."""
+        origin = {"sha256": self.sha256, "file": printable(self.path.name)}
+        if self.packed_sha256 is not None:
+            origin["packed"] = self.packed_sha256
+        return Envelopes(self.session_id, origin, self.timezone, self.format.id)
 
 
 def look_at(path: Path, timezone: str) -> Recording:
@@ -55,20 +77,30 @@ def look_at(path: Path, timezone: str) -> Recording:
     Raises:
         UnknownFormatError: if its format is not one that can be read, or it is no file.
         FileChangedError: if it was cut meanwhile.
-        OSError: if it cannot be read.
+        OSError: if it cannot be read, or unpacked.
         ValueError: if there is no such time zone.
     """
     if not path.is_file():
         raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        format_, first = recognise(stream, size, path.name, timezone)
-        stream.seek(0)
-        sha = digest(stream, size)
-    return Recording(path, size, sha, format_, timezone, ids.import_session_id(format_.id, first))
+    packed_sha, is_cut = None, False
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        with Content(path) as content:
+            if content.method is not None:
+                packed_sha = digest(file, size)
+                most = max(_ANY_TIMES, _MOST_TIMES * size)
+                size, sha = measure(content.stream, most)
+                if size > most:
+                    raise UnknownFormatError(f"{content.method} that unpacks to more than {_MOST_TIMES} times its size")
+                is_cut = content.is_cut
+        format_, first = recognise(path, size, timezone)
+        if packed_sha is None:
+            sha = digest(file, size)
+    session_id = ids.import_session_id(format_.id, first)
+    return Recording(path, size, sha, format_, timezone, session_id, packed_sha, is_cut)
 
 
-def read(recording: Recording, counts: Counts) -> Iterator[dict[str, Any]]:
+def read(recording: Recording, counts: Counts) -> Iterator[Envelope]:
     """Give the recording's envelopes in the file's order, as the maps that travel; `counts` is kept up.
 
     They keep the contract of `rugs_proto.envelope` without being validated again. Where
@@ -79,27 +111,57 @@ def read(recording: Recording, counts: Counts) -> Iterator[dict[str, Any]]:
             is true, but the file has to be imported again.
         OSError: if it cannot be read.
     """
-    with recording.path.open("rb") as stream:
-        yield from _Reader(recording, counts).read(stream)
+    with Content(recording.path) as content:
+        if isinstance(recording.format, DocumentFormat):
+            whole = read_whole(content.stream, recording.size, recording.sha256)
+            yield from _read_document(recording, recording.format, whole, counts)
+        elif isinstance(recording.format, LineFormat):
+            yield from _Lines(recording, recording.format, counts).read(content.stream)
+    counts.read = recording.size
 
 
-def read_line(recording: Recording, line: bytes, number: int, offset: int) -> dict[str, Any] | None:
-    """Read one line of a recording again; return its envelope, or None if it is still no record.
+def read_again(recording: Recording, content: bytes, number: int, offset: int) -> list[Envelope]:
+    """Read again what was rejected: one line, or a whole document; return its envelopes, none if it is still refused.
 
-    Of `recording` the file itself is not looked at.
+    Of `recording` the file itself is not looked at. What was salvaged out of a line is not read again.
     """
-    return _Reader(recording, Counts()).line(line, number, offset)
+    if isinstance(recording.format, DocumentFormat):
+        envelopes = list(_read_document(recording, recording.format, content, Counts()))
+        return [] if envelopes[0]["doc_type"] == "reject" else envelopes
+    if isinstance(recording.format, LineFormat):
+        envelope = _Lines(recording, recording.format, Counts()).line(content, number, offset)
+        return [] if envelope is None else [envelope]
+    return []
 
 
-class _Reader:
-    def __init__(self, recording: Recording, counts: Counts) -> None:
+def _read_document(recording: Recording, format_: DocumentFormat, content: bytes, counts: Counts) -> Iterator[Envelope]:
+    if not content.strip():
+        counts.lines = counts.blank = content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
+        return
+    counts.lines = 1
+    make = recording.envelopes()
+    try:
+        found = read_document(content, format_, recording.timezone)
+    except UnreadableError as error:
+        counts.rejected = 1
+        yield make.reject(content, 1, 0, str(error))
+        return
+    counts.records = 1
+    for envelope in envelopes_of(found, make):
+        counts.derived += "cause" in envelope
+        yield envelope
+
+
+class _Lines:
+    def __init__(self, recording: Recording, format_: LineFormat, counts: Counts) -> None:
         self._recording = recording
+        self._format = format_
         self._counts = counts
-        self._parse: Parse = recording.format.reader(recording.timezone)
-        self._file = printable(recording.path.name)
+        self._make = recording.envelopes()
+        self._parse = format_.reader(recording.timezone, unpacked_name(recording.path.name))
 
-    def read(self, stream: BinaryIO) -> Iterator[dict[str, Any]]:
-        counts, parse = self._counts, self._parse
+    def read(self, stream: Readable) -> Iterator[Envelope]:
+        counts, parse, make = self._counts, self._parse, self._make.record
         for block in read_blocks(stream, self._recording.size, self._recording.sha256):
             counts.read = block.offset
             if block.piece:
@@ -119,89 +181,32 @@ class _Reader:
                         counts.blank += 1
                 else:
                     counts.records += 1
-                    yield self._envelope(record, text, number, offset)
+                    yield make(record, text, number, offset)
                 number += 1
                 offset += len(line) + 1
-        counts.read = self._recording.size
 
-    def line(self, line: bytes, number: int, offset: int) -> dict[str, Any] | None:
+    def line(self, line: bytes, number: int, offset: int) -> Envelope | None:
+        """Return the envelope of a line, None if it is no record."""
         try:
-            return self._envelope(self._parse(line), line.decode(), number, offset)
+            return self._make.record(self._parse(line), line.decode(), number, offset)
         except (UnreadableError, UnicodeDecodeError):
             return None
 
-    def _damaged(self, line: bytes, number: int, offset: int, error: ValueError) -> Iterator[dict[str, Any]]:
+    def _damaged(self, line: bytes, number: int, offset: int, error: ValueError) -> Iterator[Envelope]:
         self._counts.rejected += 1
         reason = f"not UTF-8 at byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error)
-        yield self._reject(line, number, offset, reason)
-        for piece in salvage(line, self._recording.format.record_start, self._parse):
+        if _CONFLICT_MARK.fullmatch(line):
+            reason = "a mark of version control, where two versions of the file were in conflict"
+        yield self._make.reject(line, number, offset, reason)
+        for piece in salvage(line, self._format.record_start, self._parse):
             self._counts.salvaged += 1
             piece.record.fields["salvaged"] = True
-            yield self._envelope(piece.record, piece.raw.decode(), number, offset + piece.start)
+            yield self._make.record(piece.record, piece.raw.decode(), number, offset + piece.start)
 
-    def _piece(self, block: Block) -> dict[str, Any]:
+    def _piece(self, block: Block) -> Envelope:
         """Reject a line that is too long to be held: all its bytes are kept, in pieces."""
         if block.piece == 1:
             self._counts.lines += 1
             self._counts.rejected += 1
         reason = f"longer than {MAX_LINE >> 20} MiB: piece {block.piece}"
-        return self._reject(block.lines[0], block.number, block.offset, reason)
-
-    def _envelope(self, record: Record, text: str, number: int, offset: int) -> dict[str, Any]:
-        envelope = {
-            "v": 1,
-            "ts": record.ts,
-            "doc_type": record.doc_type,
-            "source": SOURCE,
-            "session_id": self._recording.session_id,
-            "seq": offset + 1,
-            "direction": record.direction,
-            "event": record.event,
-            "fields": record.fields,
-            "raw": text,
-            "origin": self._origin(number, offset, record.zone),
-        }
-        if record.recv_ts is not None:
-            envelope["recv_ts"] = record.recv_ts
-        if record.game_id is not None:
-            envelope["game_id"] = record.game_id
-        if record.player_id is not None:
-            envelope["player_id"] = record.player_id
-        if record.username is not None:
-            envelope["username"] = record.username
-        return envelope
-
-    def _reject(self, line: bytes, number: int, offset: int, reason: str) -> dict[str, Any]:
-        now = time.time_ns() // 1000
-        try:
-            raw: str | bytes = line.decode()
-        except UnicodeDecodeError:
-            raw = line
-        return {
-            "v": 1,
-            "ts": now,
-            "recv_ts": now,
-            "doc_type": "reject",
-            "source": SOURCE,
-            "session_id": self._recording.session_id,
-            "seq": offset + 1,
-            "direction": "received",
-            "event": "line",
-            "fields": {"reason": printable(reason), "format": self._recording.format.id},
-            "raw": raw,
-            "origin": self._origin(number, offset, self._recording.timezone),
-        }
-
-    def _origin(self, number: int, offset: int, zone: str) -> dict[str, Any]:
-        return {
-            "sha256": self._recording.sha256,
-            "file": self._file,
-            "line": number,
-            "offset": offset,
-            "tz": zone,
-        }
-
-
-def printable(text: str) -> str:
-    """Return text that UTF-8 can carry; file names may hold bytes that are none."""
-    return text.encode(errors="backslashreplace").decode()
+        return self._make.reject(block.lines[0], block.number, block.offset, reason)

@@ -7,9 +7,11 @@ stands twice), and its reasons go into rejects.
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from rugs_legacy.errors import UnreadableError
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def read_object(line: bytes) -> dict[str, Any]:
@@ -21,8 +23,20 @@ def read_object(line: bytes) -> dict[str, Any]:
     Raises:
         UnreadableError: if it is not UTF-8, not JSON, not an object, or if a key stands twice.
     """
+    content = read_value(line)
+    if not isinstance(content, dict):
+        raise UnreadableError("not a JSON object")
+    return content
+
+
+def read_value(content: bytes) -> Any:
+    """Return the JSON value that bytes are, as `read_object` does.
+
+    Raises:
+        UnreadableError: if they are not UTF-8, not JSON, or an object in which a key stands twice.
+    """
     try:
-        text = line.decode()
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise UnreadableError(f"not UTF-8 at byte {error.start}") from error
     outermost: list[tuple[str, Any]] = []
@@ -33,20 +47,18 @@ def read_object(line: bytes) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        content = json.loads(text, object_pairs_hook=keep, parse_constant=_refuse, parse_int=_whole)
+        value = json.loads(text, object_pairs_hook=keep, parse_constant=_refuse, parse_int=_whole)
     except UnreadableError:
         raise
     except json.JSONDecodeError as error:
         raise UnreadableError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from error
     except RecursionError as error:
         raise UnreadableError("nested too deeply") from error
-    if not isinstance(content, dict):
-        raise UnreadableError("not a JSON object")
-    if len(content) != len(outermost):
+    if isinstance(value, dict) and len(value) != len(outermost):
         names = [name for name, _ in outermost]
         twice = next(name for name in names if names.count(name) > 1)
         raise UnreadableError(f"key stands twice: {twice[:80]!r}")
-    return content
+    return value
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -6,7 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-from rugs_legacy.recording import Counts, Recording, printable
+from rugs_legacy.envelopes import printable
+from rugs_legacy.recording import Counts, Recording
 
 COUNTED: Final = ("lines", "blank", "records", "rejected", "salvaged")
 
@@ -20,7 +21,9 @@ class FileReport:
     `state`: its messages are on their way (sending), at the broker (sent), in the lake
     (committed); it stands in the ledger already (known), came twice in this import (copy),
     or something went wrong (failed, and `error` says what). `stored` and `duplicates` cover
-    records and salvaged ones, and are None until the lake has them.
+    records and salvaged ones, and are None until the lake has them; `known` of the duplicates were not
+    sent, since the file is an export's, and they were found there. `derived` events were read out
+    of a document and are not among these; None where the file was not read. `note` says what is odd.
     """
 
     file: str
@@ -37,6 +40,10 @@ class FileReport:
     records: int = 0
     rejected: int = 0
     salvaged: int = 0
+    known: int = 0
+    derived: int | None = None
+    packed_sha256: str | None = None
+    note: str | None = None
     stored: int | None = None
     duplicates: int | None = None
     error: str | None = None
@@ -52,12 +59,15 @@ class FileReport:
             tz=recording.timezone,
             size=recording.size,
             session_id=recording.session_id,
+            packed_sha256=recording.packed_sha256,
+            note="the packed file ends too early: what is in it until there was read" if recording.is_cut else None,
         )
 
     def take_counts(self, counts: Counts) -> None:
         """Take over what was counted while the file was read."""
         for name in COUNTED:
             setattr(self, name, getattr(counts, name))
+        self.derived = counts.derived
 
     def take_known(self, told: dict[str, Any], state: Literal["known", "copy"]) -> None:
         """Take over the counts of an import of the same bytes: nothing of this file is new."""
@@ -78,7 +88,7 @@ class FileReport:
     def ledger_entry(self, name: str) -> str:
         """Return what the run's last message carries, as ASCII JSON; `name` is the file's base name."""
         told = {key: getattr(self, key) for key in ("sha256", "format", "reader", "tz", "size", *COUNTED)}
-        return json.dumps({"file": name, **told})
+        return json.dumps({"file": name, **told, **({"known": self.known} if self.known else {})})
 
 
 @dataclass

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from rugs_lake import ledger
+from rugs_proto.ids import natural_id
 from rugs_proto.message import Message
 from tests import lakekit
 from tests.lakekit import commit, envelope, import_headers, message, open_writer
@@ -211,3 +212,27 @@ def test_a_report_file_is_whole_json(tmp_path: Path) -> None:
     assert path.parent == tmp_path / "manifests" / "imports"
     assert orjson.loads(path.read_bytes()) == {"files": 3, "name": "Zoë"}
     assert [each.name for each in path.parent.iterdir()] == ["import-1.json"]
+
+
+def test_what_is_derived_from_a_record_is_stored_and_not_counted(tmp_path: Path) -> None:
+    """A document is one record, however much is read out of it; every message of the run has to come all the same."""
+    document = envelope(1, source="import", session_id="file", doc_type="system_event")
+    cause = lakekit.id_of(document)
+    derived = envelope(
+        1,
+        source="import",
+        session_id="file",
+        doc_type="game_tick",
+        game_id="g",
+        cause=cause,
+        raw=...,
+        fields={"tick": 3},
+    )
+    derived["id"] = natural_id("game_tick", "import", "g", derived["fields"])
+    writer = open_writer(tmp_path)
+    told = message(1, document, headers=import_headers(RUN, 1), subject="rugs.events.system_event.import._")
+    rows = message(2, derived, headers=import_headers(RUN, 2), subject="rugs.events.game_tick.import._")
+    commit(writer, told, rows, last(3, 3, records=1))
+    assert counts(tmp_path) == (3, 1, 0, 0, 0)
+    assert ledger.find(tmp_path, *ENTRY) is not None
+    assert lakekit.select(tmp_path, "SELECT doc_type FROM events ORDER BY 1") == [("game_tick",), ("system_event",)]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_legacy.batches import Message, messages
-from rugs_legacy.recording import MAX_INLINE, Counts, look_at, read
+from rugs_legacy.envelopes import MAX_INLINE
+from rugs_legacy.recording import Counts, look_at, read
 from rugs_proto import ids, wire
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY
 from tests.legacy_lines import end, frame, start, tick

@@ -204,7 +204,7 @@ def test_half_a_surrogate_pair_is_left_in_the_frame() -> None:
         (read_raw, b'{"seq": 1, "ts": "2098-12-31T22:00:00.000001", "event": "e"}', "'data' is missing"),
         (read_raw, frame()[:-1] + b', "event": "b"}', "key stands twice: 'event'"),
         (read_raw, frame().replace(b"1,", b"1.0,", 1), "seq is not a whole number"),
-        (read_raw, frame(ts=5), "ts is not text"),
+        (read_raw, frame(ts=5), "'ts' is not text"),
         (read_raw, frame().replace(b'"gameStateUpdate"', b"null"), "event is not text"),
         (read_raw, frame(event="e" * 513), "longer than 512"),
         (read_raw, frame(event="\ud800"), "half a surrogate"),
@@ -240,4 +240,4 @@ def test_skipping_what_is_not_looked_at_changes_nothing(data: Any, event: str) -
             with pytest.raises(UnreadableError):
                 parse(content)
         else:
-            assert parse(content)[-4:] == extract(event, data)
+            assert parse(content)[6:10] == extract(event, data)

@@ -201,9 +201,6 @@ def test_a_long_file_is_read_in_flat_memory(tmp_path: Path) -> None:
     assert peak < 6_000_000
 
 
-SAMPLE = {"timestamp": "2098-12-06T19:57:10.420892", "event_type": "gameStateUpdate", "data": {}}
-
-
 @pytest.mark.parametrize(
     ("content", "name", "format_id"),
     [
@@ -234,23 +231,31 @@ def test_a_format_is_known_by_content_and_then_by_name(
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        (line({"_metadata": {"game_id": None}}), "game_20981231_220000.jsonl", "F3"),
-        (line({"_metadata": {"game_id": None}})[:-4], "game_20981231_220000.jsonl", "F3"),
-        (line({"tick": 0, "price": 1.5}), "game_20981231_220000_1.jsonl", "F3"),
-        (line({"_header": {}}), "game_001_x.jsonl", "F4"),
-        (line({"type": "action"}), "20981231T220000_01234567_player.jsonl", "F4 or F6"),
-        (line({"meta": {}, "prices": []}), "x.game.json", "F5"),
-        (b'{\n  "meta": {}\n}', "x.game.json", "several lines"),
-        (line({"event_types": {}}), "x_events.json", "F11"),
-        (line(SAMPLE), "x.jsonl", "F12"),
-        (b"[" + frame() + b"]", "samples.json", "JSON array"),
-        (b"# Summary\n", "x_summary.md", "no JSON lines"),
+        (line({"event_types": {}, "total_events": 0}), "x.json", "F11"),
+        (b'{\n  "event_types": {},\n  "total_events": 0\n}\n', "2098-12-31_22-00-00_cdp_events.json", "F11"),
+        (b"# Summary\n", "2098-12-31_22-00-00_summary.md", "F11"),
+        (line({"capture_mode": "game_state_only", "game_count": 1}), "recording_config.json", "F13"),
+        (line({"balance": "0.1"}), "session_state.json", "F13"),
+        (b"2098-12-31 INFO started\n", "app.log", "F13"),
+        (line({"fields": {}}), "field_analysis.json", "F12's analysis"),
+        (line({"meta": {}, "prices": []}), "x.game.json", "'meta', 'prices'"),
+        (b'{\n  "meta": {}\n}', "x.game.json", "'meta'"),
+        (b"[1, 2]", "samples.json", "a JSON array"),
+        (
+            b'[{"gameId": "g", "rugpool": {}}]',
+            "samples.json",
+            "JSON array of objects with the keys 'gameId', 'rugpool'",
+        ),
+        (b'[{"gameId": "g", ', "samples.json", "a JSON array, and damaged"),
+        (b"[]", "x_samples.json", "a JSON array"),
+        (b"# Summary\n", "README.md", "no JSON lines"),
+        (line({"foo": 1}) + b"\n" + line({"foo": 2}), "x.jsonl", "'foo'"),
         (b"", "notes.txt", "empty"),
         (line({"foo": 1}), "game_20981231_220000.jsonl", "'foo'"),
         (b"\x89PNG\r\n\x1a\n\x00", "x.png", "no JSON lines"),
     ],
 )
-def test_a_format_that_is_not_read_yet_is_named(tmp_path: Path, content: bytes, name: str, reason: str) -> None:
+def test_what_is_no_recording_is_named_with_its_reason(tmp_path: Path, content: bytes, name: str, reason: str) -> None:
     with pytest.raises(UnknownFormatError, match=reason):
         look_at(write(tmp_path, content, name), NEW_YORK)
 

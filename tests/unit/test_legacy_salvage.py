@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_legacy.formats import f1_game, f9_raw_capture
-from rugs_legacy.record import Format
+from rugs_legacy.record import LineFormat
 from rugs_legacy.salvage import salvage
 from tests.legacy_lines import end, frame, start, tick
 
@@ -17,7 +17,7 @@ NEW_YORK = "America/New_York"
 F1, F9 = f1_game.FORMAT, f9_raw_capture.FORMAT
 
 
-def found(line: bytes, format_: Format = F1) -> list[bytes]:
+def found(line: bytes, format_: LineFormat = F1) -> list[bytes]:
     pieces = salvage(line, format_.record_start, format_.reader(NEW_YORK))
     assert all(line[piece.start : piece.start + len(piece.raw)] == piece.raw for piece in pieces)
     return [piece.raw for piece in pieces]

@@ -1,4 +1,4 @@
-"""The records that F9 and F10 share: one received or sent Socket.IO event a line.
+"""The records that F9 and F10 share, and those like them: one received or sent Socket.IO event each.
 
 A line is `{"seq": N, "ts": "...", "event": "...", "data": ...` and an end that differs by
 format. Most lines are as the recorders wrote them: their head and end are matched as bytes,
@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
+from rugs_feed import frames
 from rugs_feed.extract import PAYLOAD_KEYS, extract
 from rugs_legacy.clock import Clock
 from rugs_legacy.errors import UnreadableError
+from rugs_legacy.formats.objects import text_of
 from rugs_legacy.record import Parse, Record, check_name
 from rugs_legacy.strict_json import read_object
 
@@ -75,17 +77,44 @@ def _payload_map(data: object) -> object:
 
 def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]], from_cdp: bool) -> Record:
     content = read_object(line)
-    wanted = ("seq", "ts", "event", "data", "source", "direction") if from_cdp else ("seq", "ts", "event", "data")
-    for key in wanted:
+    for key in ("source", "direction") if from_cdp else ():
         if key not in content:
             raise UnreadableError(f"no whole record: {key!r} is missing")
-    if type(content["seq"]) is not int:
-        raise UnreadableError("seq is not a whole number")
-    if not isinstance(content["ts"], str):
-        raise UnreadableError("ts is not text")
     direction = content["direction"] if from_cdp else "received"
     if direction not in _DIRECTIONS:
         raise UnreadableError(f"no known direction: {str(direction)[:80]!r}")
-    event = check_name(content["event"], "event")
-    ts, zone = read_time(content["ts"])
-    return Record(ts, ts, zone, "ws_event", event, direction, *extract(event, content["data"]))
+    return numbered_event(content, read_time)._replace(direction=direction)
+
+
+def numbered_event(content: dict[str, Any], read_time: Callable[[str], tuple[int, str]]) -> Record:
+    """Return the record that an object with F9's keys is.
+
+    Raises:
+        UnreadableError: if it is none.
+    """
+    if type(content.get("seq")) is not int:
+        raise UnreadableError("seq is not a whole number" if "seq" in content else "no whole record: 'seq' is missing")
+    ts, zone = read_time(text_of(content, "ts"))
+    return socket_event(content, "event", ts, zone)
+
+
+def socket_event(content: dict[str, Any], event_key: str, ts: int, zone: str) -> Record:
+    """Return the record that an object with an event's name and its `data` is.
+
+    Where it has the socket's message as well, in `raw`, that counts: some recorders kept no more of
+    an event than its first argument.
+
+    Raises:
+        UnreadableError: if name or data are not there.
+    """
+    for key in (event_key, "data"):
+        if key not in content:
+            raise UnreadableError(f"no whole record: {key!r} is missing")
+    event = check_name(content[event_key], event_key)
+    data = content["data"]
+    message = content.get("raw")
+    if isinstance(message, str):
+        frame = frames.decode(message)
+        if frame.event == event:
+            data = list(frame.args)
+    return Record(ts, ts, zone, "ws_event", event, "received", *extract(event, data))

@@ -10,16 +10,16 @@ from functools import partial
 from typing import Any
 
 from rugs_legacy.formats import captures
-from rugs_legacy.record import Format
+from rugs_legacy.record import LineFormat
 
 
 def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
     return {"seq", "ts", "event", "data", "source", "direction"} <= content.keys()
 
 
-FORMAT = Format(
+FORMAT = LineFormat(
     id="F10",
-    version=2,
+    version=3,
     title="CDP capture",
     names=re.compile(r".+_cdp\.jsonl"),
     record_start=captures.RECORD_START,

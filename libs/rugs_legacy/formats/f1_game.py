@@ -11,14 +11,14 @@ import re
 from typing import Any
 
 from rugs_legacy.formats import typed
-from rugs_legacy.record import Format
+from rugs_legacy.record import LineFormat
 
 
 def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
     return content.get("type") in ("game_start", "tick", "game_end") and "timestamp" in content
 
 
-FORMAT = Format(
+FORMAT = LineFormat(
     id="F1",
     version=2,
     title="per-game ticks",

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from rugs_legacy.formats import typed
-from rugs_legacy.record import Format
+from rugs_legacy.record import LineFormat
 
 
 def _sniff(content: dict[str, Any], name_fits: bool) -> bool:
@@ -18,7 +18,7 @@ def _sniff(content: dict[str, Any], name_fits: bool) -> bool:
     return is_own and "timestamp" in content
 
 
-FORMAT = Format(
+FORMAT = LineFormat(
     id="F2",
     version=2,
     title="session of games",
