@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,12 @@ from nats.aio.client import Client
 from legacy_importer.report import FileReport, Report
 from rugs_bus import BusError, PubAck, Publisher, put_blob
 from rugs_lake import ledger
-from rugs_legacy.batches import messages
+from rugs_legacy.batches import Message, messages
+from rugs_legacy.envelopes import printable
+from rugs_legacy.export.known import Known, is_manifest
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
-from rugs_legacy.recording import Counts, Recording, look_at, printable, read
+from rugs_legacy.recording import Counts, Recording, look_at, read
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
 
@@ -68,6 +71,7 @@ class Sender:
         self._report = report
         self._watch = watch
         self._publisher = Publisher(nc)
+        self._known = Known(root)
         self._first_of: dict[tuple[str, str], FileReport] = {}
         self._finishing: set[asyncio.Task[None]] = set()
 
@@ -101,8 +105,12 @@ class Sender:
         for task in self._finishing:
             task.cancel()
         await self._publisher.close()
+        self._known.close()
 
     async def _look_at(self, path: Path) -> Recording | None:
+        if is_manifest(path):
+            self._report.skip(str(path), "the manifest of an export: it says what the files beside it are")
+            return None
         try:
             return await asyncio.to_thread(look_at, path, self._timezone)
         except UnknownFormatError as error:
@@ -118,7 +126,7 @@ class Sender:
         counts = Counts()
         taken: list[asyncio.Future[PubAck]] = []
         try:
-            for message in messages(read(recording, counts)):
+            for message in self._messages(recording, counts):
                 if message.parked is not None:
                     await put_blob(self._nc, *message.parked)
                 taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
@@ -127,9 +135,16 @@ class Sender:
         except (OSError, FileChangedError, BusError) as error:
             one.fail(f"{error}; import it again")
         one.take_counts(counts)
+        one.known = self._known.events
         finishing = asyncio.create_task(self._finish(recording, one, taken))
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
+
+    def _messages(self, recording: Recording, counts: Counts) -> Iterator[Message]:
+        """Give a file's messages, without what the lake is known to have; no message is of two sessions."""
+        envelopes = self._known.take_out(recording, read(recording, counts), counts)
+        for _, of_one_session in groupby(envelopes, lambda envelope: envelope["session_id"]):
+            yield from messages(of_one_session)
 
     async def _finish(self, recording: Recording, one: FileReport, taken: list[asyncio.Future[PubAck]]) -> None:
         """Send the run's last message once the broker has all the others: it makes the run whole."""

@@ -75,9 +75,9 @@ def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int]:
 
 def compare(one: FileReport, run: ledger.Run) -> None:
     """Take the lake's counts of a file; they have to be ours."""
-    one.stored, one.duplicates, one.state = run.stored, run.duplicates, "committed"
-    if run.stored + run.duplicates != one.events:
-        one.fail(f"the lake counts {run.stored} stored + {run.duplicates} duplicates, the file has {one.events} events")
+    one.stored, one.duplicates, one.state = run.stored, run.duplicates + one.known, "committed"
+    if one.stored + one.duplicates != one.events:
+        one.fail(f"the lake counts {one.stored} stored + {one.duplicates} duplicates, the file has {one.events} events")
     elif run.rejected + run.rejected_before < one.rejected:
         one.fail(f"the lake counts {run.rejected + run.rejected_before} rejects, the file has {one.rejected}")
     elif not run.done:
