@@ -159,7 +159,7 @@ class Sockets:
         if socket.url is None:
             socket.url = _url_of(response.request)
         if response.status != _SWITCHING:
-            log.info("a WebSocket was refused", status=response.status)
+            log.info("a WebSocket was refused", status=response.status, url=_bare(socket.url))
         elif self._is_wanted(key, socket):
             self._begin(key, socket)
 
@@ -205,7 +205,7 @@ class Sockets:
     def _failed(self, key: tuple[str, str], failed: _Failed) -> None:
         socket = self._sockets.get(key)
         if socket is None or socket.session is None:
-            log.info("a WebSocket failed", error=failed.message)
+            log.info("a WebSocket failed", error=failed.message, url=_bare(socket.url) if socket else None)
         else:
             ts = self._clock.wall_us(failed.timestamp, now_us())
             socket.session.note("socket_error", ts=ts, reason=failed.message)
