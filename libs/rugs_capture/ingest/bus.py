@@ -84,8 +84,9 @@ class BusDoor:
                 pending_msgs_limit=self._pending_messages,
                 pending_bytes_limit=self._pending_bytes,
             )
-            post.begin(subscription)
+            post.listen(subscription)
             await nc.flush()
+            post.begin()
             while nc.is_connected and nc.stats["reconnects"] == 0:  # noqa: ASYNC110 (seen from outside)
                 await asyncio.sleep(_LOOK)
             raise SourceError("the connection to the broker was lost")
@@ -125,9 +126,12 @@ class _Post:
         """Until when nothing was lost beside what was told, microseconds, UTC."""
         self._told_at = 0.0
 
-    def begin(self, subscription: Subscription) -> None:
-        """Messages come from now on."""
+    def listen(self, subscription: Subscription) -> None:
+        """Say where messages come from."""
         self._subscription = subscription
+
+    def begin(self) -> None:
+        """Say that the broker knows of it: whatever is published from now on comes."""
         self._session = self._tap.begin(subject=SUBJECTS)
 
     async def take(self, message: Msg) -> None:
