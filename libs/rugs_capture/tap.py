@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from rugs_client import Publisher
@@ -11,6 +11,9 @@ from rugs_client.events import now_us
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame
+
+_ON_ITS_WAY_US: Final = 1_000_000
+"""How long before a frame came another may have been sent that did not come."""
 
 
 class Seen(NamedTuple):
@@ -27,8 +30,8 @@ class Tap:
     """One source's way into the bus; `source` is the envelope's. Nothing in it ever blocks or raises.
 
     A time in which none of its sessions is open is a gap: it is told of, with its cause, when
-    the next one begins. It begins at the last frame that came, for nobody knows what
-    was sent after that.
+    the next one begins. It begins a moment before the last frame that came, for nobody knows
+    what was on its way then.
     """
 
     def __init__(self, publisher: Publisher, source: str) -> None:
@@ -49,6 +52,11 @@ class Tap:
         """Whether a source that has no sessions of its own is ready to take events."""
         self._dark_since: int | None = None
         self._dark_cause = ""
+
+    def resume(self) -> None:
+        """Begin with a gap where an earlier process has ended without closing: the gap it left ends now."""
+        if self.publisher.crashed:
+            self._dark_since, self._dark_cause = now_us(), "starting again after a crash"
 
     @property
     def live(self) -> bool:
@@ -77,7 +85,7 @@ class Tap:
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
         if not self.sessions:
-            self._dark_since, self._dark_cause = session.last_at, reason
+            self._dark_since, self._dark_cause = session.last_at - _ON_ITS_WAY_US, reason
 
 
 class Session:

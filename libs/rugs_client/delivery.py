@@ -16,7 +16,7 @@ from rugs_bus import Publisher as BusPublisher
 from rugs_client.events import Ending, Entry, Loss, Record, entry_of, gap_entry, message_body, now_us
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
-from rugs_client.sessions import Sessions
+from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
 from rugs_proto.ids import message_id
@@ -47,6 +47,8 @@ class Delivery:
     def __init__(self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None) -> None:
         self.refused = 0
         """Events that neither broker nor spool will ever take."""
+        self.crashed = 0
+        """Gaps left for what earlier processes may have lost."""
         self.line = Line(spool)
         self._url = url
         self._name = name
@@ -84,8 +86,7 @@ class Delivery:
         """Begin: first comes what earlier processes have left."""
         if self._spool is not None:
             try:
-                adopt_others(self._spool)
-                self._sessions.take_up()
+                self.crashed = adopt_others(self._spool) + self._sessions.take_up()
             except (sqlite3.Error, OSError) as error:
                 log.error("what earlier processes left may come later", reason=str(error))
         for work in (self._keep, self._send):
@@ -147,9 +148,10 @@ class Delivery:
         while True:
             if not self._take_in():
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK if self._unsafe else None):
+                    async with asyncio.timeout(_LOOK if self._unsafe else BEAT):
                         await self._wake.wait()
             self._wake.clear()
+            self._sessions.beat()
             if self.line.unsaved and (not self.connected or self.line.age > _HOLD):
                 self.line.save()
                 self._notify()

@@ -113,6 +113,12 @@ class Publisher:
         """The session that the events of the publisher's own source are numbered in."""
         return self._sessions.session_id
 
+    @property
+    def crashed(self) -> int:
+        """How many gaps this publisher left at its start for what earlier processes may have lost."""
+        self._ready.wait(_GRACE)
+        return self._delivery.crashed if self._delivery is not None else 0
+
     def publish(
         self,
         event: str,
@@ -272,8 +278,8 @@ class Publisher:
         self._end = asyncio.Event()
         self._delivery = Delivery(self._url, self._name, self._intake, self._sessions, self._spool)
         self._loop = asyncio.get_running_loop()
-        self._ready.set()
         self._delivery.start()
+        self._ready.set()
         threading.Thread(target=self._pass_nudges_on, args=[self._loop], name=f"{self._name}-wake", daemon=True).start()
         await self._end.wait()
         await self._delivery.finish(self._close_timeout)

@@ -13,12 +13,12 @@ import structlog
 
 from rugs_client.events import now_us
 from rugs_client.spool import Spool
-from rugs_client.spools import crash_gap
+from rugs_client.spools import crash_gaps
 
+BEAT: Final = 2.0
+"""Seconds between two signs of life in the spool."""
 _STEP: Final = 1000
 """Numbers that are reserved at a time."""
-_EVERY: Final = 10.0
-"""Seconds after which a session notes again that it lives."""
 _MOST: Final = 1000
 """Sessions that are counted in memory; the others are looked up when they go on."""
 _FORGET_US: Final = 30 * 86400 * 1_000_000
@@ -29,10 +29,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class _Counter:
-    session_id: str
     next_seq: int
     reserved: int = 0
-    noted: float = 0.0
+    is_new: bool = False
+    """Whether something came since the last beat."""
 
 
 class Sessions:
@@ -50,6 +50,7 @@ class Sessions:
         self.source = source
         self._spool = spool
         self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
+        self._beat_at = 0.0
         self.session_id = session_id or uuid4().hex
         if told and not (spool is not None and sole and not spool.damaged):
             self.session_id = f"{session_id}-{uuid4().hex[:8]}"
@@ -59,32 +60,52 @@ class Sessions:
         """Return the id of the session that a source's events belong to, where they name none."""
         return self.session_id if source == self.source else f"{self.session_id}-{source}"
 
-    def take_up(self) -> None:
-        """Leave a gap for each session that was not closed, and forget those of long ago.
+    def take_up(self) -> int:
+        """Leave a gap for what a crash may have lost, forget sessions of long ago, and say that we live.
+
+        Returns:
+            How many gaps there are.
 
         Raises:
             sqlite3.Error: if the spool fails.
         """
         if self._spool is None:
-            return
-        for session in self._spool.sessions():
+            return 0
+        sessions = self._spool.sessions()
+        gaps = crash_gaps(sessions)
+        if gaps:
+            self._spool.append(gaps, force=True)
+        for session in sessions:
             if not session.closed:
-                self._spool.append([crash_gap(session)], force=True)
                 self._spool.reserve(session.source, session.session_id, session.next_seq + 1, closed=True)
             elif session.ts < now_us() - _FORGET_US:
                 self._spool.forget(session.source, session.session_id)
+        self.beat()
+        return len(gaps)
 
     def take(self, source: str, count: int = 1, *, session: str | None = None) -> tuple[str, int]:
         """Return the session that a source's events belong to, and the first of `count` numbers of it."""
-        counter = self._counter(source, session or self.name_of(source))
+        session_id = session or self.name_of(source)
+        counter = self._counter(source, session_id)
         first = counter.next_seq
         counter.next_seq += count
-        now = time.monotonic()
-        if counter.next_seq > counter.reserved or now - counter.noted > _EVERY:
+        counter.is_new = True
+        if counter.next_seq > counter.reserved:
             counter.reserved = counter.next_seq + _STEP
-            counter.noted = now
-            self._note(source, counter.session_id, counter.reserved, closed=False)
-        return counter.session_id, first
+            self._note(source, session_id, counter.reserved, closed=False)
+        return session_id, first
+
+    def beat(self) -> None:
+        """Say in the spool that this process lives, if it is time to; sessions that had events live, too."""
+        if (now := time.monotonic()) < self._beat_at:
+            return
+        self._beat_at = now + BEAT
+        own = self._counter(self.source, self.session_id)
+        own.is_new = True
+        for (source, session_id), counter in self._counters.items():
+            if counter.is_new:
+                counter.is_new = False
+                self._note(source, session_id, max(counter.reserved, counter.next_seq), closed=False)
 
     def end(self, source: str, session: str) -> None:
         """Forget a session: its numbers will not be used again."""
@@ -103,7 +124,7 @@ class Sessions:
         place = (source, session_id)
         counter = self._counters.get(place)
         if counter is None:
-            counter = self._counters[place] = _Counter(session_id, self._next_seq(source, session_id))
+            counter = self._counters[place] = _Counter(self._next_seq(source, session_id))
             if len(self._counters) > _MOST:
                 (old_source, old_id), old = self._counters.popitem(last=False)
                 self._note(old_source, old_id, old.next_seq, closed=True)

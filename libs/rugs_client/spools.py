@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,10 @@ CRASHED: Final = "the process ended without closing"
 _MOST: Final = 32
 """Programs that may share a spool directory at the same time."""
 _READ: Final = 4 * 1024 * 1024
+_UNSAVED_US: Final = 1_000_000
+"""How long before the last sign of life an event may have come that was not safe when the process ended."""
+_IDLE_US: Final = 60_000_000
+"""A session without events for so long had nothing that was not safe."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,14 +42,15 @@ def is_first(spool: Spool) -> bool:
     return spool.folder.name == "0"
 
 
-def adopt_others(spool: Spool) -> None:
-    """Take over what programs have left that are gone now.
+def adopt_others(spool: Spool) -> int:
+    """Take over what programs have left that are gone now; return how many gaps that leaves.
 
     Dying in the middle leaves some events in two spools; they are sent twice, and known by their ids.
 
     Raises:
         sqlite3.Error, OSError: if the disk fails.
     """
+    crashed = 0
     for folder in sorted(spool.folder.parent.iterdir()):
         if not folder.name.isdigit() or folder == spool.folder:
             continue
@@ -56,20 +62,37 @@ def adopt_others(spool: Spool) -> None:
             while rows := other.read(0, _READ):
                 spool.append([row.entry for row in rows], force=True)
                 other.remove(rows[-1].position)
-            close_crashed(other, into=spool)
+            crashed += close_crashed(other, into=spool)
         finally:
             other.close()
+    return crashed
 
 
-def close_crashed(spool: Spool, *, into: Spool) -> None:
-    """Leave a gap for each session that was not closed, and forget it."""
-    for session in spool.sessions():
-        if not session.closed:
-            into.append([crash_gap(session)], force=True)
+def close_crashed(spool: Spool, *, into: Spool) -> int:
+    """Leave a gap for what a crash may have lost, and forget the sessions; return how many gaps there are."""
+    sessions = spool.sessions()
+    gaps = crash_gaps(sessions)
+    if gaps:
+        into.append(gaps, force=True)
+    for session in sessions:
         spool.forget(session.source, session.session_id)
+    return len(gaps)
 
 
-def crash_gap(session: Session) -> Entry:
-    """Return the event that says that a session may miss something since it was last noted."""
-    loss = Loss(session.source, 1, session.ts, now_us(), CRASHED)
-    return gap_entry(loss, session.session_id, None, session.next_seq)
+def crash_gaps(sessions: Sequence[Session]) -> list[Entry]:
+    """Return the events that say which sessions may miss something since their process last said that it lives.
+
+    One that was idle by then misses nothing; and one that had no events yet says it only
+    where no other of its source does.
+    """
+    left = [session for session in sessions if not session.closed]
+    alive = max((session.ts for session in left), default=0)
+    left = [session for session in left if session.ts > alive - _IDLE_US]
+    told = {session.source for session in left if session.next_seq > 1}
+    return [
+        gap_entry(
+            Loss(session.source, 1, alive - _UNSAVED_US, now_us(), CRASHED), session.session_id, None, session.next_seq
+        )
+        for session in left
+        if session.next_seq > 1 or session.source not in told
+    ]

@@ -40,6 +40,8 @@ class Work:
 
     def start(self, *, derive: bool) -> None:
         """Begin to capture and, where it is wanted, to derive."""
+        for source in self._sources:
+            source.tap.resume()
         self._tasks = [asyncio.create_task(source.keep(), name=source.source.name) for source in self._sources]
         if derive:
             self._derive = self._program()

@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 )
 
 from rugs_client.events import Entry, Record, entry_of
-from rugs_client.spool import Spool
+from rugs_client.spool import Session, Spool
 from rugs_client.spool_file import Row
+from rugs_client.spools import crash_gaps
 from rugs_proto import decode
 
 TS = 1_764_633_600_000_000
@@ -345,3 +346,25 @@ class SpoolMachine(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_whatever_happens_every_event_is_there_or_told_of_as_missing() -> None:
     run_state_machine_as_test(SpoolMachine, settings=settings(max_examples=30, stateful_step_count=20))
+
+
+def test_a_crash_leaves_gaps_from_its_last_sign_of_life_and_none_for_what_was_idle(tmp_path: Path) -> None:
+    def session(name: str, next_seq: int, ts: int, *, source: str = "cdp", closed: bool = False) -> Session:
+        return Session(source, name, next_seq, ts, closed)
+
+    alive = 4_070_919_600_000_000
+    gaps = crash_gaps(
+        [
+            session("busy", 1001, alive - 2_000_000),
+            session("idle", 7, alive - 3_600_000_000),
+            session("closed", 7, alive, closed=True),
+            session("no events, others have", 1, alive),
+            session("no events at all", 1, alive, source="ui"),
+        ]
+    )
+    assert [(gap.source, gap.session_id, gap.seq) for gap in gaps] == [
+        ("cdp", "busy", 1001),
+        ("ui", "no events at all", 1),
+    ]
+    assert {gap.ts for gap in gaps} == {alive - 1_000_000}
+    assert crash_gaps([]) == []
