@@ -18,11 +18,12 @@ from nats.aio.client import Client
 import rugs_bus
 from legacy_importer.progress import Watch, watching
 from legacy_importer.report import Report
-from legacy_importer.sending import Sender, find_files
+from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, RefusedError, stream_state
 from rugs_lake import LakeError, ledger
 from rugs_legacy.clock import zone
+from rugs_legacy.files import find_files
 from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stack import running_stack

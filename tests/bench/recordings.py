@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from legacy_importer.sending import find_files
+from rugs_legacy.files import find_files
 from rugs_legacy.generate import CAPTURE_LINES, frame_lines, tick_lines
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read

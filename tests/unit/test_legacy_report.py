@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from legacy_importer.report import FileReport, Report
-from legacy_importer.sending import find_files
 from legacy_importer.waiting import compare
 from rugs_lake.ledger import Run
+from rugs_legacy.files import find_files
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_lines import start, tick
 

@@ -111,14 +111,18 @@ class Known:
         lake = self._opened() if places else None
         if lake is None:
             return {}
+        import duckdb
         import pyarrow as pa
 
         columns = [pa.array(values) for values in zip(*sorted(places), strict=True)]
         lake.connection.register("wanted", pa.table(columns, names=["source", "session_id", "seq"]))
         seqs = [seq for _, _, seq in places]
         found: dict[_Place, list[Stored]] = {}
-        for row in fetch(lake, _LOOK_UP, [min(seqs), max(seqs)]):
-            found.setdefault((row.source, row.session_id, row.seq), []).append(row)
+        try:
+            for row in fetch(lake, _LOOK_UP, [min(seqs), max(seqs)]):
+                found.setdefault((row.source, row.session_id, row.seq), []).append(row)
+        except duckdb.Error as error:  # what is not known to be there must not be stored twice for that
+            raise OSError(f"the lake cannot be asked what it has: {error}") from error
         return found
 
     def _opened(self) -> Lake | None:
