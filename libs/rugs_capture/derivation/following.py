@@ -32,7 +32,7 @@ from rugs_capture.derivation.outbox import Outbox, Sender
 from rugs_capture.derivation.position import Position
 from rugs_capture.derivation.quality import Quality
 from rugs_capture.derivation.rereading import Rereading
-from rugs_capture.derivation.stored import StoredEvents
+from rugs_capture.derivation.stored import LARGEST_BATCH, StoredEvents
 from rugs_feed.derive import Deriver, Heard
 from rugs_lake import LakeError
 from rugs_proto.subjects import ALERTS_QUALITY, TARGET_BODY
@@ -102,7 +102,12 @@ class Follower:
 
     async def _follow(self) -> None:
         batches = rugs_bus.consume(
-            self._nc, resume=self._resume, stop=self._stop, subjects=(SUBJECT,), durable=self._durable
+            self._nc,
+            resume=self._resume,
+            stop=self._stop,
+            subjects=(SUBJECT,),
+            durable=self._durable,
+            batch=LARGEST_BATCH,
         )
         async with contextlib.aclosing(batches):
             async for messages in batches:
@@ -147,16 +152,14 @@ class Follower:
         log.info("derivation goes on", after=found.seq, read_again=rereading.read, games=len(self._deriver.kept_games))
 
     async def _from_lake(self, state: StreamState) -> Position:
-        """Return where to start in a stream that does not say so itself."""
-        before = Position(state.first_seq - 1, None, state.incarnation)
+        """Return where to start in a stream that does not say so itself: where the lake's derived rows end."""
 
         def look(stored: StoredEvents) -> Position:
             life = state.incarnation or ""
-            cause = stored.last_cause(life)
-            seq = before.seq if cause is None else min(cause - 1, state.last_seq)
-            return replace(before, seq=seq, spans=stored.spans(life, seq))
+            seq = min(stored.derived_to(life), state.last_seq)
+            return Position(seq, None, state.incarnation, stored.spans(life, seq))
 
-        return await self._read_lake(look) or before
+        return await self._read_lake(look) or Position(state.first_seq - 1, None, state.incarnation)
 
     async def _fill_up(self, state: StreamState) -> None:
         """Derive from what was purged before it was read: the lake has it."""

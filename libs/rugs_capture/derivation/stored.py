@@ -24,6 +24,8 @@ _MOST: Final = 2000
 _WIDEST: Final = 1 << 40
 _MEMORY: Final = "512MB"
 """What sorting may take; beyond it goes to a temporary folder."""
+LARGEST_BATCH: Final = 4096
+"""Messages that are derived from at once, at the most."""
 _RECENT: Final = 10_000
 """Derived rows that are looked at to find how far derivation had come."""
 
@@ -124,11 +126,14 @@ class StoredEvents:
         earlier = [row[0] for row in self._rows("SELECT DISTINCT source FROM ws_event WHERE event = ?", [_GAME_STATE])]
         return dict.fromkeys(earlier, (0, 0)) | found
 
-    def last_cause(self, incarnation: str) -> int | None:
-        """Return the last sequence that something in the lake was derived from; None if nothing was."""
-        told = {"life": incarnation, "recent": _RECENT}
-        (found,) = self._rows(_LAST_CAUSE, told)[0]
-        return None if found is None else int(found)
+    def derived_to(self, incarnation: str) -> int:
+        """Return a sequence up to which everything has been derived, as far as the lake's derived rows tell; or 0.
+
+        What one batch gave may have come only in part, so it is one batch before the last cause.
+        """
+        told = {"life": incarnation, "recent": _RECENT, "batch": LARGEST_BATCH}
+        (found,) = self._rows(_DERIVED_TO, told)[0]
+        return 0 if found is None else int(found) - 1
 
     def raw(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
         """Return the bytes of one event; None if it is not there."""
@@ -182,7 +187,7 @@ last AS (
 SELECT {_COLUMNS} FROM told JOIN last USING (game_id) ORDER BY list_position($lives, incarnation), stream_seq, seq
 """  # noqa: S608 - our own text
 
-_LAST_CAUSE: Final = f"""
+_DERIVED_TO: Final = f"""
 WITH derived AS (
     {
     " UNION ALL ".join(
@@ -191,7 +196,13 @@ WITH derived AS (
     )
 }
     ORDER BY stream_seq DESC LIMIT $recent
+),
+last AS (
+    SELECT max(stream_seq) AS last_cause FROM ws_event
+    WHERE incarnation = $life AND (source, session_id, seq) IN (SELECT (source, session_id, seq) FROM derived)
 )
-SELECT max(stream_seq) FROM ws_event
-WHERE incarnation = $life AND (source, session_id, seq) IN (SELECT (source, session_id, seq) FROM derived)
+SELECT min(stream_seq) FROM (
+    SELECT DISTINCT stream_seq FROM ws_event, last WHERE incarnation = $life AND stream_seq <= last_cause
+    ORDER BY stream_seq DESC LIMIT $batch
+)
 """  # noqa: S608 - our own text
