@@ -36,11 +36,11 @@ class PublicFeed:
     name = "public"
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     async def run(self, tap: Tap) -> None:
         """Connect and record until the connection ends; see `Source.run`."""
-        wire = _Wire(tap, self._url)
+        wire = _Wire(tap, self.url)
         client = socketio.AsyncClient(reconnection=False, http_session=wire, handle_sigint=False)
         ended = asyncio.Event()
 
@@ -49,11 +49,11 @@ class PublicFeed:
 
         client.on("disconnect", end)
         try:
-            await client.connect(self._url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+            await client.connect(self.url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
             await ended.wait()
             raise SourceError(wire.ending or "the server has stopped answering")
         except socketio.exceptions.ConnectionError as error:
-            raise SourceError(f"cannot connect to {self._url}: {wire.ending or error}") from error
+            raise SourceError(f"cannot connect to {self.url}: {wire.ending or error}") from error
         finally:
             try:
                 with suppress(Exception):  # a time-out, or there was no connection

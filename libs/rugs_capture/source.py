@@ -17,6 +17,10 @@ class Source(Protocol):
 
     name: str
 
+    @property
+    def url(self) -> str | None:
+        """Where it listens, or what it connects to; None while that is not known."""
+
     async def run(self, tap: Tap) -> None:
         """Live once: connect, and pour whatever comes into the tap until the connection ends or the task is cancelled.
 

@@ -84,6 +84,7 @@ class Supervised:
         return {
             "name": self.source.name,
             "source": tap.source,
+            "url": self.source.url,
             "state": self.state,
             "error": None if self.state == "live" else self.error,
             "retry_seconds": None if again_at is None else max(0.0, round(again_at - time.monotonic(), 1)),

@@ -63,11 +63,15 @@ class Tap:
         """Whether events can come now."""
         return self.serving or bool(self.sessions)
 
-    def begin(self, **told: Any) -> Session:
-        """Open a session: a connection is up. What is `told` of it goes into its first event."""
-        session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:12]}")
+    def begin(self, *, announced: bool = True, **told: Any) -> Session:
+        """Open a session: a connection is up. What is `told` of it goes into its first event.
+
+        One that is not `announced` has no events for its beginning and its end.
+        """
+        session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:12]}", announced=announced)
         until = now_us()
-        session.note("source_connected", **told)
+        if announced:
+            session.note("source_connected", **told)
         if self._dark_since is not None and not self.sessions:
             self.gaps += 1
             since = min(self._dark_since, until)
@@ -91,11 +95,12 @@ class Tap:
 class Session:
     """One connection, from its beginning to its end."""
 
-    def __init__(self, tap: Tap, session_id: str) -> None:
+    def __init__(self, tap: Tap, session_id: str, *, announced: bool) -> None:
         self.session_id = session_id
         self.last_at = now_us()
         """When something last came, microseconds, UTC."""
         self._tap = tap
+        self._announced = announced
         self._open = True
 
     def frame(self, message: str | bytes, *, direction: str = "received", ts: int | None = None) -> Frame:
@@ -148,7 +153,8 @@ class Session:
         """Close the session; again is harmless. From its last frame on there is a gap."""
         if self._open:
             self._open = False
-            self.note("source_disconnected", reason=reason)
+            if self._announced:
+                self.note("source_disconnected", reason=reason)
             self._tap.publisher.end_session(self.session_id, self._tap.source)
             self._tap._ended(self, reason)
 

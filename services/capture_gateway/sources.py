@@ -30,16 +30,14 @@ def _build(name: str, settings: Settings) -> Wanted:
     if name == "cdp":
         chrome = CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
         return Wanted(chrome, "cdp")
-    if name == "http":
-        token = settings.ingest_token
-        door = HttpDoor(
-            host=settings.ingest_host,
-            port=settings.ingest_port,
-            token=token.get_secret_value() if token else None,
-            max_body=int(settings.ingest_max_body),
-            events_per_second=settings.ingest_rate,
-        )
-        return Wanted(door, "manual")
     if name == "bus":
         return Wanted(BusDoor(settings.broker_url), "manual")
-    raise NotImplementedError(name)
+    token = settings.ingest_token
+    door = HttpDoor(
+        host=settings.ingest_host,
+        port=settings.ingest_port,
+        token=token.get_secret_value() if token else None,
+        max_body=int(settings.ingest_max_body),
+        events_per_second=settings.ingest_rate,
+    )
+    return Wanted(door, "manual")

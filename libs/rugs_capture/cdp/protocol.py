@@ -43,10 +43,11 @@ class Event(NamedTuple):
 
 
 class Command(NamedTuple):
-    """Something that the browser itself is to do."""
+    """Something that a target is to do, or, without a session, the browser itself."""
 
     method: str
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = {}
+    session: str = ""
 
 
 class _Message(msgspec.Struct):
@@ -125,7 +126,7 @@ class Connection:
             if message.error is not None:
                 log.debug("Chrome refuses a command", reason=_text(message.error))
             if (command := self._then.pop(message.id or 0, None)) is not None:
-                await self.post(command.method, command.params)
+                await self.post(command.method, command.params, session=command.session)
 
     async def _receive(self) -> _Message:
         while True:

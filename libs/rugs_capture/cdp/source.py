@@ -62,6 +62,7 @@ class CdpSource:
         sockets: str = "*",
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
+        self.url = f"http://{host}:{port}"
         self._host = host
         self._port = port
         self._pages = UrlPatterns(pages)
@@ -133,11 +134,11 @@ class _Following:
             leave = Command("Target.detachFromTarget", {"sessionId": session})
             await self._connection.post("Runtime.runIfWaitingForDebugger", session=session, then=leave)
             return
-        await self._connection.post("Network.enable", _NO_BUFFERS, session=session)
         if info.kind in WITH_DOCUMENT:
             await self._connection.post("Page.enable", session=session)
         await self._connection.post("Target.setAutoAttach", _auto_attach(OF_TARGET), session=session)
-        await self._connection.post("Runtime.runIfWaitingForDebugger", session=session)
+        go_on = Command("Runtime.runIfWaitingForDebugger", session=session)
+        await self._connection.post("Network.enable", _NO_BUFFERS, session=session, then=go_on)
 
     def _navigated(self, session: str, frame: _DocumentFrame) -> None:
         """End the sockets of a document that is left: nothing more is told of them.

@@ -46,6 +46,8 @@ class BusDoor:
     """
 
     name = "bus"
+    url = None
+    """The broker's is a secret, and everybody's."""
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class _Post:
 
     def begin(self) -> None:
         """Say that the broker knows of it: whatever is published from now on comes."""
-        self._session = self._tap.begin(subject=SUBJECTS)
+        self._session = self._tap.begin(announced=False)
 
     async def take(self, message: Msg) -> None:
         """Take one message in."""
