@@ -21,10 +21,11 @@ import pyarrow as pa
 from rugs_lake.catalog import Catalog, LakeError, snapshot_time
 from rugs_lake.paths import LakePaths
 from rugs_lake.schema import COLUMNS, columns_of
+from rugs_lake.views import VIEWS
 from rugs_proto.envelope import DOC_TYPES
 
 _HEX: Final = ("id", "cause")
-_RESERVED: Final = ("events", "gap", "_gap")
+_RESERVED: Final = ("events", "gap", "_gap", *VIEWS)
 """Names of our own: an event may well say that it is of doc type `events`, and gets no view of its own then."""
 
 _FILES = (
@@ -40,7 +41,8 @@ class Lake:
     """One snapshot of the lake, as DuckDB views.
 
     Views: `events` (everything but rejects), `reject`, and one for each doc type, the
-    known ones even while empty. `id` and `cause` are hex text there.
+    known ones even while empty. `id` and `cause` are hex text there. `tick` and
+    `game_completeness` are made of these: see `rugs_lake.views`.
 
     Attributes:
         connection: the DuckDB connection; give each thread its own `connection.cursor()`.
@@ -81,6 +83,8 @@ class Lake:
         for name, table in self._add_tables.items():
             self.connection.register(f"_{name}", table)
             self.connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM "_{name}"')  # noqa: S608 - our own names
+        for name, query in VIEWS.items():
+            self.connection.execute(f"CREATE VIEW {name} AS {query}")
 
     def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
         """Make a view over files; those of one schema version are alike, so no file is opened to find out."""

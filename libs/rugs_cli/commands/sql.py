@@ -49,7 +49,8 @@ def sql(
     """Ask the lake: rugs sql "select doc_type, count(*) from events group by 1".
 
     Views: events (all but rejects), ws_event, game_tick, player_action, server_state, system_event, game,
-    reject, and gap. All of a query sees one snapshot, whatever is written meanwhile.
+    reject, and gap; tick (each tick of a game once), and game_completeness (one row a game: its ticks received,
+    filled in and missing). All of a query sees one snapshot, whatever is written meanwhile.
     """
     import duckdb
 
