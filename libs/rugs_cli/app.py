@@ -15,6 +15,7 @@ from rugs_cli.commands import (
     export,
     importing,
     lake,
+    reconcile,
     rejects,
     sim,
     sources,
@@ -40,6 +41,7 @@ app.command("sources")(sources.sources)
 app.command("sim")(sim.sim)
 app.command("import")(importing.import_files)
 app.command("export")(export.export)
+app.command("reconcile")(reconcile.reconcile)
 app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
 app.command("stats")(lake.stats)

@@ -1,0 +1,100 @@
+"""`rugs reconcile`: whether the data set holds what old files say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from rugs_cli.output import AsJson, print_json, print_table
+
+if TYPE_CHECKING:
+    from rugs_legacy.reconcile.run import Report
+
+Paths = Annotated[list[Path], typer.Argument(exists=True, help="Files or folders.", show_default=False)]
+Full = Annotated[bool, typer.Option("--full", help="Compare key fields and bytes of every row, not of a sample.")]
+Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that were written without one.")]
+
+_SHOWN: Final = 40
+
+
+def reconcile(
+    paths: Paths, full: Full = False, timezone: Timezone = "America/New_York", as_json: AsJson = False
+) -> None:
+    """Compare old files with the data set, per session, game and day; exit code 1 when they disagree.
+
+    Of what was imported every row is counted and known by its id, and of one row in sixteen the key fields and the
+    bytes are compared: --full does that for all. Files of which nothing was imported are compared with what was
+    captured live of the same games, or in the same time.
+    """
+    import rugs_lake
+    from rugs_lake.memory import keep_small
+    from rugs_legacy.clock import zone
+    from rugs_legacy.reconcile import run
+    from rugs_runtime.settings import Settings
+
+    try:
+        zone(timezone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    root = Settings.load().data_dir
+    keep_small()
+    with rugs_lake.open(root) as lake, _progress() as progress:
+        report = run.reconcile(lake, root, paths, timezone, full=full, progress=progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _show(report)
+    if not report.is_equal:
+        raise typer.Exit(1)
+
+
+def _show(report: Report) -> None:
+    tally = report.tally
+    differing = [*tally.differences.items()]
+    if differing:
+        header = ("session", "game", "day", "event", "in files", "in data set", "missing", "extra", "different")
+        rows = [
+            (*(group.session[:12], group.game, group.day, group.event), *count.figures)
+            for group, count in differing[:_SHOWN]
+        ]
+        print_table(rows, header=header)
+        for _, count in differing[:_SHOWN]:
+            for example in count.examples:
+                print(f"  {example}")
+        if (more := len(differing) - _SHOWN + tally.unnamed) > 0:
+            print(f"and {more:,} more groups that differ (--json names them)")
+    for session, event in tally.missing_events[:_SHOWN]:
+        print(f"session {session[:12]}: the data set has no {event}")
+    for skipped in report.skipped:
+        print("skipped {file}: {reason}".format(**skipped))
+    for error in report.errors:
+        print(f"ERROR {error}")
+    looked_at = "all" if report.full else "a sample"
+    print(
+        f"{report.files} files ({report.copies} copies, {report.live_files} compared with live capture),"
+        f" {tally.sessions} sessions, {len(tally.games)} games, {len(tally.days)} days:"
+        f" {tally.files:,} rows in files, {tally.dataset:,} in the data set; {tally.compared:,} compared"
+        f" in key fields and bytes ({looked_at})"
+    )
+    wrong = f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different"
+    print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show bytes and time left on a terminal's standard error while the body runs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("comparing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("comparing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

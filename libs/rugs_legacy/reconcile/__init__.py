@@ -1,0 +1,1 @@
+"""Reconcile: whether the data set holds what old files say, row by row."""

@@ -1,0 +1,154 @@
+"""Both sides of a comparison with what was captured live: files that somebody wrote from the same events.
+
+Such a file's bytes are nowhere in the data set. So the stored events are written as the old recorder
+wrote them, and matched with the file's records: ticks by game, tick, phase, rugged and timer, and
+captured events by name and data, in their order. A file is compared with the session that fits it best.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from rugs_legacy.clock import zone
+from rugs_legacy.envelopes import Envelope
+from rugs_legacy.export.lines import GameTeller, Teller
+from rugs_legacy.export.stored import COLUMNS, TICKS_TOLD, Stored, fetch
+from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs
+from rugs_legacy.recording import Counts, Recording, read
+
+if TYPE_CHECKING:
+    from rugs_lake.reader import Lake
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_PLACE: Final = ("tick", "phase", "rugged", "cooldown_timer")
+_VALUES: Final = ("price", "active", "trade_count")
+_UTC: Final = zone("UTC")
+
+
+def live_pairs(lake: Lake, recording: Recording) -> list[Pair] | None:
+    """Return the pairs of a file and what was captured live of the same games, or in the same time.
+
+    None if nothing in the data set fits. The records of one file are held in memory, some 300 bytes each.
+    """
+    ticks: dict[str, list[Row]] = {}
+    events: list[tuple[Row, int]] = []
+    for envelope in read(recording, Counts()):
+        if envelope["doc_type"] == "game_tick" and envelope.get("game_id") is not None and "raw" in envelope:
+            row = _tick_of_file(recording, envelope)
+            ticks.setdefault(envelope["game_id"], []).append(row)
+        elif envelope["doc_type"] == "ws_event" and "raw" in envelope:
+            record = _object(envelope["raw"])
+            place = f"{recording.path.name}:{envelope['origin']['line']}"
+            group = _group(recording.session_id, envelope.get("game_id"), envelope["ts"], envelope["event"])
+            events.append((_event_row(group, record.get("data"), place), envelope["ts"]))
+    found: list[Pair] = []
+    for game, rows in ticks.items():
+        found += _best(sorted(rows, key=_order), _ticks_of_game(lake, recording.session_id, game))
+    if events:
+        first, last = min(ts for _, ts in events), max(ts for _, ts in events)
+        found += _best(_numbered(row for row, _ in events), _events_between(lake, recording.session_id, first, last))
+    return found if any(pair.is_equal for pair in found) else None
+
+
+def _best(files: list[Row], candidates: Iterable[list[Row]]) -> list[Pair]:
+    """Return the pairs with the candidate that fits best; with none, if nothing fits at all."""
+    best = [*pairs(files, [])]
+    most = 0
+    for candidate in candidates:
+        found = [*pairs(files, candidate)]
+        equal = sum(pair.is_equal for pair in found)
+        if equal > most:
+            best, most = found, equal
+    return best
+
+
+def _tick_of_file(recording: Recording, envelope: Envelope) -> Row:
+    group = _group(recording.session_id, envelope["game_id"], envelope["ts"], "tick")
+    return _tick_row(group, _object(envelope["raw"]), f"{recording.path.name}:{envelope['origin']['line']}")
+
+
+def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:
+    """Give the ticks of a game as the old recorder would have written them, by the session that captured it."""
+    query = f"SELECT {COLUMNS} FROM events WHERE {TICKS_TOLD} AND source != 'import' AND game_id = ?"  # noqa: S608
+    stored = fetch(lake, f"{query} ORDER BY source, session_id, seq, id", [game])
+    teller = GameTeller(_UTC)
+    for _, rows in groupby(stored, lambda row: (row.source, row.session_id)):
+        of_states: list[Row] = []
+        of_programs: list[Row] = []
+        for row in rows:
+            record = teller.tick(row)
+            if record is not None:
+                group = _group(session, game, row.ts, "tick")
+                told = _tick_row(group, record, _where(row))
+                (of_states if row.doc_type == "ws_event" else of_programs).append(told)
+        yield sorted(of_states or of_programs, key=_order)
+
+
+def _events_between(lake: Lake, session: str, first: int, last: int) -> Iterator[list[Row]]:
+    """Give the events of that time as records of a raw capture, by the session that captured them."""
+    query = (
+        f"SELECT {COLUMNS} FROM ws_event WHERE cause IS NULL AND source != 'import'"  # noqa: S608 - our own columns
+        " AND epoch_us(ts) BETWEEN ? AND ? AND date BETWEEN ? AND ? ORDER BY source, session_id, seq, id"
+    )
+    stored = fetch(lake, query, [first, last, _day(first), _day(last)])
+    teller = Teller(_UTC)
+    for _, rows in groupby(stored, lambda row: (row.source, row.session_id)):
+        told = []
+        for row in rows:
+            content = teller.tell(row, row.seq)
+            if content is not None:
+                group = _group(session, row.game_id, row.ts, row.event)
+                told.append(_event_row(group, json.loads(content)["data"], _where(row)))
+        yield _numbered(told)
+
+
+def _tick_row(group: Group, record: dict[str, Any], where: str) -> Row:
+    """Return a tick's row. `1` and `1.0` are two things: what is written in its place tells them apart."""
+    key = tuple(json.dumps(record.get(name)) for name in _PLACE)
+    values = {name: json.dumps(record.get(name)) for name in _VALUES}
+    return Row(key, json.dumps([key, values]), group, values, None, where)
+
+
+def _event_row(group: Group, data: object, where: str) -> Row:
+    digest = sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return Row((group.event, digest), digest, group, {}, None, where)
+
+
+def _numbered(rows: Iterable[Row]) -> list[Row]:
+    """Return rows sorted, those of equal name and data told apart by their order."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    numbered = []
+    for row in rows:
+        seen[row.key] += 1
+        numbered.append(row._replace(key=(*row.key, seen[row.key])))
+    return sorted(numbered, key=_order)
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return row.key
+
+
+def _group(session: str, game: str | None, ts: int, event: str) -> Group:
+    return Group(session, game, _day(ts).isoformat(), event)
+
+
+def _day(ts: int) -> dt.date:
+    return (_EPOCH + dt.timedelta(microseconds=ts)).date()
+
+
+def _where(row: Stored) -> str:
+    return f"{row.source}/{row.session_id}:{row.seq}"
+
+
+def _object(raw: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
