@@ -20,7 +20,7 @@ ROWS = "SELECT tick, phase, price, source FROM tick ORDER BY game_id, tick"
 
 
 def told(
-    number: int, phase: str = "ACTIVE_GAMEPLAY", *, at: int = 0, price: float = 1.5, **changes: Any
+    number: int, phase: str = "ACTIVE_GAMEPLAY", *, at: int = 0, price: float = 1.5, **more: Any
 ) -> dict[str, Any]:
     """A derived tick, as of `at` microseconds after noon; `rugged`, `filled` and `is_filler` go into its fields."""
     flags = {name: more.pop(name) for name in ("rugged", "filled", "is_filler") if name in more}
