@@ -41,7 +41,9 @@ class Rugs:
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.root = root
-        self.environment = clean_environment(RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **({"RUGS_INGEST_PORT": "0"} | settings))
+        self.environment = clean_environment(
+            RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **({"RUGS_INGEST_PORT": "0"} | settings)
+        )
 
     def __call__(
         self, *arguments: str | Path, given: bytes = b"", **settings: str
@@ -136,20 +138,22 @@ def rows(root: Path, query: str) -> list[tuple[Any, ...]]:
 class Writer:
     """The parquet-writer as a process of its own, started, killed and paused by a test."""
 
+    module = "parquet_writer.main"
+
     def __init__(self, root: Path, broker: Broker, **settings: str) -> None:
         self.root = root
         quick = {"RUGS_FLUSH_SECONDS": "0.05", "RUGS_LOG_LEVEL": "info"}
         self.environment = clean_environment(
             **{"NATS_URL": broker.url, "RUGS_DATA_DIR": str(root), **quick, **settings}
         )
-        self.log_file = root.parent / f"{root.name}-writer.log"
+        self.log_file = root.parent / f"{root.name}-{self.module}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: str) -> Self:
         """Start it, with settings of this one start."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "parquet_writer.main"],
+                [sys.executable, "-m", self.module],
                 env={**self.environment, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -189,6 +193,12 @@ class Writer:
     def log(self) -> str:
         """All that it has logged, over all its lives."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+
+class Gateway(Writer):
+    """The capture-gateway, likewise."""
+
+    module = "capture_gateway.main"
 
 
 def stands_still(pid: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from rugs_capture.source import Source, SourceError
-from rugs_capture.tap import Tap
+from rugs_capture.tap import STOPPED, Tap
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 
@@ -56,7 +56,7 @@ class Supervised:
             self._again_at = None
 
     async def _live_once(self) -> str:
-        reason = "stopped"
+        reason = STOPPED
         try:
             await self.source.run(self.tap)
             reason = "ended"

@@ -12,6 +12,8 @@ from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame
 
+STOPPED: Final = "stopped"
+"""Why a session ends that we end ourselves, in order: that is no gap."""
 _ON_ITS_WAY_US: Final = 1_000_000
 """How long before a frame came another may have been sent that did not come."""
 
@@ -55,8 +57,12 @@ class Tap:
 
     def resume(self) -> None:
         """Begin with a gap where an earlier process has ended without closing: the gap it left ends now."""
-        if self.publisher.crashed:
-            self._dark_since, self._dark_cause = now_us(), "starting again after a crash"
+        self._dark_since, self._dark_cause = self.publisher.gap_until, "starting again after a crash"
+
+    def close(self) -> None:
+        """Tell of the gap that there is, if there is one: nobody will begin again soon."""
+        if self._dark_since is not None:
+            self._note_gap(self.publisher.session_id, now_us())
 
     @property
     def live(self) -> bool:
@@ -72,11 +78,8 @@ class Tap:
         until = now_us()
         if announced:
             session.note("source_connected", **told)
-        if self._dark_since is not None and not self.sessions:
-            self.gaps += 1
-            since = min(self._dark_since, until)
-            session.note("gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until)
-        self._dark_since = None
+        if self._dark_since is not None:
+            self._note_gap(session.session_id, until)
         self.sessions[session.session_id] = session
         return session
 
@@ -88,8 +91,25 @@ class Tap:
 
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
-        if not self.sessions:
+        if not self.sessions and reason != STOPPED:
             self._dark_since, self._dark_cause = session.last_at - _ON_ITS_WAY_US, reason
+
+    def _note_gap(self, session_id: str, until: int) -> None:
+        since, self._dark_since = min(self._dark_since or until, until), None
+        self.gaps += 1
+        self.note(session_id, "gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until)
+
+    def note(self, session_id: str, event: str, *, ts: int | None = None, **fields: Any) -> None:
+        """Publish a `system_event` of a session: what happened, and was no frame."""
+        self.publisher.publish(
+            event,
+            doc_type="system_event",
+            fields=fields,
+            ts=ts,
+            direction="internal",
+            source=self.source,
+            session=session_id,
+        )
 
 
 class Session:
@@ -139,15 +159,7 @@ class Session:
 
     def note(self, event: str, *, ts: int | None = None, **fields: Any) -> None:
         """Publish a `system_event`: what happened to the connection, and was no frame."""
-        self._tap.publisher.publish(
-            event,
-            doc_type="system_event",
-            fields=fields,
-            ts=ts,
-            direction="internal",
-            source=self._tap.source,
-            session=self.session_id,
-        )
+        self._tap.note(self.session_id, event, ts=ts, **fields)
 
     def end(self, reason: str) -> None:
         """Close the session; again is harmless. From its last frame on there is a gap."""

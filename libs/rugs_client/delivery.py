@@ -47,8 +47,8 @@ class Delivery:
     def __init__(self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None) -> None:
         self.refused = 0
         """Events that neither broker nor spool will ever take."""
-        self.crashed = 0
-        """Gaps left for what earlier processes may have lost."""
+        self.gap_until: int | None = None
+        """Until when there is a gap for what earlier processes may have lost, microseconds, UTC."""
         self.line = Line(spool)
         self._url = url
         self._name = name
@@ -86,7 +86,9 @@ class Delivery:
         """Begin: first comes what earlier processes have left."""
         if self._spool is not None:
             try:
-                self.crashed = adopt_others(self._spool) + self._sessions.take_up()
+                now = now_us()
+                if adopt_others(self._spool, now) + self._sessions.take_up(now):
+                    self.gap_until = now
             except (sqlite3.Error, OSError) as error:
                 log.error("what earlier processes left may come later", reason=str(error))
         for work in (self._keep, self._send):

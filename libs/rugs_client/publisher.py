@@ -114,10 +114,10 @@ class Publisher:
         return self._sessions.session_id
 
     @property
-    def crashed(self) -> int:
-        """How many gaps this publisher left at its start for what earlier processes may have lost."""
+    def gap_until(self) -> int | None:
+        """Until when there is a gap for what crashed processes may have lost, microseconds, UTC; None without one."""
         self._ready.wait(_GRACE)
-        return self._delivery.crashed if self._delivery is not None else 0
+        return self._delivery.gap_until if self._delivery is not None else None
 
     def publish(
         self,

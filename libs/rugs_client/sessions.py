@@ -60,11 +60,11 @@ class Sessions:
         """Return the id of the session that a source's events belong to, where they name none."""
         return self.session_id if source == self.source else f"{self.session_id}-{source}"
 
-    def take_up(self) -> int:
+    def take_up(self, until: int) -> int:
         """Leave a gap for what a crash may have lost, forget sessions of long ago, and say that we live.
 
         Returns:
-            How many gaps there are.
+            How many gaps, up to `until`, there are.
 
         Raises:
             sqlite3.Error: if the spool fails.
@@ -72,7 +72,7 @@ class Sessions:
         if self._spool is None:
             return 0
         sessions = self._spool.sessions()
-        gaps = crash_gaps(sessions)
+        gaps = crash_gaps(sessions, until)
         if gaps:
             self._spool.append(gaps, force=True)
         for session in sessions:

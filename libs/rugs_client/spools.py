@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from rugs_client.events import Entry, Loss, gap_entry, now_us
+from rugs_client.events import Entry, Loss, gap_entry
 from rugs_client.spool import Session, Spool
 
 CRASHED: Final = "the process ended without closing"
@@ -42,8 +42,8 @@ def is_first(spool: Spool) -> bool:
     return spool.folder.name == "0"
 
 
-def adopt_others(spool: Spool) -> int:
-    """Take over what programs have left that are gone now; return how many gaps that leaves.
+def adopt_others(spool: Spool, until: int) -> int:
+    """Take over what programs have left that are gone now; return how many gaps, up to `until`, that leaves.
 
     Dying in the middle leaves some events in two spools; they are sent twice, and known by their ids.
 
@@ -62,16 +62,16 @@ def adopt_others(spool: Spool) -> int:
             while rows := other.read(0, _READ):
                 spool.append([row.entry for row in rows], force=True)
                 other.remove(rows[-1].position)
-            crashed += close_crashed(other, into=spool)
+            crashed += close_crashed(other, until, into=spool)
         finally:
             other.close()
     return crashed
 
 
-def close_crashed(spool: Spool, *, into: Spool) -> int:
+def close_crashed(spool: Spool, until: int, *, into: Spool) -> int:
     """Leave a gap for what a crash may have lost, and forget the sessions; return how many gaps there are."""
     sessions = spool.sessions()
-    gaps = crash_gaps(sessions)
+    gaps = crash_gaps(sessions, until)
     if gaps:
         into.append(gaps, force=True)
     for session in sessions:
@@ -79,7 +79,7 @@ def close_crashed(spool: Spool, *, into: Spool) -> int:
     return len(gaps)
 
 
-def crash_gaps(sessions: Sequence[Session]) -> list[Entry]:
+def crash_gaps(sessions: Sequence[Session], until: int) -> list[Entry]:
     """Return the events that say which sessions may miss something since their process last said that it lives.
 
     One that was idle by then misses nothing; and one that had no events yet says it only
@@ -91,7 +91,7 @@ def crash_gaps(sessions: Sequence[Session]) -> list[Entry]:
     told = {session.source for session in left if session.next_seq > 1}
     return [
         gap_entry(
-            Loss(session.source, 1, alive - _UNSAVED_US, now_us(), CRASHED), session.session_id, None, session.next_seq
+            Loss(session.source, 1, alive - _UNSAVED_US, until, CRASHED), session.session_id, None, session.next_seq
         )
         for session in left
         if session.next_seq > 1 or session.source not in told

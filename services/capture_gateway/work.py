@@ -54,6 +54,8 @@ class Work:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for source in self._sources:
+            source.tap.close()
         await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))
         if self._lifeline is not None:
             for end in self._lifeline:

@@ -360,11 +360,12 @@ def test_a_crash_leaves_gaps_from_its_last_sign_of_life_and_none_for_what_was_id
             session("closed", 7, alive, closed=True),
             session("no events, others have", 1, alive),
             session("no events at all", 1, alive, source="ui"),
-        ]
+        ],
+        alive + 5,
     )
     assert [(gap.source, gap.session_id, gap.seq) for gap in gaps] == [
         ("cdp", "busy", 1001),
         ("ui", "no events at all", 1),
     ]
     assert {gap.ts for gap in gaps} == {alive - 1_000_000}
-    assert crash_gaps([]) == []
+    assert crash_gaps([], alive) == []
