@@ -54,7 +54,7 @@ class _Message(msgspec.Struct):
     id: int | None = None
     method: str = ""
     params: msgspec.Raw = msgspec.Raw(b"{}")
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"")
     session: str = msgspec.field(default="", name="sessionId")
 
 
@@ -103,12 +103,16 @@ class Connection:
         Raises:
             SourceError: if Chrome refuses, or the connection is lost.
         """
-        number = await self.post(method, params)
-        while (message := await self._receive()).id != number:
-            if message.method:
-                self._early.append(_event(message))
-        if message.error is not None:
-            raise SourceError(f"Chrome refuses {method}: {_text(message.error)}")
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                number = await self.post(method, params)
+                while (message := await self._receive()).id != number:
+                    if message.method:
+                        self._early.append(_event(message))
+        except TimeoutError as error:
+            raise SourceError(f"Chrome does not answer {method}") from error
+        if refusal := _text(message.error):
+            raise SourceError(f"Chrome refuses {method}: {refusal}")
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield every event, for ever.
@@ -123,8 +127,8 @@ class Connection:
             if message.method:
                 yield _event(message)
                 continue
-            if message.error is not None:
-                log.debug("Chrome refuses a command", reason=_text(message.error))
+            if refusal := _text(message.error):
+                log.debug("Chrome refuses a command", reason=refusal)
             if (command := self._then.pop(message.id or 0, None)) is not None:
                 await self.post(command.method, command.params, session=command.session)
 
