@@ -56,7 +56,18 @@ def _show(report: Report) -> None:
     tally = report.tally
     differing = [*tally.differences.items()]
     if differing:
-        header = ("session", "game", "day", "event", "in files", "in data set", "missing", "extra", "different")
+        header = (
+            "session",
+            "game",
+            "day",
+            "event",
+            "in files",
+            "in data set",
+            "missing",
+            "extra",
+            "different",
+            "moved",
+        )
         rows = [
             (*(group.session[:12], group.game, group.day, group.event), *count.figures)
             for group, count in differing[:_SHOWN]
@@ -80,7 +91,9 @@ def _show(report: Report) -> None:
         f" {tally.files:,} rows in files, {tally.dataset:,} in the data set; {tally.compared:,} compared"
         f" in key fields and bytes ({looked_at})"
     )
-    wrong = f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different"
+    wrong = (
+        f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
+    )
     print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
 
 

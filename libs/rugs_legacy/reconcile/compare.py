@@ -6,14 +6,16 @@ same by their `identity`, then the others, which differ; what is left over is on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
 from typing import Any, Final, NamedTuple
 
 Key = tuple[Any, ...]
 
+MOVED: Final = "place"
+"""What differs where the same bytes stand elsewhere."""
 EXAMPLES: Final = 3
 """Places that are named of each group that differs."""
 MOST_GROUPS: Final = 10_000
@@ -78,6 +80,32 @@ def pairs(files: Iterable[Row], dataset: Iterable[Row]) -> Iterator[Pair]:
             mine, found = next(ours, None), next(theirs, None)
 
 
+def pairs_by_content(files: Iterable[Row], dataset: Iterable[Row]) -> Iterator[Pair]:
+    """Pair the rows of one session that differs: what stands elsewhere is moved, and not missing.
+
+    Rows of equal bytes are paired wherever they stand, in their order; so one line that has another
+    length differs, and those behind it are moved. Of both sides, what has no equal is held in memory.
+    """
+    left: list[Row] = []
+    found: dict[str | None, deque[Row]] = {}
+    for pair in pairs(files, dataset):
+        if pair.file is None or pair.dataset is None or "bytes" in pair.differing:
+            if pair.file is not None:
+                left.append(pair.file)
+            if pair.dataset is not None:
+                found.setdefault(pair.dataset.raw, deque()).append(pair.dataset)
+        else:
+            yield pair
+    unlike: list[Row] = []
+    for row in left:
+        same = found.get(row.raw)
+        if same:
+            yield Pair(row, same.popleft(), (MOVED,))
+        else:
+            unlike.append(row)
+    yield from pairs(sorted(unlike, key=_key), sorted((row for rows in found.values() for row in rows), key=_key))
+
+
 def _key(row: Row) -> Key:
     return row.key
 
@@ -122,17 +150,18 @@ class GroupCount:
     missing: int = 0
     extra: int = 0
     different: int = 0
+    moved: int = 0
     examples: list[str] = field(default_factory=list)
 
     @property
-    def figures(self) -> tuple[int, int, int, int, int]:
+    def figures(self) -> tuple[int, int, int, int, int, int]:
         """The counts, in their order."""
-        return self.files, self.dataset, self.missing, self.extra, self.different
+        return self.files, self.dataset, self.missing, self.extra, self.different, self.moved
 
     @property
     def differs(self) -> bool:
         """Whether the two sides do not agree."""
-        return bool(self.missing or self.extra or self.different)
+        return bool(self.missing or self.extra or self.different or self.moved)
 
 
 @dataclass
@@ -140,8 +169,9 @@ class Tally:
     """What came out of a comparison.
 
     `files` and `dataset` count rows; `compared` those whose key fields and bytes were looked at;
-    `missing` are in the files only, `extra` in the data set only. `missing_events` names the events
-    that a session's files have and the data set has none of. `differences` has the groups that differ.
+    `missing` are in the files only, `extra` in the data set only, `moved` have the same bytes at another
+    place. `missing_events` names the events that a session's files have and the data set has none of.
+    `differences` has the groups that differ, and `unnamed` counts those beyond `MOST_GROUPS`.
     """
 
     files: int = 0
@@ -150,35 +180,42 @@ class Tally:
     missing: int = 0
     extra: int = 0
     different: int = 0
+    moved: int = 0
     sessions: int = 0
+    unnamed: int = 0
     games: set[str] = field(default_factory=set)
     days: dict[str, list[int]] = field(default_factory=dict)
     missing_events: list[tuple[str, str]] = field(default_factory=list)
     differences: dict[Group, GroupCount] = field(default_factory=dict)
-    unnamed: int = 0
-    """Groups that differ beyond `MOST_GROUPS`."""
 
     @property
     def is_equal(self) -> bool:
         """Whether the two sides agree in all that was compared."""
-        return not (self.missing or self.extra or self.different)
+        return not (self.missing or self.extra or self.different or self.moved)
 
-    def take(self, compared: Iterable[Pair]) -> None:
-        """Count pairs, which come session by session."""
+    def take(self, compared: Iterable[Pair], again: list[str] | None = None) -> None:
+        """Count pairs, which come session by session.
+
+        Where `again` is given, sessions that differ are named there, and not counted.
+        """
         for session, of_one in groupby(compared, _session):
-            self.sessions += 1
-            self._take_session(session, of_one)
+            counted: dict[Group, GroupCount] = {}
+            looked_at = 0
+            for pair in of_one:
+                looked_at += _count(counted, pair)
+            if again is not None and any(count.differs for count in counted.values()):
+                again.append(session)
+            else:
+                self.compared += looked_at
+                self._add(session, counted)
 
-    def _take_session(self, session: str, compared: Iterable[Pair]) -> None:
-        groups: dict[Group, GroupCount] = {}
-        for pair in compared:
-            row = pair.file or pair.dataset
-            assert row is not None  # noqa: S101 - a pair has one
-            count = groups.setdefault(row.group, GroupCount())
-            self._count(count, pair)
-        events: Counter[str] = Counter()
-        for group, count in groups.items():
-            events[group.event] += count.dataset
+    def _add(self, session: str, counted: Mapping[Group, GroupCount]) -> None:
+        self.sessions += 1
+        there: Counter[str] = Counter()
+        for group, count in counted.items():
+            there[group.event] += count.dataset
+            for name in ("files", "dataset", "missing", "extra", "different", "moved"):
+                setattr(self, name, getattr(self, name) + getattr(count, name))
             if group.game is not None:
                 self.games.add(group.game)
             if group.day is not None:
@@ -188,29 +225,38 @@ class Tally:
                 self.differences[group] = count
             elif count.differs:
                 self.unnamed += 1
-        self.missing_events += [(session, event) for event, there in events.items() if not there]
+        self.missing_events += [(session, event) for event, count in there.items() if not count]
 
-    def _count(self, count: GroupCount, pair: Pair) -> None:
-        row = pair.file or pair.dataset
-        assert row is not None  # noqa: S101 - a pair has one
-        if pair.file is not None:
-            count.files, self.files = count.files + 1, self.files + 1
-        if pair.dataset is not None:
-            count.dataset, self.dataset = count.dataset + 1, self.dataset + 1
-        if pair.file is None:
-            count.extra, self.extra = count.extra + 1, self.extra + 1
-            what = "only in the data set"
-        elif pair.dataset is None:
-            count.missing, self.missing = count.missing + 1, self.missing + 1
+
+def _count(counted: dict[Group, GroupCount], pair: Pair) -> bool:
+    """Count a pair in its groups; return whether its key fields or bytes were looked at.
+
+    What differs may be of one group in the file, and of another in the data set: each row counts in its own.
+    """
+    file, dataset = pair.file, pair.dataset
+    if dataset is not None:
+        counted.setdefault(dataset.group, GroupCount()).dataset += 1
+    if file is None:
+        assert dataset is not None  # noqa: S101 - a pair has one
+        count, row, what = counted[dataset.group], dataset, "only in the data set"
+        count.extra += 1
+    else:
+        count, row = counted.setdefault(file.group, GroupCount()), file
+        count.files += 1
+        if dataset is None:
             what = "not in the data set"
+            count.missing += 1
+        elif not pair.differing:
+            return file.raw is not None or file.fields is not None
         else:
-            self.compared += pair.file.fields is not None
-            if not pair.differing:
-                return
-            count.different, self.different = count.different + 1, self.different + 1
             what = f"differs in {', '.join(pair.differing)}"
-        if len(count.examples) < EXAMPLES:
-            count.examples.append(f"{row.where}: {what}")
+            if pair.differing == (MOVED,):
+                count.moved += 1
+            else:
+                count.different += 1
+    if len(count.examples) < (1 if pair.differing == (MOVED,) else EXAMPLES):  # one that moved stands for all
+        count.examples.append(f"{row.where}: {what}")
+    return False
 
 
 def _session(pair: Pair) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from rugs_legacy.export.known import is_manifest
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
-from rugs_legacy.reconcile.compare import Row, Tally, pairs
+from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
 from rugs_legacy.reconcile.imported import dataset_rows, file_rows, stored_sessions
 from rugs_legacy.reconcile.live import live_pairs
 from rugs_legacy.recording import Recording, look_at
@@ -53,7 +53,9 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return it as `rugs reconcile --json` prints it."""
         tally = self.tally
-        counts = {name: getattr(tally, name) for name in ("compared", "missing", "extra", "different", "sessions")}
+        counts = {
+            name: getattr(tally, name) for name in ("compared", "missing", "extra", "different", "moved", "sessions")
+        }
         return {
             "equal": self.is_equal,
             "snapshot": self.snapshot,
@@ -66,11 +68,7 @@ class Report:
             "games": len(tally.games),
             "days": {day: {"files": one, "dataset": other} for day, (one, other) in sorted(tally.days.items())},
             "missing_events": [{"session": session, "event": event} for session, event in tally.missing_events],
-            "differences": [
-                {**group._asdict(), "files": count.files, "dataset": count.dataset, "missing": count.missing}
-                | {"extra": count.extra, "different": count.different, "examples": count.examples}
-                for group, count in tally.differences.items()
-            ],
+            "differences": [{**group._asdict(), **asdict(count)} for group, count in tally.differences.items()],
             "unnamed_differences": tally.unnamed,
             "skipped_files": self.skipped,
             "errors": self.errors,
@@ -89,9 +87,12 @@ def reconcile(
     by_session = _by_session(_recordings(find_files(paths, root), timezone, report), report)
     watch = _Watch(progress, by_session)
     imported = stored_sessions(lake, by_session)
-    known = sorted(imported)
+    known, again = sorted(imported), list[str]()
     rows = _guarded(by_session, known, report, watch, full=full)
-    report.tally.take(pairs(rows, dataset_rows(lake, known, full=full)))
+    report.tally.take(pairs(rows, dataset_rows(lake, known, full=full)), again)
+    for session in again:  # once more, and closely: what only moved is not missing
+        rows = _guarded(by_session, [session], report, watch, full=True)
+        report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], full=True)))
     for session, recordings in by_session.items():
         for recording in recordings if session not in imported else ():
             _take_live(lake, recording, report, watch)
