@@ -11,6 +11,7 @@ import typer
 from rugs_cli.commands import (
     capture,
     config,
+    coverage,
     derive,
     export,
     importing,
@@ -44,6 +45,8 @@ app.command("export")(export.export)
 app.command("reconcile")(reconcile.reconcile)
 app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
+app.command("games")(coverage.games)
+app.command("coverage")(coverage.coverage)
 app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)

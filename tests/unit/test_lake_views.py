@@ -23,8 +23,8 @@ def told(
     number: int, phase: str = "ACTIVE_GAMEPLAY", *, at: int = 0, price: float = 1.5, **more: Any
 ) -> dict[str, Any]:
     """A derived tick, as of `at` microseconds after noon; `rugged`, `filled` and `is_filler` go into its fields."""
-    flags = {name: more.pop(name) for name in ("rugged", "filled", "is_filler") if name in more}
-    fields = {"tick": number, "price": price, "phase": phase, "rugged": False, **flags}
+    flags: dict[str, Any] = {name: more.pop(name) for name in ("rugged", "filled", "is_filler") if name in more}
+    fields: dict[str, Any] = {"tick": number, "price": price, "phase": phase, "rugged": False, **flags}
     place: dict[str, Any] = {"ts": NOON_US + at, "game": "g", **more}
     return tick(number, fields=fields, **place)
 

@@ -1,0 +1,99 @@
+"""Games, and how complete what is known of them is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from rugs_feed.completeness import Completeness, completeness
+from rugs_lake.reader import Lake
+from rugs_lake.views import completeness as completeness_query
+
+_DAY: Final = dt.timedelta(days=1)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Game:
+    """One game, whoever told of it. Times are microseconds, UTC.
+
+    Attributes:
+        ended: whether its last tick is known to be its last.
+        ticks: how many it had, from 0 on; None where nobody knows.
+        direct, filled, missing: of these, how many were received themselves, are known only from a later
+            state, or not at all.
+        missing_ticks: first and last of each run that is missing.
+    """
+
+    game_id: str
+    first_us: int
+    last_us: int
+    sources: list[str]
+    ended: bool
+    rugged: bool
+    ticks: int | None
+    peak: float | None
+    direct: int
+    filled: int
+    missing: int
+    missing_ticks: list[tuple[int, int]]
+    complete: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as `rugs games --json` prints them: times as ISO 8601 text."""
+        told = asdict(self)
+        first, last = (_EPOCH + dt.timedelta(microseconds=told.pop(name)) for name in ("first_us", "last_us"))
+        return {"game_id": told.pop("game_id"), "first": first.isoformat(), "last": last.isoformat(), **told}
+
+
+def list_games(lake: Lake, start: int | None = None, end: int | None = None, *, incomplete: bool = False) -> list[Game]:
+    """Return the games that began between two times (microseconds, UTC; `end` is outside), oldest first.
+
+    With `incomplete` only those that have ended and miss ticks.
+    """
+    query = f"""
+        SELECT game_id, epoch_us(first_ts), epoch_us(last_ts), sources, ended, rugged, last_tick + 1, peak, direct,
+            filled, missing, missing_ticks, coalesce(complete, false)
+        FROM ({completeness_query("date BETWEEN $first_day AND $last_day")})
+        WHERE epoch_us(first_ts) >= $start AND epoch_us(first_ts) < $end
+            AND (NOT $incomplete OR (ended AND missing > 0))
+        ORDER BY first_ts, game_id
+    """  # noqa: S608 - our own text
+    rows = lake.sql(
+        query,
+        {
+            "first_day": dt.date.min if start is None else _day(start) - _DAY,
+            "last_day": dt.date.max if end is None else _day(end) + _DAY,
+            "start": -(2**62) if start is None else start,
+            "end": 2**62 if end is None else end,
+            "incomplete": incomplete,
+        },
+    ).fetchall()
+    return [_game(*row) for row in rows]
+
+
+def _game(*told: Any) -> Game:
+    known = dict(zip((each.name for each in fields(Game)), told, strict=True))
+    return Game(**{**known, "missing_ticks": [(run["first"], run["last"]) for run in known["missing_ticks"]]})
+
+
+def ticks_of(lake: Lake, game_id: str) -> Completeness | None:
+    """Return which ticks of a game were received, filled in, and are missing; None for a game nobody told of."""
+    rows = lake.sql(
+        "SELECT doc_type, tick, filled, rugged, is_filler, TRY_CAST(json_extract(extra, '$.last_tick') AS BIGINT)"
+        " FROM events WHERE game_id = ? AND doc_type IN ('game_tick', 'game')",
+        [game_id],
+    ).fetchall()
+    return completeness(_as_told(game_id, row) for row in rows).get(game_id)
+
+
+def _as_told(game_id: str, row: tuple[Any, ...]) -> Mapping[str, Any]:
+    doc_type, tick, filled, rugged, is_filler, last_tick = row
+    said = {"tick": tick, "filled": filled, "rugged": rugged, "is_filler": is_filler, "last_tick": last_tick}
+    return {"doc_type": doc_type, "game_id": game_id, "fields": said}
+
+
+def _day(micros: int) -> dt.date:
+    return (_EPOCH + dt.timedelta(microseconds=micros)).date()

@@ -1,0 +1,117 @@
+"""`rugs coverage` and `rugs games`: what was recorded of a period, and how complete each game is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from rugs_cli.output import AsJson, human_seconds, print_json, print_table
+from rugs_cli.period import From, To, begin_us, end_us, iso, utc
+
+if TYPE_CHECKING:
+    from rugs_capture.coverage import Coverage
+
+_DAY_US: Final = 86_400_000_000
+_WIDEST: Final = 100
+_GAPS: Final = 20
+"""Gaps of a source that are shown, the longest; --json has all."""
+
+OneSource = Annotated[
+    str | None, typer.Option("--source", help="One source only; import and replay count only if named.")
+]
+Incomplete = Annotated[bool, typer.Option("--incomplete", help="Only games that ended and miss ticks.")]
+
+
+def coverage(from_: From = None, to: To = None, source: OneSource = None, as_json: AsJson = False) -> None:
+    """Show what share of a period was really recorded, source by source, with the gaps and their causes.
+
+    Without --to up to now, and without --from the 24 hours before.
+    """
+    import rugs_lake
+    from rugs_capture.coverage import read
+    from rugs_runtime.settings import Settings
+
+    end = int(time.time() * 1e6) if to is None else end_us(to)
+    start = end - _DAY_US if from_ is None else begin_us(from_)
+    if start >= end:
+        raise typer.BadParameter("the period is empty: --from is not before --to")
+    with rugs_lake.open(Settings.load().data_dir) as lake:
+        found = read(lake, start, end, source)
+    if as_json:
+        print_json({"from": iso(start), "to": iso(end), "sources": [_as_dict(each) for each in found]})
+        return
+    print(f"{utc(start)} to {utc(end)} UTC, {human_seconds((end - start) / 1e6)}")
+    for each in found:
+        _show(each)
+    if not found:
+        print("no source recorded anything")
+
+
+def _as_dict(found: Coverage) -> dict[str, Any]:
+    gaps = [
+        {"from": iso(gap.since), "until": iso(gap.until), "seconds": (gap.until - gap.since) / 1e6, "cause": gap.cause}
+        for gap in found.gaps
+    ]
+    return {
+        "source": found.source,
+        "share": round(found.share, 6),
+        "recorded_seconds": found.seconds,
+        "sessions": found.sessions,
+        "events": found.events,
+        "gaps": gaps,
+    }
+
+
+def _show(found: Coverage) -> None:
+    from rugs_capture.coverage import picture
+
+    width = min(_WIDEST, shutil.get_terminal_size().columns - 2)
+    about = f"{human_seconds(found.seconds)} in {found.sessions:,} sessions, {found.events:,} events"
+    print(f"\n{found.source}: {found.share:.2%} recorded, {about}")
+    print(f"│{picture(found.recorded, found.start, found.end, width)}│")
+    longest = sorted(found.gaps, key=lambda gap: gap.since - gap.until)[:_GAPS]
+    rows = [
+        (utc(gap.since), utc(gap.until), human_seconds((gap.until - gap.since) / 1e6), gap.cause)
+        for gap in sorted(longest)
+    ]
+    if rows:
+        print_table(rows, header=("gap from", "until", "for", "cause"))
+    if len(found.gaps) > len(rows):
+        print(f"and {len(found.gaps) - len(rows):,} shorter gaps")
+
+
+def games(from_: From = None, to: To = None, incomplete: Incomplete = False, as_json: AsJson = False) -> None:
+    """List games: when, how high, how many ticks, and how many of these were received, filled in, or are missing."""
+    import rugs_lake
+    from rugs_capture.games import list_games
+    from rugs_runtime.settings import Settings
+
+    start = None if from_ is None else begin_us(from_)
+    end = None if to is None else end_us(to)
+    with rugs_lake.open(Settings.load().data_dir) as lake:
+        found = list_games(lake, start, end, incomplete=incomplete)
+    if as_json:
+        print_json([each.as_dict() for each in found])
+        return
+    rows = [
+        (
+            each.game_id,
+            utc(each.first_us),
+            None if each.peak is None else f"{each.peak:.2f}",
+            each.ticks,
+            each.rugged,
+            each.direct,
+            each.filled,
+            each.missing,
+            each.complete,
+        )
+        for each in found
+    ]
+    if rows:
+        print_table(
+            rows, header=("game", "time (UTC)", "peak", "ticks", "rugged", "direct", "filled", "missing", "complete")
+        )
+    print(f"{len(found):,} games, {sum(each.complete for each in found):,} complete")
