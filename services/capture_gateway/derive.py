@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Any, Final
@@ -12,13 +13,17 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import RefusedError, TakenOverError
+from rugs_bus import BusError, RefusedError, TakenOverError
+from rugs_bus.topology import stored_message
 from rugs_capture.derivation import Follower
+from rugs_capture.derivation.causes import SUBJECT
+from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
 from rugs_runtime.settings import Settings, SettingsError
 
 NAME: Final = "derive"
 _LOOK_SECONDS: Final = 0.1
+_FINISH_SECONDS: Final = 5.0
 _NICE: Final = 5
 """What came in is captured and stored first; what follows from it can wait."""
 
@@ -40,7 +45,8 @@ async def derive(settings: Settings, stop: asyncio.Event) -> int:
     """Follow the stream until `stop` is set; return the exit code."""
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
-        follower = Follower(nc, settings.data_dir, stop)
+        finished = asyncio.Event()
+        follower = Follower(nc, settings.data_dir, finished)
         memory = psutil.Process().memory_info
 
         def describe() -> dict[str, Any]:
@@ -48,13 +54,28 @@ async def derive(settings: Settings, stop: asyncio.Event) -> int:
 
         await service.answer_status(nc, NAME, describe)
         if await _wait_for_stream(nc, stop):
-            await follower.run()
+            finishing = asyncio.create_task(_finish(nc, follower, stop, finished))
+            try:
+                await follower.run()
+            finally:
+                finishing.cancel()
     except TakenOverError as error:
         log.error("superseded", reason=str(error))
         return service.EXIT_SUPERSEDED
     finally:
         await nc.close()
     return service.EXIT_OK
+
+
+async def _finish(nc: Client, follower: Follower, stop: asyncio.Event, finished: asyncio.Event) -> None:
+    """When told to stop, let it come to the end of what is there by then, but not for long."""
+    await stop.wait()
+    with contextlib.suppress(TimeoutError, BusError):
+        async with asyncio.timeout(_FINISH_SECONDS):
+            last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
+            while last is not None and follower.position.seq < last.seq:  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(_LOOK_SECONDS)
+    finished.set()
 
 
 async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:

@@ -26,6 +26,7 @@ class Work:
         self._sources = [Supervised(each.source, Tap(self._publisher(each), each.kind)) for each in wanted]
         self._tasks: list[asyncio.Task[None]] = []
         self._derive: Program | None = None
+        self._deriving: asyncio.Task[None] | None = None
         self._lifeline: tuple[int, int] | None = None
 
     def _publisher(self, wanted: Wanted) -> Publisher:
@@ -45,18 +46,19 @@ class Work:
         self._tasks = [asyncio.create_task(source.keep(), name=source.source.name) for source in self._sources]
         if derive:
             self._derive = self._program()
-            self._tasks.append(asyncio.create_task(self._derive.keep(), name=DERIVE))
+            self._deriving = asyncio.create_task(self._derive.keep(), name=DERIVE)
 
     async def stop(self) -> None:
         """End the sources, send what they have brought, and leave in the spools what cannot be sent."""
-        if self._derive is not None:
-            await self._derive.stop(self._settings.stop_timeout / 2)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for source in self._sources:
             source.tap.close()
         await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))
+        if self._derive is not None and self._deriving is not None:  # last: it comes to the end of what was sent
+            await self._derive.stop(self._settings.stop_timeout / 2)
+            await self._deriving
         if self._lifeline is not None:
             for end in self._lifeline:
                 os.close(end)
