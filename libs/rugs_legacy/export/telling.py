@@ -31,8 +31,11 @@ def tell(raw: str | bytes | None) -> Telling | None:
     if raw is None:
         return None
     if isinstance(raw, bytes):
-        told = read_raw(raw)
-        return None if told is None or told.packet == "attachment" else Telling(told.event, told.payload)
+        try:
+            raw = raw.decode()
+        except UnicodeDecodeError:
+            told = read_raw(raw)  # a msgpack map tells of one, an attachment does not
+            return None if told is None else Telling(told.event, told.payload)
     text = raw.lstrip("\ufeff \t\r\n")
     return _of_record(text) if text.startswith("{") else _of_frame(raw)
 

@@ -1,0 +1,123 @@
+"""From events to lines: what an old recorder would have written of them, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from rugs_feed.made_up.feed import Feed
+from rugs_legacy import recorders
+from rugs_legacy.clock import zone
+from rugs_legacy.export.lines import GameTeller, Teller
+from rugs_legacy.export.stored import Stored
+from rugs_legacy.export.telling import tell
+from tests.exportkit import Envelope, live, sent
+from tests.lakekit import NOON_US, id_of
+
+NEW_YORK = zone("America/New_York")
+START = 1_764_640_800_000_000
+
+
+def stored(told: Envelope) -> Stored:
+    raw, fields = told.get("raw"), told["fields"]
+    names = ("tick", "price", "phase", "active", "rugged", "cooldown_timer", "trade_count")
+    bytes_of = (raw if isinstance(raw, str) else None, raw if isinstance(raw, bytes) else None)
+    place = (told["source"], told["session_id"], told["seq"], id_of(told), told["ts"])
+    what = (told["doc_type"], told["event"], told["direction"], told.get("game_id"))
+    return Stored._make((*place, *what, *bytes_of, *(fields.get(name) for name in names)))
+
+
+def without_time(line: bytes) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(line).items() if key not in ("timestamp", "ts", "seq")}
+
+
+def test_captured_games_are_written_as_the_old_recorder_did() -> None:
+    feed = [*islice(Feed(12, START).events(), 900)]
+    told = [stored(each) for each in sent(feed) if each["event"] == "gameStateUpdate"]
+    old = next(recorders.games(Feed(12, START)))  # the first that is recorded from its beginning on
+    game = json.loads(old[0])["game_id"]
+    told = [row for row in told if row.game_id == game]
+    lines = [line.content for line in GameTeller(NEW_YORK).games(told)]
+    assert len(old) > 100
+    assert [*map(without_time, lines)] == [*map(without_time, old)]
+    for line, wanted in zip(lines, old, strict=True):  # also 1 and 1.0, and the order of keys
+        assert line.partition(b'"game_id"')[2] == wanted.partition(b'"game_id"')[2]
+    at = json.loads(lines[1])["timestamp"]
+    assert at == recorders.local(told[0].ts)
+
+
+def test_captured_events_are_written_as_the_old_recorder_did() -> None:
+    feed = [*islice(Feed(13, START).events(), 200)]
+    lines = [line.content for line in Teller(NEW_YORK).lines(map(stored, sent(feed)))]
+    old = [*recorders.raw_capture(Feed(13, START), 201)][1:]
+    assert [line.partition(b'"ts"')[2] for line in lines] == [line.partition(b'"ts"')[2] for line in old]
+    assert [json.loads(line)["seq"] for line in lines] == [*range(1, 201)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "data"),
+    [
+        ('42["e"]', "null"),
+        ('42["e",{"a":1,"b":1.0,"c":1e3}]', '{"a": 1, "b": 1.0, "c": 1000.0}'),
+        ('42["e",{"__trace":true},{"x":null}]', '[{"__trace": true}, {"x": null}]'),
+        ('42["e",[]]', "[]"),
+        ('42["e",0]', "0"),
+        ('42["e",123456789012345678901234567890]', "123456789012345678901234567890"),
+        ('42/admin,17["e","\\ud83d"]', '"\\ud83d"'),
+        ('{"event":"e","data":[1]}', "[1]"),
+        ('{"event":"e","data":{"n":1.0},"raw":"42[\\"e\\",{\\"n\\":1}]"}', '{"n": 1}'),
+        (b"\x82\xa5event\xa1e\xa4data\x07", "7"),
+    ],
+)
+def test_data_is_one_argument_or_all_or_null_with_numbers_as_they_came(raw: str | bytes, data: str) -> None:
+    line = Teller(NEW_YORK).tell(stored(live(3, raw, event="e", ts=NOON_US)), 3)
+    assert line == b'{"seq": 3, "ts": "2026-06-01T08:00:00", "event": "e", "data": %b}' % data.encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("2", "ping"),
+        ('43424[{"success":true}]', "ack"),
+        ('42["torn', "tells of no event"),
+        (b"\x00", "tells of no event"),
+    ],
+)
+def test_what_the_old_recorder_did_not_hear_of_is_left_out_and_counted(raw: str | bytes, reason: str) -> None:
+    teller = Teller(NEW_YORK)
+    assert teller.tell(stored(live(1, raw)), 1) is None
+    assert teller.left_out == {reason: 1}
+    everything = Teller(NEW_YORK, everything=True)
+    assert (everything.tell(stored(live(1, raw)), 1) is None) == (reason == "tells of no event")
+
+
+def test_what_was_sent_is_no_line_of_a_raw_capture_and_one_for_those_who_want_everything() -> None:
+    row = stored(live(1, '42["ask",{}]', direction="sent"))
+    teller = Teller(NEW_YORK)
+    assert teller.tell(row, 1) is None
+    assert teller.left_out == {"sent": 1}
+    assert Teller(NEW_YORK, everything=True).tell(row, 1) is not None
+
+
+def test_a_tick_that_a_program_told_of_is_a_line_and_not_beside_the_states_of_the_feed() -> None:
+    fields = {"tick": 4, "price": 1.5, "phase": "ACTIVE_GAMEPLAY", "active": True, "rugged": False}
+    own = {**live(2, "x", doc_type="game_tick", game_id="g-1", fields=fields, event="game.tick"), "raw": None}
+    state = live(1, '42["gameStateUpdate",{"gameId":"g-1","price":2,"tickCount":4,"active":true}]')
+    alone = [json.loads(line.content) for line in GameTeller(NEW_YORK).games([stored(own)])]
+    assert [line["type"] for line in alone] == ["game_start", "tick", "game_end"]
+    assert {key: alone[1][key] for key in fields} == fields
+    assert (alone[1]["cooldown_timer"], alone[1]["trade_count"]) == (0, 0)
+    key = ("public_ws", "session-1", "g-1")
+    teller = GameTeller(NEW_YORK)
+    both = [json.loads(line.content) for line in teller.games([stored(state), stored(own)], frozenset([key]))]
+    assert [line.get("price") for line in both] == [None, 2, None]
+    assert teller.left_out == {"ticks told twice": 1}
+
+
+@pytest.mark.parametrize("raw", ["", "{", "{}", "[1]", "42", "42[", '42[{"a":1}]', b"\xff", "9", "{" * 5000, None])
+def test_bytes_that_tell_of_no_event_never_fail(raw: str | bytes | None) -> None:
+    telling = tell(raw)
+    assert telling is None or isinstance(telling.event, str)
