@@ -35,7 +35,7 @@ def without_time(line: bytes) -> dict[str, Any]:
 
 
 def test_captured_games_are_written_as_the_old_recorder_did() -> None:
-    feed = [*islice(Feed(12, START).events(), 900)]
+    feed = [*islice(Feed(12, START).events(), 1_500)]
     told = [stored(each) for each in sent(feed) if each["event"] == "gameStateUpdate"]
     old = next(recorders.games(Feed(12, START)))  # the first that is recorded from its beginning on
     game = json.loads(old[0])["game_id"]
