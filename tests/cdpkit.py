@@ -17,12 +17,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
+from urllib.parse import quote
 
 import aiohttp
 import psutil
 import pytest
 from aiohttp import WSMsgType, web
 from nats.aio.client import Client
+from yarl import URL
 
 from rugs_capture.cdp import CdpSource
 from rugs_capture.supervise import Supervised
@@ -124,7 +126,7 @@ class Chrome:
 
     async def tab(self, url: str) -> str:
         """Open a tab; return its number."""
-        made: dict[str, str] = await self._ask("PUT", f"new?{url}")
+        made: dict[str, str] = await self._ask("PUT", f"new?{quote(url, safe='')}")
         return made["id"]
 
     async def close(self, tab: str) -> None:
@@ -149,7 +151,7 @@ class Chrome:
     async def _ask(self, method: str, what: str) -> Any:
         async with (
             aiohttp.ClientSession() as http,
-            http.request(method, f"http://127.0.0.1:{self.port}/json/{what}") as answer,
+            http.request(method, URL(f"http://127.0.0.1:{self.port}/json/{what}", encoded=True)) as answer,
         ):
             text = await answer.text()
             return json.loads(text) if text[:1] in "[{" else text
