@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
 from rugs_feed.made_up.feed import Feed
+from rugs_legacy import other_recorders as other
 from rugs_legacy.recorders import cdp_capture, games, raw_capture, session
 
 SECOND: Final = 1_000_000
@@ -63,9 +65,45 @@ def demo_files() -> dict[str, bytes]:
     return files
 
 
+def files_of_every_format(seed: int) -> dict[str, bytes]:
+    """Return small recordings of every old format, and of what lies beside them, by path."""
+    first, second = (other.ticks_of_a_game(Feed(seed, START), which) for which in (0, 1))
+    feed = partial(Feed, seed + 1, START + HOUR)
+    game, demo = first[0]["game_id"], "demonstrations/session_20251202_030000"
+    f1 = next(games(Feed(seed, START), numbered=True))
+    files: dict[str, bytes | Iterable[bytes]] = {
+        _game_name(f1, suffix=True): f1,
+        "session_20251201_210000.jsonl": session(Feed(seed + 2, START), "20251201_210000", 1),
+        "game_20251201_210001_1.jsonl": other.recorder_sink(second),
+        f"{demo}/game_001_{game}.jsonl": other.demonstration(first, "session_20251202_030000"),
+        f"{demo}/session_metadata.json": other.session_metadata(first, "session_20251202_030000"),
+        f"games/20251202T020000_{game[-16:-8]}.game.json": other.game_document(first),
+        f"player/20251202T020000_{game[-16:-8]}_player.jsonl": other.player_actions(first),
+        "demonstrations/20251202T020000_made-up_demo.json": other.player_session(first),
+        "2025-12-02/games/second.game.json": other.game_document(second, unified=False),
+        "2025-12-02/sessions/020000_made-up_session.json": other.player_session(second),
+        "2025-12-02/index.json": other.daily_index(second, "second.game.json", "020000_made-up_session.json"),
+        "raw_captures/2025-12-01_22-00-00_raw.jsonl": raw_capture(feed(), 30),
+        "raw_captures/2025-12-01_22-30-00_cdp.jsonl": cdp_capture(feed(), 30, skip=200),
+        "raw_captures/2025-12-01_22-30-00_cdp_events.json": b'{"event_types": {}, "total_events": 30}',
+        "raw_captures/2025-12-01_22-30-00_summary.md": b"# Summary\n",
+        "sandbox/websocket_raw_samples.jsonl": other.explorer_samples(feed(), 20),
+        "golden_hour_20251201.jsonl": other.golden_hour(feed(), 20),
+        "20251201_notebook.jsonl": other.notebook(feed(), 20),
+        "cdp_captures/2025-12-01_22-00-00_gameStateUpdate_samples.json": other.event_array(feed(), 20),
+        "recording_config.json": b'{"capture_mode": "game_state_only", "game_count": 1}',
+    }
+    return {name: content if isinstance(content, bytes) else _joined(content) for name, content in files.items()}
+
+
 def write_demo(folder: Path) -> None:
     """Write the recordings that the project ships."""
-    for name, content in demo_files().items():
+    write_files(folder, demo_files())
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files, by path, into a folder."""
+    for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -23,6 +23,11 @@ def local(at: int) -> str:
     return old_records.local_time(at, _NEW_YORK)
 
 
+def utc(at: int) -> str:
+    """Return a time as a recorder wrote it that took UTC: without a zone all the same."""
+    return (_EPOCH + timedelta(microseconds=at)).replace(tzinfo=None).isoformat()
+
+
 def _aware(at: int) -> str:
     return (_EPOCH + timedelta(microseconds=at)).isoformat()
 

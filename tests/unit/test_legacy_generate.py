@@ -13,9 +13,19 @@ import pytest
 import zstandard
 
 from rugs_feed.made_up.feed import Feed
-from rugs_legacy.generate import START, demo_files, frame_lines, tick_lines
+from rugs_legacy.formats import FORMATS
+from rugs_legacy.generate import (
+    START,
+    demo_files,
+    files_of_every_format,
+    frame_lines,
+    tick_lines,
+    write_files,
+)
+from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recorders import cdp_capture, raw_capture
 from rugs_legacy.recording import Counts, look_at, read
+from tests.legacy_files import read_file
 
 SHIPPED = Path(__file__).parents[2] / "demo" / "recordings"
 
@@ -62,6 +72,39 @@ def test_what_is_shipped_has_every_kind_of_line() -> None:
     assert total.lines == total.records + total.rejected + total.blank
     assert set(zones) == {"America/New_York", ""}
     assert {"gameStateUpdate", "standard/newTrade", "newChatMessage", "gameStatePlayerUpdate", "connect"} <= set(events)
+
+
+@pytest.fixture(scope="module")
+def every_format() -> dict[str, bytes]:
+    return files_of_every_format(5)
+
+
+def test_there_is_a_recording_of_every_format(every_format: dict[str, bytes], tmp_path: Path) -> None:
+    formats: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    doc_types: set[str] = set()
+    write_files(tmp_path, every_format)
+    for name in every_format:
+        try:
+            recording, counts, envelopes = read_file(tmp_path / name)
+        except UnknownFormatError as error:
+            refused[str(error).split(",", maxsplit=1)[0]] += 1
+            continue
+        formats[recording.format.id] += 1
+        assert counts.records > 0
+        assert counts.rejected == (recording.format.id == "F14")
+        doc_types |= {envelope["doc_type"] for envelope in envelopes}
+    numbers = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 15, 16}
+    assert formats == {f"F{number}": {4: 2, 8: 3}.get(number, 1) for number in numbers}
+    assert formats.keys() == {format_.id for format_ in FORMATS}
+    assert refused == {"F11": 2, "F13": 1}
+    known = {"game_tick", "player_action", "ws_event", "system_event", "server_state", "game", "reject"}
+    assert doc_types <= known
+    assert doc_types >= known - {"server_state"}
+
+
+def test_recordings_of_every_format_are_the_same_each_time(every_format: dict[str, bytes]) -> None:
+    assert files_of_every_format(5) == every_format
 
 
 @pytest.mark.slow

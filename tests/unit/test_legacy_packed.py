@@ -1,0 +1,135 @@
+"""Packed files: the content counts, whatever it is packed with, in flat memory, and bombs do not go off."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tracemalloc
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rugs_legacy import recording as recording_module
+from rugs_legacy.packed import PackedError, Unpacked
+from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.recording import Counts, look_at, read
+from tests.legacy_files import NEW_YORK, ids_of, read_file, write
+from tests.legacy_lines import end, frame, start, tick
+
+Pack = Callable[[bytes], bytes]
+PACKS: dict[str, Pack] = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(write_checksum=True).compress}
+SUFFIX = {"gzip": ".gz", "zstd": ".zst"}
+METHODS = pytest.mark.parametrize("method", PACKS)
+GAME_FILE = "game_20981231_220000.jsonl"
+CONTENT = b"\n".join([start(), tick(1), b"", b"## note", tick(2)[:-1] + b'{"' + tick(3), end()]) + b"\n"
+
+
+def unpacked(packed: bytes, method: str, size: int = 1 << 16) -> bytes:
+    stream = Unpacked(io.BytesIO(packed), method)
+    content = b"".join(iter(lambda: stream.read(size), b""))
+    assert not stream.is_cut
+    return content
+
+
+@METHODS
+def test_a_packed_copy_is_the_same_recording(tmp_path: Path, method: str) -> None:
+    plain = read_file(write(tmp_path, GAME_FILE, CONTENT))
+    packed = PACKS[method](CONTENT)
+    for name in (GAME_FILE + SUFFIX[method], "whatever"):
+        again = read_file(write(tmp_path, name, packed))
+        assert again[1] == plain[1]
+        assert ids_of(again[2]) == ids_of(plain[2])
+        assert (again[0].sha256, again[0].size, again[0].session_id) == (
+            plain[0].sha256,
+            plain[0].size,
+            plain[0].session_id,
+        )
+        assert again[0].packed_sha256 == sha256(packed).hexdigest()
+        assert {one["origin"]["packed"] for one in again[2]} == {again[0].packed_sha256}
+    assert plain[0].packed_sha256 is None
+
+
+@METHODS
+def test_the_name_without_its_suffix_counts(tmp_path: Path, method: str) -> None:
+    for name, format_id in (("x_raw.jsonl", "F9"), ("x_player.jsonl", "F6"), ("x_demo.json", "F7")):
+        assert look_at(write(tmp_path, name + SUFFIX[method], PACKS[method](b"")), NEW_YORK).format.id == format_id
+
+
+@METHODS
+def test_a_packed_document_is_kept_as_what_is_in_it(tmp_path: Path, method: str) -> None:
+    content = b"[" + frame(1) + b"]"
+    envelopes = read_file(write(tmp_path, "x_samples.json" + SUFFIX[method], PACKS[method](content)))[2]
+    assert envelopes[0]["raw"].encode() == content
+
+
+@METHODS
+def test_a_packed_file_that_is_cut_is_read_up_to_there(tmp_path: Path, method: str) -> None:
+    """And the whole one, when it comes, adds what is new."""
+    lines = [start(), *(tick(number, price=1 + number / 7) for number in range(3000))]
+    whole = PACKS[method](b"\n".join(lines))
+    cut, counts, envelopes = read_file(write(tmp_path, GAME_FILE + SUFFIX[method], whole[: len(whole) * 2 // 3]))
+    assert cut.is_cut
+    assert 1000 < counts.records < 2900
+    recording, _, everything = read_file(write(tmp_path, GAME_FILE + SUFFIX[method], whole))
+    assert not recording.is_cut
+    events = [one for one in envelopes if one["doc_type"] != "reject"]
+    assert ids_of(events) == ids_of(everything[: len(events)])
+
+
+@METHODS
+def test_bytes_that_are_not_what_was_packed_are_an_error(tmp_path: Path, method: str) -> None:
+    whole = PACKS[method](CONTENT)
+    for damaged in (whole[:30] + b"\xff\x00\xff" + whole[33:], whole + b"junk", whole + b"\0\0x"):
+        with pytest.raises(PackedError, match=f"not whole {method}"):
+            look_at(write(tmp_path, GAME_FILE + SUFFIX[method], damaged), NEW_YORK)
+
+
+@given(
+    st.lists(st.binary(max_size=3000) | st.integers(0, 200_000).map(lambda size: b"a" * size), max_size=4),
+    st.sampled_from(sorted(PACKS)),
+    st.integers(1, 70_000),
+    st.integers(0, 2000),
+)
+def test_what_was_packed_comes_out_again(parts: list[bytes], method: str, size: int, zeros: int) -> None:
+    """Files may be packed in parts, one behind the other, with zeros behind the last."""
+    packed = b"".join(map(PACKS[method], parts))
+    if packed:
+        assert unpacked(packed + b"\0" * zeros, method, size) == b"".join(parts)
+
+
+@METHODS
+def test_a_bomb_does_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """What unpacks to far more than its own size is named and left alone; nothing of it is held."""
+    monkeypatch.setattr(recording_module, "_ANY_TIMES", 50_000_000)
+    monkeypatch.setattr(recording_module, "_MOST_TIMES", 100)
+    path = write(tmp_path, GAME_FILE + SUFFIX[method], PACKS[method](b"0" * 120_000_000))
+    tracemalloc.start()
+    with pytest.raises(UnknownFormatError, match="unpacks to more than 100 times its size"):
+        look_at(path, NEW_YORK)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40_000_000
+
+
+@METHODS
+def test_a_long_packed_file_is_read_in_flat_memory(tmp_path: Path, method: str) -> None:
+    path = write(tmp_path, GAME_FILE + SUFFIX[method], PACKS[method]((tick(1) + b"\n") * 40_000))
+    counts, recording = Counts(), look_at(path, NEW_YORK)
+    tracemalloc.start()
+    for _ in read(recording, counts):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts.records == 40_000
+    assert peak < 30_000_000
+
+
+def test_random_bytes_are_no_packed_file(tmp_path: Path) -> None:
+    with pytest.raises(UnknownFormatError, match="no known format"):
+        look_at(write(tmp_path, "x", b"\x1f\x8a" + os.urandom(100)), NEW_YORK)
