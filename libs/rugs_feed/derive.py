@@ -74,7 +74,8 @@ class Deriver:
     def __init__(self, tally: Tally | None = None) -> None:
         self.tally = Tally() if tally is None else tally
         self._games: dict[str, OrderedDict[str, Ticks]] = {}
-        self._tellings: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._tellings: OrderedDict[str, tuple[object, dict[str, Any]]] = OrderedDict()
+        """The first telling of each game: the entry as it was sent, and what was read of it."""
         self._place = 0
 
     def feed(self, heard: Heard, place: int = 0) -> list[Derived]:
@@ -136,10 +137,13 @@ class Deriver:
         if not isinstance(history, list):
             raise UndigestedError("history is no list")
         for entry in history:
+            if self._is_known(entry):
+                self.tally.held("game_retold")
+                continue
             game = games.read_game(entry)
             if game is None:
                 self.tally.counts["game.undigested.no game"] += 1
-            elif self._is_new(heard, game):
+            elif self._is_new(heard, entry, game):
                 self._check_game(heard, game)
                 self.tally.counts["game.told"] += 1
                 yield _natural(heard, "game", "gameHistory", game.game_id, game.fields, game.ended)
@@ -169,9 +173,18 @@ class Deriver:
         kept[game_id].last_place = self._place
         return kept[game_id]
 
-    def _is_new(self, heard: Heard, game: games.Game) -> bool:
+    def _is_known(self, entry: object) -> bool:
+        """Return whether an entry was sent before just so: ten games are told again and again, and need no reading."""
+        game_id = entry.get("id") if isinstance(entry, dict) else None
+        told = self._tellings.get(game_id) if isinstance(game_id, str) else None
+        if told is None or told[0] != entry:
+            return False
+        self._tellings.move_to_end(str(game_id))
+        return True
+
+    def _is_new(self, heard: Heard, entry: object, game: games.Game) -> bool:
         """Return whether this is a game's first telling; a later one is compared with it."""
-        first = self._tellings.setdefault(game.game_id, game.fields)
+        _, first = self._tellings.setdefault(game.game_id, (entry, game.fields))
         self._tellings.move_to_end(game.game_id)
         if len(self._tellings) > KEPT_TELLINGS:
             self._tellings.popitem(last=False)

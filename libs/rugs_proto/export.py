@@ -82,6 +82,8 @@ _HEADERS: Final = {
     subjects.HEADER_IMPORT_SEQ: "position of the message in its import run, from 1",
     subjects.HEADER_IMPORT_DONE: "on the last message of an import run: its ledger entry, JSON",
     subjects.HEADER_RETRY: "id of the reject that the message feeds again",
+    subjects.HEADER_CAUSE_SEQ: "on derived messages: what follows from the stream up to this sequence stands now",
+    subjects.HEADER_CAUSE_STATE: "on derived messages: what derivation needs to go on from there, JSON",
 }
 
 

@@ -49,6 +49,7 @@ SUBJECT_TABLE: Final = (
     (COMMITTED, None, "a snapshot was committed: its number and counts, JSON"),
     ("rugs.ingest.>", None, "events from the stock command line, to be normalised"),
     ("rugs.replay.<name>.>", None, "a replay of stored events"),
+    (ALERTS_QUALITY, None, "a check of the feed that failed: check, game, event, JSON"),
     ("rugs.alerts.>", None, "what an operator should look at"),
     ("rugs.api.>", None, "requests to services"),
 )
