@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from rugs_lake.paths import fsync_folder, write_durably
+from rugs_lake.paths import fsync_folder
 from rugs_legacy.export import manifest as manifests
 from rugs_legacy.export.manifest import FileEntry, Manifest
 
@@ -138,10 +138,10 @@ class Target:
         for entry in manifest.files:
             self._admit(self.folder / entry.name, own | {entry.sha256})
         if before is not None:
-            write_durably(self.manifest, _both(before, manifest).encode())
+            self._write_manifest(_both(before, manifest))
         fsync_folder(self.aside)
         if before is None:
-            write_durably(self.manifest, manifest.encode())
+            self._write_manifest(manifest)
         for name in new:
             (self.aside / name).replace(self.folder / name)
         for entry in before.files if before is not None else []:
@@ -150,7 +150,14 @@ class Target:
                 path.unlink()
         fsync_folder(self.folder)
         if before is not None:
-            write_durably(self.manifest, manifest.encode())
+            self._write_manifest(manifest)
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        file = self.create(self.manifest.name)
+        file.write(manifest.encode())
+        file.finish(None)
+        (self.aside / file.name).replace(self.manifest)
+        fsync_folder(self.folder)
 
     def _before(self) -> Manifest | None:
         """Return the manifest of the export that was here before.

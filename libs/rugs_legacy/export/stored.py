@@ -25,9 +25,10 @@ COLUMNS: Final = (
     " tick, price, phase, active, rugged, cooldown_timer, trade_count"
 )
 _WRITTEN_AS_TICKS: Final = (
-    "doc_type IN ('game_tick', 'system_event') AND source = 'import' AND starts_with(raw, '{\"type\"')"
+    "source = 'import' AND (doc_type = 'game_tick' AND contains(raw, '\"type\"') OR doc_type = 'system_event'"
+    " AND event IN ('game_start', 'game_end', 'session_start', 'game_complete', 'session_end'))"
 )
-"""Lines of per-game files (F1, F2): their bytes are the record. A tick that a format without `type` wrote is not."""
+"""Lines of per-game files (F1, F2): their bytes are the record. The ticks of other formats have no type."""
 OLD_GAME_LINES: Final = f"cause IS NULL AND {_WRITTEN_AS_TICKS}"
 TICKS_TOLD: Final = (
     "cause IS NULL AND game_id IS NOT NULL AND ("
