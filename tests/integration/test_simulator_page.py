@@ -123,6 +123,8 @@ async def test_all_that_the_page_gets_and_sends_is_captured_whatever_goes_wrong(
     assert len(whole) > 1
     for session, messages in zip(whole, put.values(), strict=False):
         assert session["received"] == messages[: len(session["received"])]
-    assert [text for session in whole for text in session["sent"]] == heard(log)
+    told, known = [text for session in whole for text in session["sent"]], heard(log)
+    assert told == known[: len(told)]
+    assert len(known) - len(told) < 4, "a tab that is closed tells nothing of its last moment"
     arrived, sent = sum(len(session["received"]) for session in whole), sum(map(len, put.values()))
     assert arrived > 0.95 * sent
