@@ -21,7 +21,7 @@ import orjson
 
 from rugs_lake.catalog import Catalog
 from rugs_lake.paths import LakePaths, write_durably
-from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
+from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 
 @dataclass
@@ -77,11 +77,15 @@ _COLUMNS = "run_id, last_message, messages, stored, duplicates, rejected, reject
 
 
 class ImportHeaders(NamedTuple):
-    """What a message's headers say of the import run that it belongs to."""
+    """What a message's headers say of the import run that it belongs to.
+
+    `counts_derived`: the run is of derived events; in any other, they are read out of a record that counts itself.
+    """
 
     run_id: str
     place: int
     report: dict[str, Any] | None
+    counts_derived: bool = False
 
 
 def read_headers(headers: Mapping[str, str]) -> ImportHeaders | None:
@@ -89,7 +93,8 @@ def read_headers(headers: Mapping[str, str]) -> ImportHeaders | None:
     run_id, place = headers.get(HEADER_IMPORT, ""), headers.get(HEADER_IMPORT_SEQ, "")
     if not _RUN_ID.fullmatch(run_id) or not _PLACE.fullmatch(place):
         return None
-    return ImportHeaders(run_id, int(place), _read_report(headers.get(HEADER_IMPORT_DONE, "")))
+    report = _read_report(headers.get(HEADER_IMPORT_DONE, ""))
+    return ImportHeaders(run_id, int(place), report, HEADER_IMPORT_DERIVED in headers)
 
 
 _RUN_ID: Final = re.compile("[0-9a-f]{32}")

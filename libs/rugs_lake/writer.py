@@ -259,8 +259,8 @@ class LakeWriter:
                     partitions.setdefault(kept.partition, []).append(kept)
                 understood = understood and kept.event.envelope.doc_type != "reject"
                 totals[outcome] += 1
-                if run is not None:
-                    _count(run, kept, outcome)
+                if run is not None and imported is not None:
+                    _count(run, kept, outcome, counts_derived=imported.counts_derived)
             if understood and reject_id is not None:
                 retried.append(reject_id)
         batch = Batch(pending.end, pending.ranges, gaps=pending.gaps, totals=totals, imports=runs.all, retried=retried)
@@ -278,8 +278,8 @@ def new_incarnation() -> str:
     return uuid.uuid4().hex
 
 
-def _count(progress: ImportProgress, row: Row, outcome: str) -> None:
-    if row.event.envelope.cause is not None:
+def _count(progress: ImportProgress, row: Row, outcome: str, *, counts_derived: bool) -> None:
+    if row.event.envelope.cause is not None and not counts_derived:
         return  # read out of a record that counts itself
     if row.event.envelope.doc_type != "reject":
         if outcome == "stored":

@@ -81,6 +81,7 @@ _HEADERS: Final = {
     subjects.HEADER_IMPORT: "id of the import run that the message belongs to",
     subjects.HEADER_IMPORT_SEQ: "position of the message in its import run, from 1",
     subjects.HEADER_IMPORT_DONE: "on the last message of an import run: its ledger entry, JSON",
+    subjects.HEADER_IMPORT_DERIVED: "on every message of a run of derived events: these are what is counted",
     subjects.HEADER_RETRY: "id of the reject that the message feeds again",
     subjects.HEADER_CAUSE_SEQ: "on derived messages: what follows from the stream up to this sequence stands now",
     subjects.HEADER_CAUSE_STATE: "on derived messages: what derivation needs to go on from there, JSON",

@@ -30,6 +30,7 @@ from rugs_lake import ledger, stats
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import (
     HEADER_IMPORT,
+    HEADER_IMPORT_DERIVED,
     HEADER_IMPORT_DONE,
     HEADER_IMPORT_SEQ,
     TARGET_BODY,
@@ -216,7 +217,7 @@ class _Runs:
         self._check()
         self._places[name] += 1
         place = str(self._places[name])
-        headers = {HEADER_IMPORT: self._ids[name], HEADER_IMPORT_SEQ: place, **more}
+        headers = {HEADER_IMPORT: self._ids[name], HEADER_IMPORT_SEQ: place, HEADER_IMPORT_DERIVED: "1", **more}
         msg_id = message_id([self._ids[name], place])
         taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=name)
         taken.add_done_callback(self._look)
