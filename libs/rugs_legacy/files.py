@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+
+def named_by(path: Path) -> list[Path]:
+    """Return the files and folders that a path names; one that is not there may be a pattern, such as `dir/**/*.jsonl`.
+
+    Raises:
+        FileNotFoundError: if it names none.
+    """
+    if path.exists():
+        return [path]
+    names = glob.glob(str(path), recursive=True) if is_pattern(path) else []  # noqa: PTH207 - Path.glob wants a folder
+    found = [Path(name) for name in sorted(names)]
+    if not found:
+        raise FileNotFoundError(f"no such file or folder: {path}")
+    return found
+
+
+def is_pattern(path: Path) -> bool:
+    """Return whether a path can stand for others."""
+    return glob.has_magic(str(path))
 
 
 def find_files(paths: Iterable[Path], leave_out: Path) -> Iterator[Path]:

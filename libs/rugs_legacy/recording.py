@@ -51,7 +51,7 @@ class Recording:
     """An old file, looked at: the first `size` bytes of its content, which are what is imported.
 
     `sha256` is that of these bytes: a packed copy of a file has the same. `packed_sha256` is that of
-    the file as it lies, where it is packed; `is_cut` says that such a file ends too early.
+    the file as it lies, where it is packed, and `packed_size` its size; `is_cut` says that such a file ends too early.
     """
 
     path: Path
@@ -61,7 +61,12 @@ class Recording:
     timezone: str
     session_id: str
     packed_sha256: str | None = None
+    packed_size: int = 0
     is_cut: bool = False
+
+    def lying(self, done: int) -> int:
+        """Return about how many bytes of the file as it lies are dealt with, where `done` of its content are."""
+        return done if self.packed_sha256 is None else self.packed_size * done // max(1, self.size)
 
     def envelopes(self) -> Envelopes:
         """Return what makes its envelopes."""
@@ -82,12 +87,12 @@ def look_at(path: Path, timezone: str) -> Recording:
     """
     if not path.is_file():
         raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
-    packed_sha, is_cut = None, False
+    packed_sha, packed_size, is_cut = None, 0, False
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         with Content(path) as content:
             if content.method is not None:
-                packed_sha = digest(file, size)
+                packed_sha, packed_size = digest(file, size), size
                 most = max(_ANY_TIMES, _MOST_TIMES * size)
                 size, sha = measure(content.stream, most)
                 if size > most:
@@ -97,7 +102,7 @@ def look_at(path: Path, timezone: str) -> Recording:
         if packed_sha is None:
             sha = digest(file, size)
     session_id = ids.import_session_id(format_.id, first)
-    return Recording(path, size, sha, format_, timezone, session_id, packed_sha, is_cut)
+    return Recording(path, size, sha, format_, timezone, session_id, packed_sha, packed_size, is_cut)
 
 
 def read(recording: Recording, counts: Counts) -> Iterator[Envelope]:

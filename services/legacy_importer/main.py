@@ -23,7 +23,9 @@ from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, RefusedError, stream_state
 from rugs_lake import LakeError, ledger
 from rugs_legacy.clock import zone
-from rugs_legacy.files import find_files
+from rugs_legacy.files import find_files, named_by
+from rugs_legacy.formats import FORMATS
+from rugs_legacy.repeated import repeated_games
 from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stack import running_stack
@@ -33,6 +35,7 @@ OK, FAILED = 0, 1
 _LOOK_AGAIN: Final = 0.1
 _CLOSING: Final = 5.0
 _FAILURES_SHOWN: Final = 20
+_FORMATS_OF_TICKS: Final = ("F1", "F2", "F3")
 
 
 def main() -> int:
@@ -60,11 +63,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=NAME,
-        description="Import old recordings: game_*.jsonl, session_*.jsonl, *_raw.jsonl, *_cdp.jsonl. "
+        description="Import old recordings, packed with gzip or zstd or not, known by what is in them. "
         "What is in the lake already is recognised, so the same import can be run again at any time.",
-        epilog="Exit codes: 0 success, 1 failure, 2 wrong usage. Settings: NATS_URL, RUGS_DATA_DIR.",
+        epilog=f"Formats: {_formats()}. "
+        "Exit codes: 0 success, 1 failure, 2 wrong usage. Settings: NATS_URL, RUGS_DATA_DIR.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file, folder, or pattern")
     parser.add_argument(
         "--timezone",
         default="America/New_York",
@@ -75,9 +79,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, metavar="S", help="give up after so many seconds")
     parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
     options = parser.parse_args()
-    for path in options.paths:
-        if not path.exists():
-            parser.error(f"no such file or folder: {path}")
+    try:
+        options.paths = [named for path in options.paths for named in named_by(path)]
+    except FileNotFoundError as error:
+        parser.error(str(error))
     if options.timeout is not None and options.timeout <= 0:
         parser.error("--timeout takes a number of seconds above 0")
     try:
@@ -85,6 +90,14 @@ def _options() -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return options
+
+
+def _formats() -> str:
+    """Return the formats that can be read, for people: `F1 per-game ticks, …`."""
+    titles: dict[str, list[str]] = {}
+    for format_ in sorted(FORMATS, key=lambda format_: int(format_.id[1:])):
+        titles.setdefault(format_.id, []).append(format_.title)
+    return ", ".join(f"{name} {' and '.join(each)}" for name, each in titles.items())
 
 
 async def _import(options: argparse.Namespace, settings: Settings, report: Report) -> None:
@@ -122,8 +135,15 @@ async def _work(options: argparse.Namespace, settings: Settings, report: Report)
             await _send(nc, settings.data_dir, options.timezone, files, report, watch)
         if options.wait:
             await wait_for_commits(nc, settings.data_dir, report)
+            await _look_for_repeated_games(settings.data_dir, report)
     finally:
         await nc.close()
+
+
+async def _look_for_repeated_games(root: Path, report: Report) -> None:
+    sessions = {one.session_id for one in report.files if one.format in _FORMATS_OF_TICKS}
+    if sessions:
+        report.repeated_games = await asyncio.to_thread(repeated_games, root, sessions)
 
 
 def _broker_url(settings: Settings) -> str:
@@ -182,6 +202,8 @@ def _show(report: Report, as_json: bool) -> None:
             print("{seconds:.1f} s; not everything is known to be stored (--wait waits for it)".format(**summary))
         for skipped in report.skipped_files:
             print("skipped {file}: {reason}".format(**skipped))
+        for note in report.notes():
+            print(note)
     for failure in report.failures[:_FAILURES_SHOWN]:
         _complain(failure, FAILED)
     if len(report.failures) > _FAILURES_SHOWN:

@@ -98,6 +98,8 @@ class Report:
     files: list[FileReport] = field(default_factory=list)
     skipped_files: list[dict[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    repeated_games: list[dict[str, Any]] | None = None
+    """Games that a recording shares with others in the lake; None where that was not looked up."""
     seconds: float = 0.0
 
     def skip(self, file: str, reason: str) -> None:
@@ -130,4 +132,16 @@ class Report:
     def details(self) -> dict[str, Any]:
         """Return the import with every file, and why others were skipped, as it is kept in the manifests."""
         files = [asdict(one) for one in self.files]
-        return {**self.summary(), "errors": self.errors, "skipped": self.skipped_files, "file_reports": files}
+        told = {"errors": self.errors, "skipped": self.skipped_files, "repeated_games": self.repeated_games}
+        return {**self.summary(), **told, "file_reports": files}
+
+    def notes(self) -> list[str]:
+        """Return what is worth a line to somebody who watches, besides figures and failures."""
+        notes = [f"{one.file}: {one.note}" for one in self.files if one.note]
+        if self.repeated_games:
+            ticks = sum(game["repeated"] for game in self.repeated_games)
+            notes.append(
+                f"{len(self.repeated_games)} games stand in more than one recording, with {ticks} ticks"
+                " that several tell; nothing was left out, and the report has them"
+            )
+        return notes

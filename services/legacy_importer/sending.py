@@ -68,7 +68,7 @@ class Sender:
                 one.take_known(entry.report or {}, "known")
             else:
                 await self._send_file(recording, one)
-            self._watch(path, recording.size)
+            self._watch(path, recording.lying(recording.size))
         while self._finishing:
             await asyncio.wait(self._finishing)
         for one, first in copies:
@@ -107,7 +107,7 @@ class Sender:
                 if message.parked is not None:
                     await put_blob(self._nc, *message.parked)
                 taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
-                self._watch(recording.path, counts.read)
+                self._watch(recording.path, recording.lying(counts.read))
                 await asyncio.sleep(0)  # reading is work: let the connection have its turn
         except (OSError, FileChangedError, BusError) as error:
             one.fail(f"{error}; import it again")

@@ -81,9 +81,9 @@ def test_a_game(tmp_path: Path, meta: dict[str, Any], name: str, format_id: str)
         **{"peak_multiplier": 1.2, "peak_multiplier_text": "1.2", "prices": 4, "gaps": 1, "unread": 0},
     }
     assert [tick["fields"] for tick in ticks] == [
-        {"tick": 0, "price": 1.0, "price_text": "1.0", "untimed": True},
-        {"tick": 2, "price": 1.1, "price_text": "1.1000000000000000000001", "untimed": True},
-        {"tick": 3, "price": 1.2, "price_text": "1.2", "untimed": True},
+        {"tick": 0, "price": 1.0, "price_text": "1.0", "filled": True, "untimed": True},
+        {"tick": 2, "price": 1.1, "price_text": "1.1000000000000000000001", "filled": True, "untimed": True},
+        {"tick": 3, "price": 1.2, "price_text": "1.2", "filled": True, "untimed": True},
     ]
     assert {(tick["doc_type"], tick["game_id"], tick["ts"]) for tick in ticks} == {("game_tick", GAME, game["ts"])}
     assert {tick["cause"] for tick in ticks} == {document_id([game])}

@@ -13,7 +13,9 @@ from rugs_cli.output import AsJson
 if TYPE_CHECKING:
     from rugs_runtime.settings import Settings
 
-Paths = Annotated[list[Path], typer.Argument(exists=True, help="Files or folders.", show_default=False)]
+Paths = Annotated[
+    list[Path], typer.Argument(help="Files, folders, or patterns such as 'dir/**/*.jsonl'.", show_default=False)
+]
 Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that were written without one.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when the lake holds everything.")]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0.001, help="Give up after so many seconds.")]
@@ -26,13 +28,24 @@ def import_files(
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import old recordings: game_*.jsonl, session_*.jsonl, *_raw.jsonl, *_cdp.jsonl.
+    """Import old recordings, packed with gzip or zstd or not. What format a file has its content tells.
 
     What is in the lake already is recognised: the same import can be run again at any time. Where no stack
     runs, a broker and a writer are started for as long as it takes.
+
+    Formats, one record a line: per-game ticks (F1), sessions (F2), ticks of the recorder sink (F3), demonstrations
+    (F4), player actions (F6), raw captures (F9), CDP captures (F10), samples of the explorer (F12), golden hours
+    (F14), notebooks (F15). One JSON document a file: games (F5, F8), player sessions (F7, F8), a day's index (F8),
+    events in an array (F16). Reports on captures (F11) and an application's state (F13) are named and left alone.
     """
+    from rugs_legacy.files import named_by
     from rugs_runtime.settings import Settings
 
+    try:
+        for path in paths:
+            named_by(path)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error), param_hint="PATHS") from error
     arguments = [*map(str, paths), "--timezone", timezone]
     if timeout is not None:
         arguments += ["--timeout", str(timeout)]

@@ -3,7 +3,8 @@
 Times are UTC without a zone, decimals are text.
 
 A game says neither when its ticks were nor anything of their phase: `prices[i]` is the price at tick
-i, null where the tick was missed. Its ticks take the time of its start, and say `untimed`.
+i, null where the tick was missed. So its ticks are filled in, as those are that live only prices tell;
+they take the time of its start, and say `untimed`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def read_game(content: dict[str, Any], timezone: str = "UTC") -> Document:
 def _ticks(prices: list[Any], game: Record) -> Iterator[Record]:
     for tick, told in enumerate(prices):
         if price := _price(told):
-            fields = {"tick": tick, **price, "untimed": True}
+            fields = {"tick": tick, **price, "filled": True, "untimed": True}
             yield game._replace(doc_type="game_tick", event="tick", fields=fields)
 
 
