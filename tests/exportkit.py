@@ -75,7 +75,7 @@ class Shelf:
 
     def take_in_all(self, folder: Path) -> TakenIn:
         """Import all recordings of a folder."""
-        taken = [self.take_in(path) for path in sorted(folder.glob("*.jsonl"))]
+        taken = [self.take_in(path) for path in sorted(folder.glob("*.jsonl")) if path.stat().st_size]
         return TakenIn(Counts(), *(sum(each[place] for each in taken) for place in (1, 2, 3)))  # type: ignore[misc]
 
     def export(
