@@ -7,7 +7,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any, Final, Self
 import msgpack
 from nats.aio.client import Client
 
-from rugs_bus import Publisher, stream_state
+import rugs_bus
+from rugs_bus import Publisher, StreamSettings, stream_state
 from rugs_bus.topology import stored_message
 from rugs_capture.derivation.position import read_headers
 from rugs_feed.derive import Derived, Deriver, Heard
@@ -28,7 +30,7 @@ from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
 from tests.feedkit import TS
-from tests.stackkit import LIMIT, clean_environment, rows, until
+from tests.stackkit import LIMIT, Writer, caught_up, clean_environment, rows, until
 
 DERIVED: Final = ("game_tick", "game", "server_state", "system_event")
 Frame = dict[str, Any]
@@ -196,6 +198,49 @@ def derived_in(root: Path) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in found}
 
 
-def ids_of(derived: Iterable[Derived]) -> set[str]:
-    """Return the ids of derived rows."""
-    return {row["id"] for row in derived}
+class Rig:
+    """A broker, a writer and the process that derives."""
+
+    def __init__(self, nc: Client, broker: Broker, root: Path) -> None:
+        self.nc = nc
+        self.broker = broker
+        self.root = root
+        self.writer = Writer(root, broker)
+        self.derive = Derive(root, broker)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, nc: Client, broker: Broker, root: Path) -> AsyncIterator[Self]:
+        """Run them while the body runs."""
+        await rugs_bus.ensure_streams(nc, StreamSettings(max_bytes=1 << 30))
+        rig = cls(nc, broker, root)
+        rig.writer.start()
+        rig.derive.start()
+        try:
+            yield rig
+        finally:
+            rig.derive.kill()
+            rig.writer.kill()
+
+    async def settle(self) -> dict[str, Any]:
+        """Return, with the status, when all that follows is in the lake."""
+        status = await self.derive.done(self.nc)
+        await caught_up(self.nc, self.root)
+        return status
+
+    async def purge(self) -> None:
+        """Purge all that the lake has taken, but the last message."""
+        state = await caught_up(self.nc, self.root)
+        await rugs_bus.purge_below(self.nc, state.last_seq)
+
+    def assert_derived(self, told: Sequence[Frame]) -> None:
+        """The lake holds what follows from the frames, and nothing else that was derived."""
+        found, wanted = derived_in(self.root), {row["id"]: row for row in expected(told)}
+        extra = [found[each] for each in found.keys() - wanted.keys()]
+        assert not extra, extra[:3]
+        missing = [wanted[each] for each in wanted.keys() - found.keys()]
+        assert not missing, missing[:3]
+        for event_id, row in wanted.items():
+            kept = dict(zip(("doc_type", "ts"), found[event_id][:2], strict=True))
+            assert kept == {"doc_type": row["doc_type"], "ts": row["ts"]}
+            assert (found[event_id][5], found[event_id][-1]) == (row["seq"], row["cause"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rugs_capture.derivation import rederive
 from rugs_proto.subjects import ALERTS_QUALITY
 from rugs_runtime.broker import Broker
 from tests import derivekit, stackkit
-from tests.derivekit import Derive, Frame, derived_in, expected, frame, frames, in_play, lost, told_position
+from tests.derivekit import Derive, Rig, derived_in, expected, frame, frames, in_play, lost, told_position
 from tests.feedkit import GAME, a_game, entry, playing, waiting
 from tests.lakekit import import_headers, tick
 from tests.stackkit import Writer, caught_up, rows, until
@@ -28,49 +28,10 @@ from tests.stackkit import Writer, caught_up, rows, until
 pytestmark = pytest.mark.slow
 
 
-class Rig:
-    """A broker, a writer and the process that derives."""
-
-    def __init__(self, nc: Client, broker: Broker, root: Path) -> None:
-        self.nc = nc
-        self.broker = broker
-        self.root = root
-        self.writer = Writer(root, broker)
-        self.derive = Derive(root, broker)
-
-    async def settle(self) -> dict[str, Any]:
-        """Return, with the status, when all that follows is in the lake."""
-        status = await self.derive.done(self.nc)
-        await caught_up(self.nc, self.root)
-        return status
-
-    async def purge(self) -> None:
-        """Purge all that the lake has taken, but the last message."""
-        state = await caught_up(self.nc, self.root)
-        await rugs_bus.purge_below(self.nc, state.last_seq)
-
-    def assert_derived(self, told: Sequence[Frame]) -> None:
-        """The lake holds what follows from the frames, and nothing else that was derived."""
-        found, wanted = derived_in(self.root), {row["id"]: row for row in expected(told)}
-        extra = [found[each] for each in found.keys() - wanted.keys()]
-        assert not extra, extra[:3]
-        missing = [wanted[each] for each in wanted.keys() - found.keys()]
-        assert not missing, missing[:3]
-        for event_id, row in wanted.items():
-            kept = dict(zip(("doc_type", "ts"), found[event_id][:2], strict=True))
-            assert kept == {"doc_type": row["doc_type"], "ts": row["ts"]}
-            assert (found[event_id][5], found[event_id][-1]) == (row["seq"], row["cause"])
-
-
 @pytest_asyncio.fixture
 async def rig(nc: Client, broker: Broker, tmp_path: Path) -> AsyncIterator[Rig]:
-    await rugs_bus.ensure_streams(nc, StreamSettings(max_bytes=1 << 30))
-    rig = Rig(nc, broker, tmp_path / "lake")
-    rig.writer.start()
-    rig.derive.start()
-    yield rig
-    rig.derive.kill()
-    rig.writer.kill()
+    async with Rig.running(nc, broker, tmp_path / "lake") as rig:
+        yield rig
 
 
 async def test_what_follows_from_live_frames_is_in_the_lake_and_says_its_cause(rig: Rig) -> None:
