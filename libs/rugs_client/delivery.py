@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -26,6 +27,7 @@ _HOLD: Final = 0.1
 """Seconds that an event may be in memory only."""
 _LOOK: Final = 0.02
 """Seconds between two looks at the age of what is in memory only."""
+_DELAYS: Final = 10_000
 _TURN: Final = 500
 """Events that are taken in at a time."""
 _PAUSE: Final = 0.25
@@ -49,6 +51,8 @@ class Delivery:
         """Events that neither broker nor spool will ever take."""
         self.gap_until: int | None = None
         """Until when there is a gap for what earlier processes may have lost, microseconds, UTC."""
+        self.delays: deque[int] = deque(maxlen=_DELAYS)
+        """Microseconds from capture to the broker's acknowledgement, of the last events that this process published."""
         self.line = Line(spool)
         self._url = url
         self._name = name
@@ -186,7 +190,7 @@ class Delivery:
         if isinstance(item, Record):
             session_id, seq = self._sessions.take(item.source, session=item.session)
             try:
-                return entry_of(item, session_id, seq)
+                return entry_of(item, session_id, seq)._replace(published=item.recv_ts)
             except Exception as error:  # too large for anything, for instance
                 log.error("event cannot be kept", event_name=item.event, error=str(error))
                 self.refused += 1
@@ -217,6 +221,8 @@ class Delivery:
                 continue
             await self._deliver([held.entry for held in batch])
             self.line.remove(batch)
+            now = now_us()
+            self.delays.extend(now - held.entry.published for held in batch if held.entry.published)
             self._notify()
 
     async def _deliver(self, entries: list[Entry]) -> None:

@@ -67,7 +67,8 @@ class Entry(NamedTuple):
     """An event ready to be sent, or spooled: its packed envelope, and what is needed to put it into a message.
 
     `large` holds the frame's bytes where they are too many for a message: they go into
-    the object store under `id`. `lost` is how many events are lost if this one is.
+    the object store under `id`. `lost` is how many events are lost if this one is. `published`
+    is when it was, in this process, in microseconds; 0 where an earlier one left it.
     """
 
     source: str
@@ -80,6 +81,7 @@ class Entry(NamedTuple):
     body: bytes
     large: bytes | None = None
     lost: int = 1
+    published: int = 0
 
     @property
     def size(self) -> int:

@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS sessions (
 );
 """
 _COLUMNS: Final = "source, session_id, seq, doc_type, event, id, ts, body, large, lost"
+_STORED: Final = _COLUMNS.count(",") + 1
+"""How many of an entry's fields these are, the first ones."""
 INSERT: Final = (
     f"INSERT OR REPLACE INTO events (position, {_COLUMNS}, size, checksum)"  # noqa: S608 (a constant)
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -104,7 +106,7 @@ def row_of(values: tuple[Any, ...]) -> Row:
 
 def values_of(row: Row) -> tuple[Any, ...]:
     """Return what `INSERT` takes."""
-    return row.position, *row.entry, size_of(row.entry), _checksum(row.entry)
+    return row.position, *row.entry[:_STORED], size_of(row.entry), _checksum(row.entry)
 
 
 def readable_rows(damaged: sqlite3.Connection) -> Iterator[Row]:
