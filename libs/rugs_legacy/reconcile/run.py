@@ -50,6 +50,11 @@ class Report:
         """Whether the data set holds what the files say, and nothing else of their sessions."""
         return self.tally.is_equal and not self.errors
 
+    def fail(self, error: str) -> None:
+        """Note that a file could not be read, once."""
+        if (text := printable(error)) not in self.errors:
+            self.errors.append(text)
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as `rugs reconcile --json` prints it."""
         tally = self.tally
@@ -110,7 +115,7 @@ def _recordings(files: Iterable[Path], timezone: str, report: Report) -> Iterato
         except UnknownFormatError as error:
             report.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
         except (OSError, FileChangedError) as error:
-            report.errors.append(printable(f"{path}: {error}"))
+            report.fail(f"{path}: {error}")
 
 
 def _by_session(recordings: Iterable[Recording], report: Report) -> dict[str, list[Recording]]:
@@ -135,7 +140,7 @@ def _guarded(
         try:
             yield from file_rows(by_session[session], full=full, watch=watch.read)
         except (OSError, FileChangedError) as error:
-            report.errors.append(printable(f"{by_session[session][0].path}: {error}"))
+            report.fail(f"{by_session[session][0].path}: {error}")
         for recording in by_session[session]:
             watch.read(recording, recording.size)
 
@@ -150,7 +155,7 @@ def _take_live(lake: Lake, recording: Recording, report: Report, watch: _Watch) 
         else:
             report.tally.take(pairs(file_rows([recording], full=report.full, watch=watch.read), []))
     except (OSError, FileChangedError) as error:
-        report.errors.append(printable(f"{recording.path}: {error}"))
+        report.fail(f"{recording.path}: {error}")
 
 
 class _Watch:

@@ -1,0 +1,229 @@
+"""Reconcile: what agrees, what does not, and where; with what was imported and with what was captured live."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rugs_feed.made_up.feed import Feed
+from rugs_legacy.clock import zone
+from rugs_legacy.export.request import Format
+from rugs_legacy.generate import START
+from rugs_legacy.reconcile.compare import Group, Pair, Row, Tally, pairs, pairs_by_content
+from tests.exportkit import Shelf, lines_of, live, sent
+from tests.lakekit import NOON_US
+from tests.legacy_lines import GAME, end, frame, start, tick
+
+RAW = "2098-12-31_22-00-00_raw.jsonl"
+OLD = "game_20981231_220000_89abcdef.jsonl"
+LINES = [start(), *map(tick, range(40)), tick(41)[:-1] + b'{"' + tick(42), b"}", end()]
+UTC = zone("UTC")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(tmp_path)
+    yield shelf
+    shelf.close()
+
+
+def row(place: int, identity: str = "a", raw: str | None = "r", **fields: Any) -> Row:
+    group = Group("s", None, None, fields.pop("event", "e"))
+    return Row((place,), identity, group, fields or None, raw, str(place))
+
+
+def test_rows_are_paired_by_place_and_what_differs_is_named() -> None:
+    ours = [row(1), row(2, "a"), row(3, x=1), row(5, raw="r1")]
+    theirs = [row(1), row(2, "b"), row(3, x=2), row(4), row(5, raw="r2")]
+    found = [(pair.file is not None, pair.dataset is not None, pair.differing) for pair in pairs(ours, theirs)]
+    both, there = (True, True), (False, True)
+    assert found == [(*both, ()), (*both, ("bytes",)), (*both, ("x",)), (*there, ()), (*both, ("raw",))]
+
+
+def test_several_rows_at_one_place_are_paired_by_what_they_are() -> None:
+    found = [*pairs([row(1, "a"), row(1, "b"), row(1, "b")], [row(1, "b"), row(1, "c")])]
+    assert [(pair.file and pair.file.identity, pair.dataset and pair.dataset.identity) for pair in found] == [
+        ("b", "b"),
+        ("a", "c"),
+        ("b", None),
+    ]
+
+
+rows = st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc")), max_size=12).map(
+    lambda given: [row(place, identity, raw=identity) for place, identity in sorted(given)]
+)
+
+
+@given(rows, rows)
+def test_every_row_is_in_one_pair_and_equal_sides_are_equal(ours: list[Row], theirs: list[Row]) -> None:
+    for pairing in (pairs, pairs_by_content):
+        found = [*pairing(ours, theirs)]
+        assert Counter(pair.file for pair in found if pair.file) == Counter(ours)
+        assert Counter(pair.dataset for pair in found if pair.dataset) == Counter(theirs)
+        assert all(pair.is_equal for pair in pairing(ours, ours))
+        is_equal = Counter(map(_what, ours)) == Counter(map(_what, theirs))
+        assert all(pair.is_equal for pair in found) == is_equal
+        tally = Tally()
+        tally.take(iter(found))
+        assert tally.is_equal == is_equal
+        assert (tally.files, tally.dataset) == (len(ours), len(theirs))
+        assert len(ours) - tally.missing == len(theirs) - tally.extra
+
+
+def _what(of: Row) -> tuple[Any, ...]:
+    return of.key, of.identity
+
+
+def test_a_session_that_differs_is_left_to_a_closer_look() -> None:
+    again: list[str] = []
+    tally = Tally()
+    tally.take([Pair(row(1), None, ())], again)
+    assert (again, tally.files, tally.is_equal) == (["s"], 0, True)
+
+
+def test_what_was_imported_is_equal_also_its_damage_and_copies(shelf: Shelf) -> None:
+    paths = [shelf.file(OLD, LINES), shelf.file(RAW, [frame(seq, data=[1]) for seq in range(1, 20)])]
+    for path in paths:
+        shelf.take_in(path)
+    copy, cut = shelf.file(f"copy/{OLD}", LINES), shelf.file(f"cut/{OLD}", LINES[:10])
+    for full in (True, False):
+        report = shelf.reconcile(*paths, copy, cut, full=full)
+        assert report.is_equal, report.as_dict()
+        assert (report.files, report.copies, report.tally.sessions) == (4, 1, 2)
+        assert report.tally.games == {GAME}
+        assert (report.tally.compared == report.tally.files) == full
+    assert 0 < report.tally.compared < report.tally.files
+
+
+def test_a_grown_file_is_missing_what_it_has_grown_by_until_it_is_imported(shelf: Shelf) -> None:
+    shelf.take_in(shelf.file(OLD, LINES[:20]))
+    grown = shelf.file(OLD, LINES)
+    report = shelf.reconcile(grown)
+    assert not report.is_equal
+    missing = len(LINES) - 20 + 1  # one was salvaged
+    assert (report.tally.missing, report.tally.extra, report.tally.different) == (missing, 0, 0)
+    shelf.take_in(grown)
+    assert shelf.reconcile(grown).is_equal
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_changed_line_is_named_and_those_behind_it_have_only_moved(shelf: Shelf, full: bool) -> None:
+    shelf.take_in(shelf.file(OLD, LINES))
+    broken = [*LINES]
+    broken[7] = tick(6, price=1.5000001)
+    report = shelf.reconcile(shelf.file(OLD, broken), full=full)
+    tally = report.tally
+    assert (tally.different, tally.missing, tally.extra) == (1, 0, 0)
+    assert tally.moved == len(LINES) - 8 + 1
+    examples = [example for count in tally.differences.values() for example in count.examples]
+    assert f"{OLD}:8: differs in bytes, price" in examples
+
+
+def test_a_line_that_is_gone_is_only_in_the_data_set(shelf: Shelf) -> None:
+    shelf.take_in(shelf.file(OLD, LINES))
+    report = shelf.reconcile(shelf.file(OLD, [*LINES[:-1]]))
+    assert (report.tally.extra, report.tally.missing, report.tally.moved) == (1, 0, 0)
+    (group,) = report.tally.differences
+    assert (group.event, group.game, group.day) == ("game_end", GAME, "2099-01-01")
+
+
+def test_a_file_that_was_never_imported_is_missing_as_a_whole_with_its_events(shelf: Shelf) -> None:
+    shelf.put([live(1, "2")])
+    document = shelf.folder / "20260101T000000_abcd.game.json"
+    meta = {"game_id": GAME, "start_time": "2026-11-20T20:50:21.593236", "end_time": "2026-11-20T20:51:21.593236"}
+    document.write_text(
+        json.dumps({"meta": {**meta, "duration_ticks": 1, "peak_multiplier": "1.2"}, "prices": ["1.0"]})
+    )
+    report = shelf.reconcile(shelf.file(OLD, LINES), document)
+    assert report.tally.missing == report.tally.files == len(LINES) + 1 + 1
+    assert {event for _, event in report.tally.missing_events} >= {"game_start", "tick", "game_end", "reject"}
+    assert report.as_dict()["missing_events"]
+
+
+def test_a_file_that_cannot_be_read_is_no_agreement(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shelf.file(OLD, LINES)
+    shelf.take_in(path)
+
+    def fail(*_: object) -> None:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr("rugs_legacy.reconcile.imported.read", fail)
+    report = shelf.reconcile(path)
+    assert not report.is_equal
+    assert report.errors == [f"{path}: Input/output error"]
+
+
+def test_what_is_no_recording_is_named(shelf: Shelf) -> None:
+    shelf.take_in(shelf.file(OLD, LINES))
+    notes = shelf.folder / "notes.txt"
+    notes.write_text("hello")
+    report = shelf.reconcile(shelf.folder / OLD, notes)
+    assert report.is_equal
+    assert [Path(skipped["file"]).name for skipped in report.skipped] == ["notes.txt"]
+
+
+@pytest.fixture
+def written(shelf: Shelf) -> list[Path]:
+    """Files as a legacy writer makes them of what was captured live, beside which something else was captured."""
+    feed = sent([*islice(Feed(12, START).events(), 700)], session_id="one")
+    shelf.put(feed)
+    shelf.put([{**each, "session_id": "two", "seq": each["seq"]} for each in feed[::3]])
+    folder = shelf.folder / "written"
+    out = []
+    for format_ in (Format.GAME, Format.RAW):
+        exported = shelf.export(format_, "written")
+        sessions = [session for _, session in exported.content.sessions]
+        exported.manifest.unlink()
+        for entry in exported.content.files:
+            assert entry.runs is not None
+            if sessions[entry.runs[0]] == "one":
+                out.append(folder / entry.name)
+    return out
+
+
+@pytest.mark.slow
+def test_files_written_from_live_events_agree_with_them(shelf: Shelf, written: list[Path]) -> None:
+    report = shelf.reconcile(*written)
+    assert report.is_equal, report.as_dict()["differences"]
+    assert report.live_files == len(written) > 2
+    assert report.tally.files > 1000
+
+
+@pytest.mark.slow
+def test_files_written_from_live_events_disagree_where_they_were_changed(shelf: Shelf, written: list[Path]) -> None:
+    game = next(path for path in written if path.name.startswith("game_") and len(lines_of(path)) > 150)
+    capture = next(path for path in written if path.name.endswith("_raw.jsonl"))
+    lines = lines_of(game)
+    changed = json.loads(lines[30])
+    changed["price"] = 99.5
+    shelf.file("changed/game.jsonl", [*lines[:30], json.dumps(changed).encode(), *lines[31:60], *lines[61:]])
+    lines = lines_of(capture)
+    shelf.file("changed/capture.jsonl", [*lines[:30], *lines[31:]])
+    report = shelf.reconcile(shelf.folder / "changed" / "game.jsonl")
+    assert (report.tally.different, report.tally.missing, report.tally.extra) == (1, 0, 1)
+    (count,) = [count for count in report.tally.differences.values() if count.different]
+    assert "game.jsonl:31: differs in bytes, price" in count.examples
+    report = shelf.reconcile(shelf.folder / "changed" / "capture.jsonl")
+    assert (report.tally.different, report.tally.missing, report.tally.extra) == (0, 0, 1)
+
+
+def test_days_and_events_are_counted_on_both_sides(shelf: Shelf) -> None:
+    later = [frame(seq, "e", ts=f"2099-01-0{seq}T12:00:00.000001") for seq in (1, 2)]
+    path = shelf.file(RAW, later)
+    shelf.take_in(path)
+    shelf.put([live(1, "2", ts=NOON_US)])
+    told = shelf.reconcile(path).as_dict()
+    assert told["days"] == {
+        "2099-01-01": {"files": 1, "dataset": 1},
+        "2099-01-02": {"files": 1, "dataset": 1},
+    }
+    assert told["rows"] == {"files": 2, "dataset": 2}
+    assert told["equal"] is True
