@@ -39,8 +39,11 @@ test-fast: setup ## tests that neither start processes nor take a second
 test-crash: setup ## the crash matrix: at least 200 injected faults
 	RUGS_CRASH_FULL=1 $(PYTEST) -m "crash or matrix" -s $(ARGS)
 
-bench: setup ## speed and size from publish to committed Parquet (RECORDINGS=DIR for real frames)
+bench: setup ## speed, size and delay, from socket and publish to committed Parquet (RECORDINGS=DIR for real frames)
 	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.bench.capture
+	$(BIN)/python -m tests.bench.ingest
+	$(BIN)/python -m tests.bench.client
 
 demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)
 	$(BIN)/python -m rugs_cli.demo $(ARGS)
