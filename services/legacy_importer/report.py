@@ -141,7 +141,7 @@ class Report:
         if self.repeated_games:
             ticks = sum(game["repeated"] for game in self.repeated_games)
             notes.append(
-                f"{len(self.repeated_games)} games stand in more than one recording, with {ticks} ticks"
+                f"games in more than one recording: {len(self.repeated_games)}, with {ticks} ticks"
                 " that several tell; nothing was left out, and the report has them"
             )
         return notes
