@@ -97,7 +97,7 @@ class Publisher:
         self._name = name
         self._close_timeout = close_timeout
         self._intake = Intake(queue_events, queue_bytes)
-        self._spool = open_spool(Path(spool_dir).absolute(), spool_bytes)
+        self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
         sole = self._spool is not None and is_first(self._spool)
         self._sessions = Sessions(session_id, source, self._spool, sole=sole)
         self._delivery: Delivery | None = None

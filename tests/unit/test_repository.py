@@ -78,6 +78,6 @@ def test_compose_file_is_valid_and_binds_to_loopback() -> None:
     compose = [*command, "--profile", "import", "--file", str(ROOT / "compose.yaml"), "config"]
     config = subprocess.run(compose, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     services = subprocess.run([*compose, "--services"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert set(services.split()) == {"nats", "parquet-writer", "legacy-importer"}
+    assert set(services.split()) == {"nats", "parquet-writer", "capture-gateway", "legacy-importer"}
     assert "127.0.0.1" in config
     assert "0.0.0.0" not in config
