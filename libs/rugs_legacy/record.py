@@ -100,6 +100,8 @@ class DocumentFormat(Format):
     """Whether a JSON value is one of its documents; the flag says that the file's name fits."""
     read: Callable[[Any, str], Document]
     """Reads a value that was sniffed, given the zone of local times; raises `UnreadableError` where it is none."""
+    salvage: tuple[re.Pattern[bytes], Parse] | None = None
+    """What records begin with that stand in a damaged document whole, and how one is read, if any do."""
 
 
 def check_name(text: object, what: str) -> str:

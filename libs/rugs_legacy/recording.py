@@ -18,7 +18,7 @@ from rugs_legacy.errors import UnreadableError
 from rugs_legacy.lines import MAX_LINE, Block, digest, measure, read_blocks, read_whole
 from rugs_legacy.packed import Content, Readable, unpacked_name
 from rugs_legacy.recognise import BLANKS, UnknownFormatError, recognise
-from rugs_legacy.record import DocumentFormat, Format, LineFormat
+from rugs_legacy.record import DocumentFormat, Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
 from rugs_legacy.strict_json import BYTE_ORDER_MARK
 from rugs_proto import ids
@@ -150,11 +150,23 @@ def _read_document(recording: Recording, format_: DocumentFormat, content: bytes
     except UnreadableError as error:
         counts.rejected = 1
         yield make.reject(content, 1, 0, str(error))
+        if format_.salvage is not None:
+            yield from _salvaged(content, *format_.salvage, make, counts)
         return
     counts.records = 1
     for envelope in envelopes_of(found, make):
         counts.derived += "cause" in envelope
         yield envelope
+
+
+def _salvaged(
+    content: bytes, record_start: re.Pattern[bytes], parse: Parse, make: Envelopes, counts: Counts
+) -> Iterator[Envelope]:
+    """Give the whole records of a damaged document."""
+    for piece in salvage(content, record_start, parse):
+        counts.salvaged += 1
+        piece.record.fields["salvaged"] = True
+        yield make.record(piece.record, piece.raw.decode(), 1 + content.count(b"\n", 0, piece.start), piece.start)
 
 
 class _Lines:

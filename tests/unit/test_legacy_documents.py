@@ -263,8 +263,9 @@ def test_a_damaged_document_is_kept_as_a_whole(
 ) -> None:
     if reason is None:  # a key that stands twice: nothing of it is believed, and only its name says what it is
         name, reason = "x.game.json", "key stands twice"
-    recording, counts, (reject,) = read_file(write(tmp_path, name, content))
-    assert (recording.format.id, counts) == (format_id, Counts(lines=1, rejected=1))
+    recording, counts, (reject, *salvaged) = read_file(write(tmp_path, name, content))
+    assert (recording.format.id, counts) == (format_id, Counts(lines=1, rejected=1, salvaged=len(salvaged)))
+    assert not salvaged or format_id == "F16"
     assert (reject["doc_type"], reject["fields"]["format"]) == ("reject", format_id)
     assert reason in reject["fields"]["reason"]
     assert (reject["raw"].encode() if isinstance(reject["raw"], str) else reject["raw"]) == content
@@ -276,6 +277,21 @@ def test_a_document_that_was_mended_is_read_again(tmp_path: Path) -> None:
     whole = document({"meta": SESSION_META, "actions": [ACTION] * 300})
     recording, _, envelopes = read_file(write(tmp_path, "x_demo.json", whole))
     assert read_again(recording, whole, 1, 0) == envelopes
+
+
+def test_of_a_damaged_array_the_whole_events_are_salvaged(tmp_path: Path) -> None:
+    told = events(("gameStateUpdate", STATE), ("connect", None), ("disconnect", {"reason": "x"}))
+    content = document(told)
+    cut = content[: content.index(b"disconnect")]
+    _, counts, (reject, *salvaged) = read_file(write(tmp_path, "x_samples.json", cut))
+    assert counts == Counts(lines=1, rejected=1, salvaged=2)
+    assert reject["raw"].encode() == cut
+    assert [(one["event"], one["ts"] - TEN, one["fields"]["salvaged"]) for one in salvaged] == [
+        ("gameStateUpdate", 2_000_001, True),
+        ("connect", 3_000_001, True),
+    ]
+    assert [json.loads(one["raw"]) for one in salvaged] == told[:2]
+    assert [one["origin"]["line"] for one in salvaged] == [2, 15]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \n\n"])
