@@ -25,6 +25,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rugs_proto.subjects import MAX_BLOB
+
 PREFIX: Final = "RUGS_"
 LOOPBACK: Final = "127.0.0.1"
 
@@ -133,7 +135,9 @@ class Settings(BaseSettings):
     ingest_token: SecretStr | None = Field(
         default=None, description="token that may write over http; without one only this machine may"
     )
-    ingest_max_body: Size = Field(default=ByteSize(32 * 1024**2), description="largest body, unpacked")
+    ingest_max_body: Annotated[Size, Field(le=MAX_BLOB)] = Field(
+        default=ByteSize(32 * 1024**2), description="largest body, unpacked"
+    )
     ingest_rate: PositiveInt = Field(default=20_000, description="events a second that a token may write")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
