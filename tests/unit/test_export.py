@@ -14,11 +14,12 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
+import rugs_lake
 from rugs_feed.made_up.feed import Feed
 from rugs_lake.catalog import Catalog
 from rugs_lake.compaction import compact
 from rugs_lake.paths import LakePaths
-from rugs_legacy.export import manifest, rows, run
+from rugs_legacy.export import manifest, rows, run, stored
 from rugs_legacy.export.files import ExportError
 from rugs_legacy.export.request import Format, Request
 from rugs_legacy.generate import START
@@ -144,11 +145,23 @@ def test_groups_of_rows_end_where_they_do_however_the_rows_come(shelf: Shelf, mo
     shelf.put([live(seq, FRAME, ts=NOON_US + seq) for seq in range(1, 21)])
     digests = set()
     for piece in (1_000, 3, 1):
-        monkeypatch.setattr(rows, "_PIECE", piece)
+        monkeypatch.setattr(stored, "PIECE_ROWS", piece)
+        monkeypatch.setattr(stored, "PIECE_BYTES", piece * 100)
         digests.add(shelf.export(Format.PARQUET, f"out-{piece}").content.files[0].sha256)
     assert len(digests) == 1
     file = pyarrow.parquet.ParquetFile(shelf.folder / "out-1" / "events.parquet")
     assert [file.metadata.row_group(place).num_rows for place in range(3)] == [7, 7, 6]
+
+
+def test_what_is_in_memory_at_once_is_bounded_whatever_is_exported(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "PIECE_BYTES", 3 * len(FRAME))
+    large = FRAME.replace("g-1", "g-1" + "x" * 1000)
+    shelf.put([live(seq, large if seq == 5 else FRAME, ts=NOON_US - seq) for seq in range(1, 11)])
+    with rugs_lake.open(shelf.root) as lake:
+        pieces = [*stored.tables(lake, Request(Format.RAW), stored.FRAMES, "source, session_id, seq", "seq")]
+    assert [piece["seq"].to_pylist() for piece in pieces] == [[1, 2, 3], [4], [5], [6, 7, 8], [9, 10]]
 
 
 def test_what_an_export_has_not_written_is_not_overwritten(shelf: Shelf) -> None:

@@ -15,6 +15,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION
+from rugs_legacy.export import stored
 from rugs_legacy.export.request import Format, Request
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ SCHEMA: Final = pa.schema(
     ],
     metadata={"rugs.schema_version": SCHEMA_VERSION},
 )
-_ORDER: Final = "ts, source, session_id, seq, doc_type, id"
-_PIECE: Final = 2_000
+_ORDER: Final = "ts, source, session_id, seq, doc_type"
 GROUP_ROWS: Final = 32_768
 GROUP_BYTES: Final = 16 << 20
 """A group of rows ends with the row that makes its `raw` so long, or the group so many rows."""
@@ -50,16 +50,10 @@ class RowWriter(Protocol):
 
 def stream(lake: Lake, request: Request) -> Iterator[pa.Table]:
     """Give the wanted rows in their order, as groups: whose bounds are the same however the rows come."""
-    condition, values = request.condition
-    names = ", ".join(SCHEMA.names)
-    query = f"SELECT {names} FROM events WHERE {condition} ORDER BY {_ORDER}"  # noqa: S608 - our own names
-    reader = lake.connection.sql(query, params=values).to_arrow_reader(_PIECE)
     waiting: list[pa.Table] = []
     rows = size = 0
-    for batch in reader:
-        table = pa.table(
-            [column.cast(field.type) for column, field in zip(batch.columns, SCHEMA, strict=True)], schema=SCHEMA
-        )
+    for piece in stored.tables(lake, request, "true", _ORDER, ", ".join(SCHEMA.names)):
+        table = piece.select(SCHEMA.names).cast(SCHEMA)
         start = 0
         for place, length in enumerate(_lengths(table)):
             rows, size = rows + 1, size + length

@@ -6,19 +6,28 @@ after a compaction.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rugs_legacy.export.request import Format, Request
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
 
-PIECE: Final = 1_000
-"""Rows that are fetched at once."""
+PIECE_ROWS: Final = 20_000
+PIECE_BYTES: Final = 16 << 20
+"""Rows, and bytes of what was received, that are fetched at once."""
 MEMORY: Final = "384MiB"
 """What DuckDB may take; a sort that needs more goes through the disk."""
+MOST_THREADS: Final = 4
+"""Each has frames of its own in memory."""
+_AT_ONCE: Final = 500
 
 COLUMNS: Final = (
     "source, session_id, seq, id, epoch_us(ts) AS ts, doc_type, event, direction, game_id, raw, raw_bin,"
@@ -85,8 +94,9 @@ class Recording(NamedTuple):
 
 
 def keep_small(lake: Lake, spill: Path) -> None:
-    """Bound DuckDB's memory; what does not fit goes to `spill`, a folder on a disk with room."""
+    """Bound DuckDB's memory; a sort of places that does not fit goes to `spill`, a folder on a disk with room."""
     lake.connection.execute(f"SET memory_limit = '{MEMORY}'")
+    lake.connection.execute(f"SET threads = {min(MOST_THREADS, os.cpu_count() or 1)}")
     lake.connection.execute("SET temp_directory = ?", [str(spill)])
     lake.connection.execute("SET preserve_insertion_order = false")
 
@@ -117,16 +127,52 @@ def recordings(lake: Lake, request: Request, wanted: str, *, by_game: bool) -> l
 
 def stream(lake: Lake, request: Request, wanted: str, order: str) -> Iterator[Stored]:
     """Give the wanted events; `order` has to be total together with the id, which ends it."""
+    for table in tables(lake, request, wanted, order, COLUMNS):
+        yield from _events(table.columns)
+
+
+def tables(lake: Lake, request: Request, wanted: str, order: str, columns: str) -> Iterator[pa.Table]:
+    """Give columns of the wanted events, in their order, piece by piece.
+
+    Frames are too large to be sorted: their places are, and the events of so many places that fit in memory are
+    fetched at once.
+    """
     condition, values = request.condition
-    yield from fetch(
-        lake,
-        f"SELECT {COLUMNS} FROM events WHERE {wanted} AND {condition} ORDER BY {order}, id",  # noqa: S608
-        values,
+    places = lake.connection.cursor().sql(
+        f"SELECT id, ts, coalesce(strlen(raw), 0) + coalesce(octet_length(raw_bin), 0) AS size FROM events"  # noqa: S608
+        f" WHERE {wanted} AND {condition} ORDER BY {order}, id",
+        params=values,
     )
+    fetching = lake.connection.cursor()
+    for piece in _pieces(places.to_arrow_reader(PIECE_ROWS)):
+        fetching.register("piece", piece.append_column("place", pa.array(range(piece.num_rows))))
+        times = pc.min_max(piece["ts"]).as_py()
+        yield fetching.sql(
+            f"SELECT {columns} FROM events JOIN (SELECT id, place FROM piece) USING (id)"  # noqa: S608 - our own names
+            " WHERE ts BETWEEN $1 AND $2 AND date BETWEEN $3 AND $4 ORDER BY place",
+            params=[times["min"], times["max"], times["min"].date(), times["max"].date()],
+        ).to_arrow_table()
+
+
+def _pieces(places: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Give places in pieces, each of so many rows, or of so many bytes of events, at most; of one event at least."""
+    for batch in places:
+        table = pa.Table.from_batches([batch])
+        sizes = accumulate(table["size"].to_pylist())
+        start = begun = before = 0
+        for row, size in enumerate(sizes):
+            if size - begun > PIECE_BYTES and row > start:
+                yield table.slice(start, row - start)
+                start, begun = row, before
+            before = size
+        yield table.slice(start)
 
 
 def fetch(lake: Lake, query: str, values: Sequence[Any]) -> Iterator[Stored]:
-    """Give what a query over `COLUMNS` finds, piece by piece."""
-    reader = lake.connection.sql(query, params=list(values)).to_arrow_reader(PIECE)
-    for batch in reader:
-        yield from map(Stored._make, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    """Give what a query over `COLUMNS` finds: little, since it is sorted in memory."""
+    for batch in lake.connection.sql(query, params=list(values)).to_arrow_reader(_AT_ONCE):
+        yield from _events(batch.columns)
+
+
+def _events(columns: Sequence[Any]) -> Iterator[Stored]:
+    return map(Stored._make, zip(*(column.to_pylist() for column in columns), strict=True))

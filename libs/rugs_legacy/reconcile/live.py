@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rugs_legacy.clock import zone
 from rugs_legacy.envelopes import Envelope
 from rugs_legacy.export.lines import GameTeller, Teller
-from rugs_legacy.export.stored import COLUMNS, TICKS_TOLD, Stored, fetch
+from rugs_legacy.export.request import Format, Request
+from rugs_legacy.export.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
 from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs
 from rugs_legacy.recording import Counts, Recording, read
 
@@ -92,11 +93,8 @@ def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:
 
 def _events_between(lake: Lake, session: str, first: int, last: int) -> Iterator[list[Row]]:
     """Give the events of that time as records of a raw capture, by the session that captured them."""
-    query = (
-        f"SELECT {COLUMNS} FROM ws_event WHERE cause IS NULL AND source != 'import'"  # noqa: S608 - our own columns
-        " AND epoch_us(ts) BETWEEN ? AND ? AND date BETWEEN ? AND ? ORDER BY source, session_id, seq, id"
-    )
-    stored = fetch(lake, query, [first, last, _day(first), _day(last)])
+    request = Request(Format.RAW, since=first, until=last + 1)
+    stored = stream(lake, request, f"{FRAMES} AND source != 'import'", "source, session_id, seq")
     teller = Teller(_UTC)
     for _, rows in groupby(stored, lambda row: (row.source, row.session_id)):
         told = []
