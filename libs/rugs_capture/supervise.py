@@ -15,9 +15,11 @@ from rugs_capture.tap import STOPPED, Tap
 State = Literal["connecting", "live", "waiting", "stopped"]
 
 FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 5.0
+"""What a feed says meanwhile is lost for good."""
 STEADY_SECONDS: Final = 10.0
-"""A source that was live this long is tried again at once, about."""
+STEADY_FRAMES: Final = 20
+"""A source that lived so long, or brought more than a handshake, is tried again at once, about."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ class Supervised:
     async def keep(self) -> None:
         """Run the source again and again. Nothing that happens in it gets out."""
         failures = 0
+        said: str | None = None  # what was told of already: a feed that is away for days must not fill the log
         while True:
             self._began, self._running = time.monotonic(), True
             self.attempts += 1
@@ -47,10 +50,12 @@ class Supervised:
                 reason = await self._live_once()
             finally:
                 self._running = False
-            steady = time.monotonic() - self._began > STEADY_SECONDS and self.tap.frames > frames
-            failures = 0 if steady else failures + 1
+            lived, brought = time.monotonic() - self._began, self.tap.frames - frames
+            failures = 0 if lived > STEADY_SECONDS or brought > STEADY_FRAMES else failures + 1
             pause = next_pause(failures, random.random())  # noqa: S311 - so that not all come back at once
-            log.warning("source ended: trying again", source=self.source.name, reason=reason, pause=round(pause, 1))
+            tell = log.warning if reason != said else log.debug
+            tell("source ended: trying again", source=self.source.name, reason=reason, pause=round(pause, 1))
+            said = None if failures == 0 else reason
             self._again_at = time.monotonic() + pause
             await asyncio.sleep(pause)
             self._again_at = None

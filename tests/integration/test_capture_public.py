@@ -133,6 +133,23 @@ async def test_a_dropped_connection_is_a_gap_between_two_sessions(
     assert first[0].session_id not in source.tap.sessions
 
 
+async def test_a_feed_that_drops_again_and_again_is_back_at_once_each_time(
+    stream: Client, broker: Broker, tmp_path: Path, until: Until
+) -> None:
+    """What it says while we wait is lost for good: only a feed that brings nothing is left alone for longer."""
+
+    async def script(feed: Feed, socket: web.WebSocketResponse) -> None:
+        await feed.send(socket, *[STATE] * supervise.STEADY_FRAMES)
+        await socket.close()
+
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path):
+        await until(lambda: len(feed.connections) == 8)
+    gaps = [event.fields for event in await stored(stream) if event.event == "gap"]
+    pauses = sorted(gap["until"] - gap["since"] - 1_000_000 for gap in gaps)
+    assert len(pauses) == 7
+    assert pauses[-1] < 1_000_000
+
+
 async def test_a_server_that_falls_silent_is_given_up(
     stream: Client, broker: Broker, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +196,7 @@ async def test_without_a_broker_everything_waits_in_the_spool(
     assert frames(second) == feed.connections[1]
 
 
-@pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 15, 30)])
+@pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 2.5, 5)])
 def test_pauses_grow_up_to_a_limit_and_differ(failures: int, least: float, most: float) -> None:
     assert supervise.next_pause(failures, 0) == least
     assert supervise.next_pause(failures, 1) == most
