@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 RUGS = Path(sys.executable).with_name("rugs")
-COMMANDS = ["up", "down", "status", "derive", "games", "coverage", "decode", "sim", "export", "reconcile", "config", "config show"]
+COMMANDS = [
+    "up",
+    "down",
+    "status",
+    "derive",
+    "games",
+    "coverage",
+    "decode",
+    "sim",
+    "export",
+    "reconcile",
+    "config",
+    "config show",
+]
 
 
 def rugs(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
