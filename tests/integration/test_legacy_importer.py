@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import rugs_lake
 from rugs_lake import ledger
 from rugs_runtime.broker import Broker
+from tests.importkit import Desk, until
 from tests.legacy_lines import cdp_frame, end, frame, start, tick
 
 pytestmark = pytest.mark.slow
@@ -27,63 +21,9 @@ RAW = "2098-12-31_22-00-00_raw.jsonl"
 CDP = "2098-12-31_22-30-00_cdp.jsonl"
 
 
-class Desk:
-    """A broker, a data root and a folder of recordings, and the programs on them."""
-
-    def __init__(self, broker: Broker, folder: Path) -> None:
-        self.root = folder / "data"
-        self.recordings = folder / "recordings"
-        self.recordings.mkdir()
-        self._environment = {**os.environ, "NATS_URL": broker.url, "RUGS_DATA_DIR": str(self.root)}
-
-    def start(self, module: str, *arguments: str | Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", f"{module}.main", *map(str, arguments)]
-        return subprocess.Popen(
-            command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    @contextmanager
-    def writer(self) -> Iterator[subprocess.Popen[str]]:
-        process = self.start("parquet_writer")
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate()
-
-    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
-        process = self.start("legacy_importer", *arguments)
-        out, err = process.communicate(timeout=90)
-        return process.returncode, out, err
-
-    def imported(self, *more: str | Path) -> dict[str, Any]:
-        code, out, err = self.run(self.recordings, "--wait", "--json", "--timeout", "60", *more)
-        assert (code, err) == (0, ""), err
-        told: dict[str, Any] = json.loads(out)
-        assert told["lines"] == told["records"] + told["rejected"] + told["blank"]
-        assert told["records"] + told["salvaged"] == told["stored"] + told["duplicates"]
-        return told
-
-    def put(self, name: str, *lines: bytes) -> Path:
-        path = self.recordings / name
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
-        return path
-
-    def rows(self, question: str) -> list[tuple[Any, ...]]:
-        with rugs_lake.open(self.root) as lake:
-            return lake.sql(question).fetchall()
-
-
 @pytest.fixture
 def desk(broker: Broker, tmp_path: Path) -> Desk:
     return Desk(broker, tmp_path)
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 DAMAGED = tick(2)[:-1] + b'{"' + tick(3)
