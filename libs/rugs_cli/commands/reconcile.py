@@ -30,9 +30,12 @@ def reconcile(
     bytes are compared: --full does that for all. Files of which nothing was imported are compared with what was
     captured live of the same games, or in the same time.
     """
+    from tempfile import TemporaryDirectory
+
     import rugs_lake
     from rugs_lake.memory import keep_small
     from rugs_legacy.clock import zone
+    from rugs_legacy.export import stored
     from rugs_legacy.reconcile import run
     from rugs_runtime.settings import Settings
 
@@ -42,7 +45,8 @@ def reconcile(
         raise typer.BadParameter(str(error)) from None
     root = Settings.load().data_dir
     keep_small()
-    with rugs_lake.open(root) as lake, _progress() as progress:
+    with rugs_lake.open(root) as lake, TemporaryDirectory(prefix="rugs-") as spill, _progress() as progress:
+        stored.keep_small(lake, Path(spill))
         report = run.reconcile(lake, root, paths, timezone, full=full, progress=progress)
     if as_json:
         print_json(report.as_dict())

@@ -23,7 +23,8 @@ from rugs_legacy.export import manifest as manifests
 from rugs_legacy.export.lines import GameTeller, Teller
 from rugs_legacy.export.manifest import Claim, Claims, Manifest
 from rugs_legacy.export.request import Format
-from rugs_legacy.export.stored import COLUMNS, Stored, fetch
+from rugs_legacy.export.stored import COLUMNS, Stored, fetch, keep_small
+from rugs_legacy.record import LineFormat
 from rugs_proto import ids
 from rugs_proto.rules import MAX_SEQ
 
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from rugs_lake.reader import Lake
     from rugs_legacy.recording import Counts, Recording
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 250
 _BYTES_AT_ONCE: Final = 8 << 20
 _Place = tuple[str, str, int]
 _LOOK_UP: Final = (
     f"SELECT {COLUMNS} FROM events SEMI JOIN wanted USING (source, session_id, seq)"  # noqa: S608 - our own columns
-    " WHERE cause IS NULL AND seq BETWEEN ? AND ? ORDER BY seq, id"
+    " WHERE cause IS NULL AND seq BETWEEN ? AND ?"
 )
 
 
@@ -98,6 +99,8 @@ class Known:
 
     def _claims(self, recording: Recording) -> Claims | None:
         """Return what a manifest beside the file says of it: it is known there by its bytes."""
+        if not isinstance(recording.format, LineFormat):
+            return None  # no export writes whole documents
         folder = recording.path.parent
         if folder not in self._folders:
             found = ((entry.sha256, (one, entry)) for one in manifests.beside(folder) for entry in one.files)
@@ -133,6 +136,7 @@ class Known:
                 self._lake = Lake(self._root)
             except LakeError:  # there is none yet: nothing is known
                 return None
+            keep_small(self._lake)
         return self._lake
 
 

@@ -93,11 +93,11 @@ class Recording(NamedTuple):
     told_twice: bool = False
 
 
-def keep_small(lake: Lake, spill: Path) -> None:
+def keep_small(lake: Lake, spill: Path | None = None) -> None:
     """Bound DuckDB's memory; a sort of places that does not fit goes to `spill`, a folder on a disk with room."""
     lake.connection.execute(f"SET memory_limit = '{MEMORY}'")
     lake.connection.execute(f"SET threads = {min(MOST_THREADS, os.cpu_count() or 1)}")
-    lake.connection.execute("SET temp_directory = ?", [str(spill)])
+    lake.connection.execute("SET temp_directory = ?", ["" if spill is None else str(spill)])
     lake.connection.execute("SET preserve_insertion_order = false")
 
 
