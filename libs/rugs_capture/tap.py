@@ -16,6 +16,8 @@ STOPPED: Final = "stopped"
 """Why a session ends that we end ourselves, in order: that is no gap."""
 _ON_ITS_WAY_US: Final = 1_000_000
 """How long before a frame came another may have been sent that did not come."""
+_SAFE_US: Final = 1_000_000
+"""How long after it was published an event is certainly at the broker or in the spool."""
 
 
 class Seen(NamedTuple):
@@ -54,6 +56,9 @@ class Tap:
         """Whether a source that has no sessions of its own is ready to take events."""
         self._dark_since: int | None = None
         self._dark_cause = ""
+        self._dark_session: str | None = None
+        """The session that the gap began with, until it is safe that the gap was told of: so a crash tells of it."""
+        self._told_at = 0
 
     def resume(self) -> None:
         """Begin with a gap where an earlier process has ended without closing: the gap it left ends now."""
@@ -63,6 +68,7 @@ class Tap:
         """Tell of the gap that there is, if there is one: nobody will begin again soon."""
         if self._dark_since is not None:
             self._note_gap(self.publisher.session_id, now_us())
+        self._forget_gap()
 
     @property
     def live(self) -> bool:
@@ -91,13 +97,24 @@ class Tap:
 
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
+        missing_since = None
         if not self.sessions and reason != STOPPED:
-            self._dark_since, self._dark_cause = session.last_at - _ON_ITS_WAY_US, reason
+            self._forget_gap()
+            missing_since = session.last_at - _ON_ITS_WAY_US
+            self._dark_since, self._dark_cause, self._dark_session = missing_since, reason, session.session_id
+        self.publisher.end_session(session.session_id, self.source, missing_since=missing_since)
 
     def _note_gap(self, session_id: str, until: int) -> None:
         since, self._dark_since = min(self._dark_since or until, until), None
+        self._told_at = until
         self.gaps += 1
         self.note(session_id, "gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until)
+
+    def _forget_gap(self) -> None:
+        """Nobody has to tell of the last gap any more."""
+        if self._dark_session is not None:
+            self.publisher.end_session(self._dark_session, self.source)
+            self._dark_session = None
 
     def note(self, session_id: str, event: str, *, ts: int | None = None, **fields: Any) -> None:
         """Publish a `system_event` of a session: what happened, and was no frame."""
@@ -153,6 +170,8 @@ class Session:
         tap.last_event = said.event
         if direction == "received":
             tap.last_at = self.last_at = now
+        if tap._dark_session is not None and now - tap._told_at > _SAFE_US:
+            tap._forget_gap()
         if said.game_id is not None and said.event == "gameStateUpdate":
             tap.seen = _seen(now, said, tap.seen)
         return frame
@@ -167,7 +186,6 @@ class Session:
             self._open = False
             if self._announced:
                 self.note("source_disconnected", reason=reason)
-            self._tap.publisher.end_session(self.session_id, self._tap.source)
             self._tap._ended(self, reason)
 
 

@@ -185,7 +185,7 @@ class Delivery:
         if isinstance(item, Entry):
             return item
         if isinstance(item, Ending):
-            self._sessions.end(item.source, item.session)
+            self._sessions.end(item.source, item.session, item.missing_since)
             return None
         if isinstance(item, Record):
             session_id, seq = self._sessions.take(item.source, session=item.session)

@@ -57,10 +57,15 @@ class Loss(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The end of a session that was named by `publish`: its numbers will not be used again."""
+    """The end of a session that was named by `publish`: its numbers will not be used again.
+
+    Where something is missing since a time, in microseconds, and that has not been told of yet, a crash before it is
+    told will tell of it.
+    """
 
     source: str
     session: str
+    missing_since: int | None = None
 
 
 class Entry(NamedTuple):

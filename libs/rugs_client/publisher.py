@@ -200,9 +200,13 @@ class Publisher:
         self._nudge()
         return taken
 
-    def end_session(self, session: str, source: str | None = None) -> None:
-        """Say that nobody will go on with a session that `publish` has named: then it needs no remembering."""
-        self._intake.end(Ending(source or self.source, session))
+    def end_session(self, session: str, source: str | None = None, *, missing_since: int | None = None) -> None:
+        """Say that nobody will go on with a session that `publish` has named: then it needs no remembering.
+
+        Who will tell later of something that is missing since a time (microseconds, UTC) says so here, and
+        ends the session once more when he has told: should this process be gone by then, the next one tells of it.
+        """
+        self._intake.end(Ending(source or self.source, session, missing_since))
         self._nudge()
 
     @property

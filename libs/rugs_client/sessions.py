@@ -12,7 +12,7 @@ from uuid import uuid4
 import structlog
 
 from rugs_client.events import now_us
-from rugs_client.spool import Spool
+from rugs_client.spool import MISSING, OPEN, Spool
 from rugs_client.spools import crash_gaps
 
 BEAT: Final = 2.0
@@ -76,7 +76,9 @@ class Sessions:
         if gaps:
             self._spool.append(gaps, force=True)
         for session in sessions:
-            if not session.closed:
+            if session.closed == MISSING:
+                self._spool.forget(session.source, session.session_id)
+            elif session.closed == OPEN:
                 self._spool.reserve(session.source, session.session_id, session.next_seq + 1, closed=True)
             elif session.ts < now_us() - _FORGET_US:
                 self._spool.forget(session.source, session.session_id)
@@ -107,10 +109,17 @@ class Sessions:
                 counter.is_new = False
                 self._note(source, session_id, max(counter.reserved, counter.next_seq), closed=False)
 
-    def end(self, source: str, session: str) -> None:
-        """Forget a session: its numbers will not be used again."""
-        self._counters.pop((source, session), None)
-        self._forget(source, session)
+    def end(self, source: str, session: str, missing_since: int | None = None) -> None:
+        """Forget a session: its numbers will not be used again. What it misses has to be told of first."""
+        counter = self._counters.pop((source, session), None)
+        if missing_since is None:
+            self._forget(source, session)
+        elif self._spool is not None:
+            next_seq = counter.next_seq if counter is not None else self._next_seq(source, session)
+            try:
+                self._spool.leave(source, session, next_seq, missing_since)
+            except sqlite3.Error as error:
+                log.warning("spool fails: what a session misses is not noted", error=str(error))
 
     def close(self) -> None:
         """Note how far the sessions have come; one that nobody can go on with is forgotten."""

@@ -39,6 +39,10 @@ _T = TypeVar("_T")
 log = structlog.get_logger(__name__)
 
 
+OPEN, CLOSED, MISSING = range(3)
+"""How a session stands: it goes on, or ended in order, or ended and misses something since its `ts`."""
+
+
 class Session(NamedTuple):
     """How far a session had come: no number from `next_seq` on was used; it lived at `ts` (µs)."""
 
@@ -126,6 +130,11 @@ class Spool:
     def reserve(self, source: str, session_id: str, next_seq: int, *, closed: bool = False) -> None:
         """Note that a session may use the numbers below `next_seq`, and lives; or that it ended in order there."""
         values = (source, session_id, next_seq, now_us(), closed)
+        self._repairing(lambda: self._write("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", [values]))
+
+    def leave(self, source: str, session_id: str, next_seq: int, since: int) -> None:
+        """Note that a session ended, and that what it misses since a time (µs) is still to be told of."""
+        values = (source, session_id, next_seq, since, MISSING)
         self._repairing(lambda: self._write("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", [values]))
 
     def sessions(self) -> list[Session]:

@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE TABLE IF NOT EXISTS sessions (
     source TEXT NOT NULL, session_id TEXT NOT NULL,
     next_seq INTEGER NOT NULL, -- no number from here on has been used
-    ts INTEGER NOT NULL,       -- the session lived then, microseconds
-    closed INTEGER NOT NULL,
+    ts INTEGER NOT NULL,       -- the session lived then, microseconds; or since when it misses something
+    closed INTEGER NOT NULL,   -- 0: it goes on; 1: it ended in order; 2: it ended, and has a gap to be told of
     PRIMARY KEY (source, session_id)
 );
 """

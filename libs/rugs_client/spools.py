@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from rugs_client.events import Entry, Loss, gap_entry
-from rugs_client.spool import Session, Spool
+from rugs_client.spool import MISSING, OPEN, Session, Spool
 
 CRASHED: Final = "the process ended without closing"
 _MOST: Final = 32
@@ -83,16 +83,17 @@ def crash_gaps(sessions: Sequence[Session], until: int) -> list[Entry]:
     """Return the events that say which sessions may miss something since their process last said that it lives.
 
     One that was idle by then misses nothing; and one that had no events yet says it only
-    where no other of its source does.
+    where no other of its source does. One that had ended by then says itself since when.
     """
-    left = [session for session in sessions if not session.closed]
-    alive = max((session.ts for session in left), default=0)
-    left = [session for session in left if session.ts > alive - _IDLE_US]
-    told = {session.source for session in left if session.next_seq > 1}
+    alive = max((session.ts for session in sessions if session.closed == OPEN), default=0)
+    since = {
+        session: session.ts if session.closed == MISSING else alive - _UNSAVED_US
+        for session in sessions
+        if session.closed == MISSING or (session.closed == OPEN and session.ts > alive - _IDLE_US)
+    }
+    told = {session.source for session in since if session.next_seq > 1}
     return [
-        gap_entry(
-            Loss(session.source, 1, alive - _UNSAVED_US, until, CRASHED), session.session_id, None, session.next_seq
-        )
-        for session in left
+        gap_entry(Loss(session.source, 1, began, until, CRASHED), session.session_id, None, session.next_seq)
+        for session, began in since.items()
         if session.next_seq > 1 or session.source not in told
     ]

@@ -22,6 +22,7 @@ from rugs_proto import Envelope
 from rugs_runtime.broker import Broker
 from tests.clientkit import STREAMS, stored
 from tests.feedserver import Feed
+from tests.stackkit import Gateway
 
 pytestmark = pytest.mark.slow
 
@@ -194,6 +195,34 @@ async def test_without_a_broker_everything_waits_in_the_spool(
     first, second = sessions(await stored(stream))
     assert frames(first) == feed.connections[0]
     assert frames(second) == feed.connections[1]
+
+
+@pytest.mark.crash
+async def test_killed_while_the_feed_is_away_the_gap_begins_where_the_connection_was_lost(
+    stream: Client, broker: Broker, tmp_path: Path, until: Until
+) -> None:
+    async def script(feed: Feed, socket: web.WebSocketResponse) -> None:
+        await feed.send(socket, STATE)
+        if len(feed.connections) == 1:
+            feed.refuse = True
+            await socket.close()
+
+    async with Feed.serving(script) as feed:
+        gateway = Gateway(tmp_path / "data", broker, RUGS_SOURCES="public", RUGS_FEED_URL=feed.url).start()
+        try:
+            await until(lambda: "503" in gateway.log)
+            await asyncio.sleep(3)  # longer ago than a process's last sign of life
+            await asyncio.to_thread(gateway.kill)
+            feed.refuse = False
+            gateway.start()
+            await until(lambda: len(feed.connections) == 2)
+        finally:
+            gateway.stop()
+    events = await stored(stream)
+    last = max(event.recv_ts or 0 for event in events if event.session_id == events[0].session_id and event.raw)
+    gaps = sorted((event.fields["since"], event.fields["until"]) for event in events if event.event == "gap")
+    assert gaps[0][0] == last - 1_000_000
+    assert gaps[-1][0] <= gaps[0][1], "no hole between what the crash left and what the new process missed"
 
 
 @pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 2.5, 5)])

@@ -369,3 +369,14 @@ def test_a_crash_leaves_gaps_from_its_last_sign_of_life_and_none_for_what_was_id
     ]
     assert {gap.ts for gap in gaps} == {alive - 1_000_000}
     assert crash_gaps([], alive) == []
+
+
+def test_a_crash_while_a_gap_goes_on_tells_of_all_of_it(tmp_path: Path) -> None:
+    """A connection was lost, and the process died before there was a new one to begin with what is missing."""
+    alive = 4_070_919_600_000_000
+    spool = Spool(tmp_path, max_bytes=1_000_000)
+    spool.leave("public_ws", "lost", 7, alive - 3_600_000_000)
+    left = [*spool.sessions(), Session("public_ws", "own", 1, alive, closed=False)]
+    spool.close()
+    (gap,) = crash_gaps(left, alive + 5)
+    assert (gap.session_id, gap.seq, gap.ts) == ("lost", 7, alive - 3_600_000_000)
