@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sqlite3
 import time
 import uuid
 from collections import Counter
@@ -19,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import duckdb
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -27,6 +25,7 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import BusUnavailableError, Durable, Message, Publisher, StreamState
 from rugs_capture.derivation import position as positions
+from rugs_capture.derivation.asking import RETRY_SECONDS, Lake, stopped_within
 from rugs_capture.derivation.causes import SUBJECT, Cause, causes_in
 from rugs_capture.derivation.outbox import Outbox, Sender
 from rugs_capture.derivation.position import Position
@@ -34,7 +33,6 @@ from rugs_capture.derivation.quality import Quality
 from rugs_capture.derivation.rereading import Rereading
 from rugs_capture.derivation.stored import LARGEST_BATCH, StoredEvents
 from rugs_feed.derive import Deriver, Heard
-from rugs_lake import LakeError
 from rugs_proto.subjects import ALERTS_QUALITY, TARGET_BODY
 
 CONSUMER: Final = "derive"
@@ -46,9 +44,6 @@ _SETTLED: Final = 5.0
 _MARK_EVERY: Final = 60.0
 _GOODBYE: Final = 5.0
 """Seconds that the last messages have to reach the broker when told to stop."""
-_RETRY: Final = 0.5
-_LAKE_TRIES: Final = 60
-"""How often a lake that cannot be read is tried before derivation goes on without."""
 
 _T = TypeVar("_T")
 
@@ -63,8 +58,8 @@ class Follower:
         """Up to where everything is derived; not all of it may have reached the broker."""
         self.quality = Quality()
         self._nc = nc
-        self._root = root
         self._stop = stop
+        self._lake = Lake(root, stop)
         self._deriver = Deriver(self.quality)
         self._outbox = Outbox()
         self._publisher = Publisher(nc)
@@ -114,13 +109,14 @@ class Follower:
                 if messages and not self._is_doubtful:
                     await self._take(messages)
                 await self._mark()
-        if self.position.seq > self._told.seq:
+        if self._begun and self.position.seq > self._told.seq:
             await self._mark(at_once=True)
 
     async def _resume(self) -> int:
         """Say where to go on: where we are, if the stream is still the one that we know."""
         state = await rugs_bus.stream_state(self._nc)
-        if not self._begun or not await positions.is_of(self._nc, state, self.position):
+        is_known = self._begun and await positions.is_of(self._nc, state, self.position)
+        if not is_known:
             if self._begun:
                 log.warning("the stream is not the one known: starting where its own messages say")
             await self._begin()
@@ -133,13 +129,13 @@ class Follower:
 
     async def _begin(self) -> None:
         """Find how far derivation had come, and read again what the unfinished games had said until then."""
-        self._doing = "reading again"
+        self._doing, self._begun = "reading again", False
         while True:
             state = await rugs_bus.stream_state(self._nc)
             found = await positions.find(self._nc, state) or await self._from_lake(state)
             self._deriver = Deriver(self.quality)
             self._outbox.take()
-            rereading = Rereading(self._nc, state, found, self._read_lake, self._stop)
+            rereading = Rereading(self._nc, state, found, self._lake, self._stop)
             with self.quality.muted():
                 async for cause in rereading.causes():
                     self._deriver.feed(await self._whole(cause), cause.place)
@@ -159,7 +155,7 @@ class Follower:
             seq = min(stored.derived_to(life), state.last_seq)
             return Position(seq, None, state.incarnation, stored.spans(life, seq))
 
-        return await self._read_lake(look) or Position(state.first_seq - 1, None, state.incarnation)
+        return await self._lake.ask(look) or Position(state.first_seq - 1, None, state.incarnation)
 
     async def _fill_up(self, state: StreamState) -> None:
         """Derive from what was purged before it was read: the lake has it."""
@@ -167,7 +163,7 @@ class Follower:
         def windows(stored: StoredEvents) -> list[Cause] | None:
             return next(stored.windows(state.incarnation or "", self.position.seq + 1, state.first_seq - 1), None)
 
-        while not self._stop.is_set() and (causes := await self._read_lake(windows)):
+        while not self._stop.is_set() and (causes := await self._lake.ask(windows)):
             log.info("reading from the lake what the stream has no more", first=causes[0].place, events=len(causes))
             for cause in causes:
                 await self._derive(cause)
@@ -190,7 +186,7 @@ class Follower:
         for message in messages:
             if message.seq <= self.position.seq:
                 continue
-            for cause in causes_in(message):
+            for cause in self._causes(message):
                 await self._derive(cause)
             self.position = replace(
                 self.position, seq=message.seq, time_us=message.time_us, incarnation=state.incarnation
@@ -201,6 +197,14 @@ class Follower:
                 await asyncio.sleep(0)
                 since = time.monotonic()
         await self._send(self.position)
+
+    def _causes(self, message: Message) -> list[Cause]:
+        try:
+            return causes_in(message)
+        except Exception:  # no message may ever stop those behind it
+            log.exception("a message cannot be read", seq=message.seq)
+            self.quality.counts["unreadable"] += 1
+            return []
 
     async def _derive(self, cause: Cause) -> None:
         heard = await self._whole(cause)
@@ -215,7 +219,7 @@ class Follower:
             return heard
         raw: str | bytes | None = await self._insist(lambda: rugs_bus.get_blob(self._nc, heard.id))
         if raw is None:
-            raw = await self._read_lake(lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id))
+            raw = await self._lake.ask(lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id))
         return heard._replace(raw=raw)
 
     async def _send(self, position: Position) -> None:
@@ -245,53 +249,22 @@ class Follower:
         self._told = self._marked = at
         self._told_at = self._marked_at = now
 
-    async def _read_lake(self, read: Callable[[StoredEvents], _T]) -> _T | None:
-        """Ask the lake; None where there is none, or it cannot be read for long."""
-
-        def ask() -> _T:
-            with StoredEvents(self._root) as stored:
-                return read(stored)
-
-        for _ in range(_LAKE_TRIES):
-            try:
-                found = await asyncio.to_thread(ask)
-            except LakeError as error:
-                log.info("no lake to read from", reason=str(error))
-                return None
-            except (OSError, sqlite3.Error, duckdb.Error) as error:
-                reason = f"cannot read the lake: {' '.join(str(error).split())}"
-                if self._trouble != reason:
-                    log.warning(reason)
-                self._trouble = reason
-            else:
-                self._trouble = None
-                return found
-            if await self._stopped_within(_RETRY):
-                return None
-        log.error("going on without what the lake holds: `rugs derive` makes up for it", reason=self._trouble)
-        self._trouble = None
-        return None
-
     async def _insist(self, attempt: Callable[[], Awaitable[_T]]) -> _T | None:
         """Try until the broker answers; None when told to stop meanwhile."""
         while True:
             try:
-                return await attempt()
+                found = await attempt()
             except BusUnavailableError as error:
                 self._trouble = str(error)
-            if await self._stopped_within(_RETRY):
+            else:
+                self._trouble = None
+                return found
+            if await stopped_within(self._stop, RETRY_SECONDS):
                 return None
-            self._trouble = None
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        return self._stop.is_set()
 
     def status(self) -> dict[str, Any]:
         """Return how derivation is doing, in the shape of a status answer."""
-        error = self._trouble or self._sender.trouble
+        error = self._trouble or self._lake.trouble or self._sender.trouble
         return {
             "state": "blocked" if error else self._doing,
             "error": error,
@@ -303,7 +276,7 @@ class Follower:
             "derived": dict(sorted(self._sender.published.items())),
             "messages": self._sender.messages,
             "undigested": self.quality.undigested,
-            "too_large": dict(self._outbox.dropped),
+            "left_out": dict(self._outbox.dropped),
             "refused": dict(self._sender.refused),
             "checks": self.quality.checks,
             "findings": self.quality.shown,

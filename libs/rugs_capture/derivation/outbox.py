@@ -66,11 +66,14 @@ class Outbox:
         self._messages: list[Outgoing] = []
 
     def add(self, row: Derived) -> None:
-        """Gather an event. One that is too large for a message is counted, and left out."""
-        packed = _encode(row)
+        """Gather an event. One that no message can hold is counted, and left out."""
+        try:
+            packed = _encode(row)
+        except (ValueError, TypeError, OverflowError) as error:
+            self._drop(row, f"it cannot be packed: {error}")
+            return
         if len(packed) > MAX_BODY - _ROOM:
-            self.dropped[row["doc_type"]] += 1
-            log.warning("a derived event is too large for a message", id=row["id"], bytes=len(packed))
+            self._drop(row, f"its {len(packed)} bytes are too many for a message")
             return
         group = row["doc_type"], row["source"], row["session_id"]
         message = self._open.get(group)
@@ -88,9 +91,9 @@ class Outbox:
         taken, self._messages, self._open, self.size = self._messages, [], {}, 0
         return taken
 
-    def discard(self) -> None:
-        """Forget what was gathered."""
-        self.take()
+    def _drop(self, row: Derived, reason: str) -> None:
+        self.dropped[row["doc_type"]] += 1
+        log.warning("a derived event is left out", id=row["id"], cause=row["cause"], reason=reason)
 
 
 class Sender:

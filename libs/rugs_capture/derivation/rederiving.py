@@ -8,11 +8,12 @@ own in the import ledger, and so the counts are the lake's own, whatever is kill
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -67,13 +68,14 @@ class Rederived:
     Attributes:
         events: stored events that were read.
         undigested: what no rule could digest, by doc type and reason.
+        left_out: what no message could hold, by doc type.
         checks: how often each check held and failed.
     """
 
     events: int = 0
     kinds: dict[str, Kind] = field(default_factory=lambda: {name: Kind() for name in DOC_TYPES})
     undigested: dict[str, int] = field(default_factory=dict)
-    too_large: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     checks: dict[str, dict[str, int]] = field(default_factory=dict)
     findings: list[dict[str, Any]] = field(default_factory=list)
     rules_version: int = RULES_VERSION
@@ -118,32 +120,40 @@ async def _derive(
 ) -> None:
     quality = Quality()
     deriver, outbox = Deriver(quality), Outbox()
+    start = None if first is None else first - LEAD_IN
     stored = await asyncio.to_thread(StoredEvents, root)
     try:
-        start = None if first is None else first - LEAD_IN
         lives = await asyncio.to_thread(stored.lives, start, last)
-        total = sum(life.events for life in lives)
-        seen = 0
+        total, seen = sum(life.events for life in lives), 0
         for life in lives:
             windows = stored.windows(life.incarnation, life.first_seq, life.last_seq, first=start, last=last)
-            # While one window is dealt with, the next is read.
-            coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
-            while causes := await coming:
-                coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
-                for counted, rows in _rows(deriver, quality, causes, first):
-                    done.events += counted
-                    for row in rows:
-                        outbox.add(row)
-                    if outbox.size >= TARGET_BODY:
-                        await runs.send(outbox.take(), done)
-                await runs.send(outbox.take(), done)
-                seen += len(causes)
-                if watch is not None:
-                    watch(seen, total)
+            async with contextlib.aclosing(_read_ahead(windows)) as coming:
+                async for causes in coming:
+                    for is_counted, rows in _rows(deriver, quality, causes, first):
+                        done.events += is_counted
+                        for row in rows:
+                            outbox.add(row)
+                        if outbox.size >= TARGET_BODY:
+                            await runs.send(outbox.take(), done)
+                    await runs.send(outbox.take(), done)
+                    seen += len(causes)
+                    if watch is not None:
+                        watch(seen, total)
     finally:
         await asyncio.to_thread(stored.close)
     done.undigested, done.checks, done.findings = quality.undigested, quality.checks, quality.shown
-    done.too_large = dict(outbox.dropped)
+    done.left_out = dict(outbox.dropped)
+
+
+async def _read_ahead(windows: Iterator[list[Cause]]) -> AsyncGenerator[list[Cause], None]:
+    """Give the windows; while one is dealt with, the next is read."""
+    coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
+    try:
+        while (causes := await coming) is not None:
+            coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
+            yield causes
+    finally:
+        await asyncio.wait((coming,))  # nobody closes the lake under a thread that reads it
 
 
 def _rows(

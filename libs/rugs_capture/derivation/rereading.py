@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
 
 from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import StreamState
+from rugs_capture.derivation.asking import Lake
 from rugs_capture.derivation.causes import SUBJECT, Cause, causes_in
 from rugs_capture.derivation.position import Position
 from rugs_capture.derivation.stored import StoredEvents
 
 _STATES: Final = "gameStateUpdate"
-_T = TypeVar("_T")
-
-
-class ReadLake(Protocol):
-    """Asks the lake."""
-
-    def __call__(self, read: Callable[[StoredEvents], _T]) -> Awaitable[_T | None]:
-        """Return what `read` returns; None where there is no lake to ask."""
 
 
 class Rereading:
@@ -34,14 +27,12 @@ class Rereading:
         lowest: the first sequence that is read from the stream itself: what is purged below matters to nobody.
     """
 
-    def __init__(
-        self, nc: Client, state: StreamState, position: Position, read_lake: ReadLake, stop: asyncio.Event
-    ) -> None:
+    def __init__(self, nc: Client, state: StreamState, position: Position, lake: Lake, stop: asyncio.Event) -> None:
         self.read = 0
         self._nc = nc
         self._state = state
         self._position = position
-        self._read_lake = read_lake
+        self._lake = lake
         self._stop = stop
         pieces = [*joined(position.spans.values())]
         self._purged = [(first, min(last, state.first_seq - 1)) for first, last in pieces if first < state.first_seq]
@@ -56,7 +47,7 @@ class Rereading:
             def games(lake: StoredEvents, source: str = source) -> list[Cause]:
                 return lake.before(life, source)
 
-            for cause in await self._read_lake(games) or ():
+            for cause in await self._lake.ask(games) or ():
                 self.read += 1
                 yield cause
         for first, last in self._purged:
@@ -72,7 +63,7 @@ class Rereading:
             def window(lake: StoredEvents, first: int = first) -> list[Cause] | None:
                 return next(lake.windows(life, first, last), None)
 
-            causes = await self._read_lake(window)
+            causes = await self._lake.ask(window)
             if not causes:
                 return
             for cause in self._wanted(causes):

@@ -54,8 +54,8 @@ def _show(done: Rederived) -> None:
     print_table(rows, header=("doc type", "derived", "stored", "duplicates"))
     for name, count in done.undigested.items():
         print(f"not digested: {count:,} {name}")
-    for name, count in done.too_large.items():
-        print(f"too large for a message: {count:,} {name}")
+    for name, count in done.left_out.items():
+        print(f"left out: {count:,} {name} that no message can hold")
     for name, outcome in done.checks.items():
         if outcome["failed"]:
             print(f"check failed: {name}, {outcome['failed']:,} of {sum(outcome.values()):,}")
