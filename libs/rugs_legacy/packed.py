@@ -6,6 +6,7 @@ copy of a file has the same lines in the same places.
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -101,10 +102,16 @@ class Unpacked:
 
 
 class Content:
-    """A file, open for reading what is in it. `method` is how it is packed, if it is."""
+    """A file, open for reading what is in it.
+
+    Attributes:
+        method: how it is packed, if it is.
+        file_size: its size as it lies, when it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
+        self.file_size = os.fstat(self._file.fileno()).st_size
         self.method = method_of(self._file.read(_LONGEST_MAGIC))
         self._file.seek(0)
         self.stream: Readable = self._file if self.method is None else Unpacked(self._file, self.method)

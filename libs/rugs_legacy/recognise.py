@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -48,20 +49,27 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
         ValueError: if there is no such time zone.
     """
     name = unpacked_name(path.name)
+    known, strange = None, None
     with Content(path) as content:
-        first = next(_first_lines(content, size), b"")
+        lines = _first_lines(content, size)
+        first = next(lines, b"")
+        is_object = _is_object(first)
+        if is_object:
+            known, strange = _as_lines(chain((first,), lines), name, timezone)
+    if known is not None:
+        return known
     if not first:
         empty = _named(FORMATS, name)
         if empty is None:
             raise UnknownFormatError(why_no_recording(name) or "empty, and its name says no format")
         return Recognised(empty, b"")
-    if not _is_object(first) and (document := _as_document(path, size, name, first)):
+    if document := _as_document(path, size, name, first):
         return document
-    with Content(path) as content:
-        known, strange = _as_lines(_first_lines(content, size), name, timezone)
-    known = known or _as_document(path, size, name, first)
-    if known is not None:
-        return known
+    if not is_object:
+        with Content(path) as content:
+            known, strange = _as_lines(_first_lines(content, size), name, timezone)
+        if known is not None:
+            return known
     if strange is not None:
         raise UnknownFormatError(why_no_recording(name) or f"no known format: {_looks(strange)}")
     by_name = _named(LINE_FORMATS, name)
@@ -125,10 +133,24 @@ def _looks(value: dict[str, Any] | list[Any]) -> str:
     return "a JSON array"
 
 
+class _Parsers:
+    """The line readers of one file, each made when it is first asked for."""
+
+    def __init__(self, timezone: str, name: str) -> None:
+        self._timezone = timezone
+        self._name = name
+        self._made: dict[str, Parse] = {}
+
+    def of(self, format_: LineFormat) -> Parse:
+        if format_.id not in self._made:
+            self._made[format_.id] = format_.reader(self._timezone, self._name)
+        return self._made[format_.id]
+
+
 def _as_lines(lines: Iterator[bytes], name: str, timezone: str) -> tuple[Recognised | None, dict[str, Any] | None]:
     """Return the format of a file of one record a line, if it is one; and the first object of no known format."""
     by_name = _named(LINE_FORMATS, name)
-    readers = [(format_, format_.reader(timezone, name)) for format_ in LINE_FORMATS]
+    parsers = _Parsers(timezone, name)
     first_line = b""
     claimed: Format | None = None
     strange: dict[str, Any] | None = None
@@ -137,12 +159,12 @@ def _as_lines(lines: Iterator[bytes], name: str, timezone: str) -> tuple[Recogni
         try:
             found = read_object(line)
         except UnreadableError:
-            if known := _salvaged(line, readers, by_name):
+            if known := _salvaged(line, parsers, by_name):
                 return known, strange
             continue
-        for format_, parse in readers:
+        for format_ in LINE_FORMATS:
             if format_.sniff(found, format_ is by_name):
-                if _is_record(line, parse):
+                if _is_record(line, parsers.of(format_)):
                     return Recognised(format_, line), strange
                 claimed = claimed or format_
         strange = strange or found
@@ -173,9 +195,9 @@ def _is_record(line: bytes, parse: Parse) -> bool:
     return True
 
 
-def _salvaged(line: bytes, readers: list[tuple[LineFormat, Parse]], by_name: LineFormat | None) -> Recognised | None:
-    for format_, parse in readers:
-        for piece in salvage(line, format_.record_start, parse):
+def _salvaged(line: bytes, parsers: _Parsers, by_name: LineFormat | None) -> Recognised | None:
+    for format_ in LINE_FORMATS:
+        for piece in salvage(line, format_.record_start, parsers.of(format_)):
             if format_.sniff(read_object(piece.raw), format_ is by_name):
                 return Recognised(format_, piece.raw)
     return None

@@ -5,7 +5,6 @@ A file that is one JSON value counts as one line: it is a record or a reject as 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -87,22 +86,27 @@ def look_at(path: Path, timezone: str) -> Recording:
     """
     if not path.is_file():
         raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
-    packed_sha, packed_size, is_cut = None, 0, False
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        with Content(path) as content:
-            if content.method is not None:
-                packed_sha, packed_size = digest(file, size), size
-                most = max(_ANY_TIMES, _MOST_TIMES * size)
-                size, sha = measure(content.stream, most)
-                if size > most:
-                    raise UnknownFormatError(f"{content.method} that unpacks to more than {_MOST_TIMES} times its size")
-                is_cut = content.is_cut
-        format_, first = recognise(path, size, timezone)
-        if packed_sha is None:
-            sha = digest(file, size)
+    with Content(path) as content:
+        if content.method is not None:
+            return _look_into(path, content, timezone)
+        format_, first = recognise(path, content.file_size, timezone)
+        sha = digest(content.stream, content.file_size)
     session_id = ids.import_session_id(format_.id, first)
-    return Recording(path, size, sha, format_, timezone, session_id, packed_sha, packed_size, is_cut)
+    return Recording(path, content.file_size, sha, format_, timezone, session_id)
+
+
+def _look_into(path: Path, content: Content, timezone: str) -> Recording:
+    """Look at a packed file: how much is in it is known at its end only."""
+    most = max(_ANY_TIMES, _MOST_TIMES * content.file_size)
+    size, sha = measure(content.stream, most)
+    if size > most:
+        raise UnknownFormatError(f"{content.method} that unpacks to more than {_MOST_TIMES} times its size")
+    with path.open("rb") as file:
+        packed_sha = digest(file, content.file_size)
+    format_, first = recognise(path, size, timezone)
+    session_id = ids.import_session_id(format_.id, first)
+    packed = (packed_sha, content.file_size, content.is_cut)
+    return Recording(path, size, sha, format_, timezone, session_id, *packed)
 
 
 def read(recording: Recording, counts: Counts) -> Iterator[Envelope]:
