@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from legacy_importer.report import FileReport, Report
 from legacy_importer.waiting import compare
 from rugs_lake.ledger import Run
-from rugs_legacy.files import find_files
+from rugs_legacy.files import find_files, named_by
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_lines import start, tick
 
@@ -95,3 +97,36 @@ def test_each_file_is_found_once_and_the_data_root_is_left_alone(tmp_path: Path)
     named = [tmp_path / "recordings", tmp_path / "recordings" / "b.jsonl"]
     found = [str(path.relative_to(tmp_path / "recordings")) for path in find_files(named, data)]
     assert found == ["a/.hidden", "a/c.jsonl", "b.jsonl", "loop"]
+
+
+def test_what_is_odd_is_noted(tmp_path: Path) -> None:
+    """A packed file that ends too early, and games that several recordings tell."""
+    path = tmp_path / "game_20981231_220000.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n".join([start(), *(tick(number) for number in range(500))]))[:-20])
+    recording = look_at(path, "America/New_York")
+    report = Report(files=[FileReport.of(recording)])
+    (note,) = report.notes()
+    assert note.startswith(f"{path}: the packed file ends too early")
+    assert report.files[0].packed_sha256 == sha256(path.read_bytes()).hexdigest()
+    assert report.details()["repeated_games"] is None
+    report.repeated_games = [{"game_id": "g", "repeated": 15, "files": []}]
+    assert report.notes()[1].startswith("games in more than one recording: 1, with 15 ticks")
+    assert report.details()["repeated_games"] == report.repeated_games
+
+
+def test_a_path_may_be_a_pattern(tmp_path: Path) -> None:
+    for name in ("a/b/x_raw.jsonl", "a/y_raw.jsonl", "a/z[1].jsonl", "z.gz"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    named = {
+        "**/*_raw.jsonl": ["a/b/x_raw.jsonl", "a/y_raw.jsonl"],
+        "a/*.jsonl": ["a/y_raw.jsonl", "a/z[1].jsonl"],
+        "a/z[1].jsonl": ["a/z[1].jsonl"],  # there is such a file: it is no pattern
+        "*": ["a", "z.gz"],
+    }
+    for pattern, found in named.items():
+        assert [str(path.relative_to(tmp_path)) for path in named_by(tmp_path / pattern)] == found
+    for nothing in ("nowhere", "*.zip", "a/z[2].jsonl"):
+        with pytest.raises(FileNotFoundError, match="no such file or folder"):
+            named_by(tmp_path / nothing)
