@@ -61,6 +61,39 @@ def test_what_is_damaged_stays_in_the_lake_and_what_was_salvaged_is_a_line(shelf
     assert lines_of(shelf.folder / "out" / OLD) == [start(), tick(3), tick(4)]
 
 
+def test_with_its_damaged_lines_a_file_is_as_it_was_and_known(shelf: Shelf) -> None:
+    torn, joint = tick(2)[:-1] + b'{"' + tick(3), tick(5) + tick(6)
+    old = [b"}", start(), torn, tick(4), joint, b"\xff\xfe", b"## a note", tick(8), tick(9)[:30]]
+    captured = [frame(1, "e"), b"<<<<<<< HEAD", frame(2, "e")[:-5] + frame(3, "e"), frame(4, "e")]
+    files = [shelf.file(OLD, old), shelf.file(RAW, captured)]
+    for path in files:
+        shelf.take_in(path)
+    shelf.put([live(1, FRAME), live(2, "x", doc_type="reject")])
+    before = shelf.rows("SELECT count(*) FROM reject")
+    for format_ in (Format.GAME, Format.RAW):
+        shelf.export(format_, "out", damaged=True)
+    for path in files:
+        assert (shelf.folder / "out" / path.name).read_bytes() == path.read_bytes()
+        assert shelf.take_in(shelf.folder / "out" / path.name).stored == 0
+    shelf.export(Format.GAME, "one/all.jsonl", damaged=True, source="import")
+    assert shelf.take_in(shelf.folder / "one" / "all.jsonl").stored == 0
+    assert shelf.rows("SELECT count(*) FROM reject") == before
+    with pytest.raises(ValueError, match="whole files"):
+        shelf.export(Format.GAME, "out", damaged=True, game=GAME)
+
+
+def test_a_line_too_long_to_be_held_is_in_pieces_which_are_no_lines(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rugs_legacy.lines.MAX_LINE", 1 << 20)
+    monkeypatch.setattr("rugs_legacy.lines.PIECE", 1 << 19)
+    monkeypatch.setattr("rugs_legacy.export.lines.PIECE", 1 << 19)
+    shelf.take_in(shelf.file(RAW, [frame(1, "e"), b"x" * 3_500_000, frame(2, "e")]))
+    exported = shelf.export(Format.RAW, "out", damaged=True)
+    assert lines_of(exported.folder / RAW) == [frame(1, "e"), frame(2, "e")]
+    assert exported.content.left_out == {"piece of a line": shelf.rows("SELECT count(*) FROM reject")[0][0]}
+
+
 def test_a_file_of_each_session_and_captured_game_has_a_name_of_its_own(shelf: Shelf) -> None:
     for number in (1, 2):
         shelf.take_in(shelf.file(f"{number}/{OLD}", [start(session_game_number=number), tick(number)]))

@@ -51,6 +51,9 @@ Out = Annotated[
     ),
 ]
 Timezone = Annotated[str, typer.Option("--timezone", help="Zone of the local times that old formats have.")]
+Damaged = Annotated[
+    bool, typer.Option("--damaged", help="Also the lines of imported files that were rejected: the files as they were.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite also what an export has not written.")]
 
 
@@ -62,6 +65,7 @@ def export(
     source: Source = None,
     out: Out = None,
     timezone: Timezone = "America/New_York",
+    damaged: Damaged = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +86,10 @@ def export(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     period = (None if from_ is None else begin_us(from_), None if to is None else end_us(to))
-    request = Request(Format(output.value), game, *period, source, timezone)
+    try:
+        request = Request(Format(output.value), game, *period, source, timezone, damaged)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     root = Settings.load().data_dir
     keep_small()
     with rugs_lake.open(root) as lake, _progress() as progress:

@@ -19,6 +19,7 @@ from rugs_feed.extract import payload_of
 from rugs_legacy import old_records
 from rugs_legacy.export.stored import Stored
 from rugs_legacy.export.telling import tell
+from rugs_legacy.lines import PIECE
 
 _RECORDED: Final = ("event", "binary_event", "connect", "disconnect", "connect_error")
 """Packets that the old recorder heard of; what keeps a connection alive it did not."""
@@ -51,9 +52,31 @@ class Line(NamedTuple):
 
 def raw_line(row: Stored) -> bytes | None:
     """Return an imported line as it stood; None where the event is not one, or has several lines."""
-    if row.source != "import" or row.raw is None or "\n" in row.raw:
+    if row.source != "import" or row.bytes is None:
         return None
-    return row.raw.encode()
+    content = row.bytes.encode() if isinstance(row.bytes, str) else row.bytes
+    return None if b"\n" in content else content
+
+
+def _as_they_stood(rows: Iterable[Stored], left_out: Counter[str]) -> Iterator[Stored]:
+    """Give events without those whose bytes stand in a rejected line before them: they were salvaged out of it.
+
+    Of a rejected line too long to be held there are pieces, which are no lines.
+    """
+    damaged, content, end = ("", "", 0), b"", ("", "", 0)
+    for row in rows:
+        place = (row.source, row.session_id, row.seq)
+        if damaged[:2] == place[:2]:
+            start, raw = row.seq - damaged[2], (row.raw or "").encode()
+            if raw and content[start : start + len(raw)] == raw:
+                continue
+        if row.doc_type == "reject" and (line := raw_line(row)) is not None:
+            if len(line) == PIECE or place == end:
+                left_out["piece of a line"] += 1
+                end = (*place[:2], row.seq + len(line))
+                continue
+            damaged, content = place, line
+        yield row
 
 
 class Teller:
@@ -69,11 +92,12 @@ class Teller:
         self._everything = everything
 
     def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
-        """Give a line for each event of raw captures: imported ones as they stood."""
-        for row in rows:
+        """Give a line for each event of raw captures: imported ones, and damaged ones, as they stood."""
+        for row in _as_they_stood(rows, self.left_out):
             content = raw_line(row)
             is_raw = content is not None
-            content = content if is_raw else self.tell(row, row.seq)
+            if not is_raw and row.doc_type != "reject":
+                content = self.tell(row, row.seq)
             if content is not None:
                 yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, is_raw, content)
 
@@ -137,8 +161,8 @@ class GameTeller:
                 yield _told(key, last, self.end(last))
 
     def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
-        """Give the lines of imported per-game files as they stood."""
-        for row in rows:
+        """Give the lines of imported per-game files, and damaged ones, as they stood."""
+        for row in _as_they_stood(rows, self.left_out):
             if (content := raw_line(row)) is not None:
                 yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, True, content)
 

@@ -44,6 +44,7 @@ class Request:
         since, until: microseconds since the epoch, UTC; `until` is the first that is left out.
         source: the envelope's.
         timezone: zone of the local times that old formats have, where lines are made anew.
+        damaged: also lines of imported files that were rejected, as they stood. They say no time and no game.
     """
 
     format: Format
@@ -52,6 +53,15 @@ class Request:
     until: int | None = None
     source: str | None = None
     timezone: str = DEFAULT_TIMEZONE
+    damaged: bool = False
+
+    def __post_init__(self) -> None:
+        if self.damaged and (
+            self.format not in (Format.GAME, Format.RAW) or (self.game, self.since, self.until) != (None,) * 3
+        ):
+            raise ValueError(
+                "damaged lines belong to whole files: to game-jsonl or raw-jsonl, of no one game or period"
+            )
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -64,6 +74,8 @@ class Request:
         asked = {key: value for key, value in self.filters.items() if value is not None}
         if self.timezone != DEFAULT_TIMEZONE:
             asked["timezone"] = self.timezone
+        if self.damaged:
+            asked["damaged"] = True
         if not asked:
             return self.format.value
         return f"{self.format.value}-{sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]}"

@@ -30,6 +30,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,180}\.jsonl")
 _GAME_END: Final = re.compile(r"[0-9a-f]{8}\Z")
 _ALL_IN_ONE: Final = "events"
+_AS_IN_THE_FILE: Final = "source, session_id, seq, doc_type != 'reject'"
+"""A damaged line stands before what was salvaged out of its beginning."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class _Work:
     def _captures(self) -> list[FileEntry]:
         teller = Teller(self._zone)
         found = stored.recordings(self._lake, self._request, stored.FRAMES, by_game=False)
-        events = self._stream(stored.FRAMES, "source, session_id, seq")
+        events = self._stream(self._with_damage(stored.FRAMES), _AS_IN_THE_FILE)
         return self._write(teller.lines(events), self._names(found), teller.left_out)
 
     def _games(self) -> list[FileEntry]:
@@ -154,11 +156,14 @@ class _Work:
         told_twice = frozenset(one.key for one in captured if one.told_twice)
 
         def lines() -> Iterator[Line]:
-            yield from teller.lines(self._stream(stored.OLD_GAME_LINES, "source, session_id, seq"))
+            yield from teller.lines(self._stream(self._with_damage(stored.OLD_GAME_LINES), _AS_IN_THE_FILE))
             events = self._stream(stored.TICKS_TOLD, "source, session_id, game_id, seq")
             yield from teller.games(events, told_twice)
 
         return self._write(lines(), self._names([*old, *captured]), teller.left_out)
+
+    def _with_damage(self, wanted: str) -> str:
+        return stored.with_damage(wanted) if self._request.damaged else wanted
 
     def _stream(self, wanted: str, order: str) -> Iterator[stored.Stored]:
         return self._watch.over(stored.stream(self._lake, self._request, wanted, order))

@@ -113,6 +113,16 @@ def count(lake: Lake, request: Request) -> int:
     return int(row[0]) if row else 0
 
 
+def with_damage(wanted: str) -> str:
+    """Return the condition for imported lines as one that also takes the rejected lines of the same sessions."""
+    sessions = f"SELECT session_id FROM events WHERE source = 'import' AND {wanted}"  # noqa: S608 - our own conditions
+    return f"({wanted} OR (doc_type = 'reject' AND source = 'import' AND session_id IN ({sessions})))"
+
+
+def _view(request: Request) -> str:
+    return "(SELECT * FROM events UNION ALL SELECT * FROM reject)" if request.damaged else "events"
+
+
 def recordings(lake: Lake, request: Request, wanted: str, *, by_game: bool) -> list[Recording]:
     """Return the recordings that the wanted events are of, in the order in which `stream` gives their events."""
     condition, values = request.condition
@@ -139,7 +149,7 @@ def tables(lake: Lake, request: Request, wanted: str, order: str, columns: str) 
     """
     condition, values = request.condition
     places = lake.connection.cursor().sql(
-        f"SELECT id, ts, coalesce(strlen(raw), 0) + coalesce(octet_length(raw_bin), 0) AS size FROM events"  # noqa: S608
+        f"SELECT id, ts, coalesce(strlen(raw), 0) + coalesce(octet_length(raw_bin), 0) AS size FROM {_view(request)}"  # noqa: S608
         f" WHERE {wanted} AND {condition} ORDER BY {order}, id",
         params=values,
     )
@@ -148,7 +158,7 @@ def tables(lake: Lake, request: Request, wanted: str, order: str, columns: str) 
         fetching.register("piece", piece.append_column("place", pa.array(range(piece.num_rows))))
         times = pc.min_max(piece["ts"]).as_py()
         yield fetching.sql(
-            f"SELECT {columns} FROM events JOIN (SELECT id, place FROM piece) USING (id)"  # noqa: S608 - our own names
+            f"SELECT {columns} FROM {_view(request)} JOIN (SELECT id, place FROM piece) USING (id)"  # noqa: S608 - our own names
             " WHERE ts BETWEEN $1 AND $2 AND date BETWEEN $3 AND $4 ORDER BY place",
             params=[times["min"], times["max"], times["min"].date(), times["max"].date()],
         ).to_arrow_table()
