@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rugs_feed.derive import Deriver, Heard
-from rugs_legacy.envelopes import SOURCE, Envelope, Envelopes
+from rugs_legacy.envelopes import MAX_INLINE, SOURCE, Envelope, Envelopes
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.record import Document, DocumentFormat, Record
 from rugs_legacy.strict_json import BYTE_ORDER_MARK, read_value
-from rugs_proto import ids
+from rugs_proto import ids, wire
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,5 @@ class _Rows:
         place = {key: row[key] for key in ("id", "ts", "source", "session_id", "seq", "direction", "event")}
         heard = Heard(**place, recv_ts=row.get("recv_ts"), raw=json.dumps(told))
         for derived in self._deriver.feed(heard):
-            yield {**derived, "origin": row["origin"]}
+            if len(wire.encode([derived])) <= MAX_INLINE:  # what is larger stands in the document's bytes alone
+                yield {**derived, "origin": row["origin"]}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rugs_feed.derive import Deriver, Heard
+from rugs_legacy import documents as documents_module
 from rugs_legacy.recording import Counts, look_at, read_again
 from rugs_proto import ids
 from tests.legacy_files import NEW_YORK, Found, document_id, ids_of, read_file, write
@@ -219,6 +220,15 @@ def test_events_in_an_array(tmp_path: Path) -> None:
     assert heard[1]["fields"] == {"rugpool_amount": 2.5, "instarug_count": 5}
     live = Heard(heard[0]["id"], 0, None, "import", "s", 1, "received", "gameStateUpdate", frame(1, data=STATE))
     assert [one["fields"] for one in Deriver().feed(live)] == [rows[1]["fields"]]
+
+
+def test_what_follows_and_is_too_large_for_a_message_stays_in_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents_module, "MAX_INLINE", 5000)
+    games = [{"id": f"game-{size}", "prices": [1.5] * size} for size in (10, 1000)]
+    _, (_, *rows) = read_one(tmp_path, "x_samples.json", events(("gameStateUpdate", {**STATE, "gameHistory": games})))
+    assert [row["game_id"] for row in rows if row["doc_type"] == "game"] == ["game-10"]
 
 
 def test_an_array_on_one_line_or_with_a_record_a_line_is_no_capture_of_lines(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from rugs_feed.extract import PAYLOAD_KEYS, extract
 from rugs_feed.phases import PHASE_VERSION
 from rugs_legacy.errors import UnreadableError
-from rugs_legacy.formats import f1_game, f9_raw_capture, f10_cdp_capture
+from rugs_legacy.formats import FORMATS, f1_game, f4_demonstration, f9_raw_capture, f10_cdp_capture
 from rugs_legacy.record import Parse, Record
 from tests.legacy_lines import GAME, cdp_frame, end, frame, line, start, tick
 
@@ -28,6 +30,17 @@ def same_the_slow_way(parse: Parse, content: bytes) -> Record:
     assert quick == slow
     assert [type(value) for value in quick.fields.values()] == [type(value) for value in slow.fields.values()]
     return quick
+
+
+def test_the_registry_is_what_the_documentation_says() -> None:
+    """Every format has a number, a version and a title of its own; F11 and F13 are no recordings."""
+    text = (Path(__file__).parents[2] / "docs" / "old-formats.md").read_text()
+    told = re.findall(r"^\| (F\d+) \| ([^,:|]*)", text, re.MULTILINE)
+    assert {number for number, _ in told} == {f"F{number}" for number in range(1, 17)}
+    titles = dict(told)
+    for format_ in FORMATS:
+        assert titles[format_.id].strip() == format_.title or format_ is f4_demonstration.METADATA
+    assert {number for number, _ in told} - {format_.id for format_ in FORMATS} == {"F11", "F13"}
 
 
 def test_a_tick() -> None:

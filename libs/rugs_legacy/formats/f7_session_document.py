@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rugs_legacy.formats.documents import is_session, read_session
+from rugs_legacy.formats.games_and_sessions import is_session, read_session
 from rugs_legacy.record import DocumentFormat
 
 

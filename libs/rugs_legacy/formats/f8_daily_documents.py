@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from rugs_legacy.clock import Clock
-from rugs_legacy.formats.documents import is_game, is_session, read_game, read_session
+from rugs_legacy.formats.games_and_sessions import is_game, is_session, read_game, read_session
 from rugs_legacy.formats.objects import text_of
 from rugs_legacy.record import Document, DocumentFormat, Record
 
