@@ -231,6 +231,13 @@ def test_what_is_told_to_be_a_message_is_one() -> None:
     assert reason(b"anything") == "neither JSON nor msgpack nor a WebSocket message"
 
 
+def test_objects_are_objects_though_a_script_calls_them_plain_text() -> None:
+    """As `fetch` and others do with whatever text is posted."""
+    told = b'{"event":"a"}\n{"event":"b","data":0}'
+    assert [e.event for e in events(told, Terms(kind=Kind.FRAMES))] == ["a", "b"]
+    assert [e.event for e in events(b'[{"event":"a"}]', Terms(kind=Kind.FRAMES))] == ["a"]
+
+
 OLD_LINES = [
     '{"seq": 3, "ts": "2026-01-05T20:50:21.601999", "event": "standard/newTrade", '
     '"data": [{"__trace": true}, {"id": "t", "gameId": "g", "price": 1.5}]}',

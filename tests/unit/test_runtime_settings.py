@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ByteSize
 
+from rugs_cli.commands.sim import DEFAULT_PORT
 from rugs_runtime.settings import Settings, SettingsError, describe, environment_name, without_credentials
 from rugs_runtime.stack import SMALLEST_STREAM, stream_limits
 
@@ -125,3 +126,13 @@ def test_a_stream_that_has_filled_the_disk_keeps_its_limit() -> None:
     assert stream_limits(settings, 1 << 30, 1 << 30) == (1 << 30, 512 << 20)  # as with 2 GiB free, and nothing stored
     assert stream_limits(settings, 0, 1 << 30) == (1 << 30, 512 << 20)
     assert stream_limits(settings, 0, 9 << 30) == (8 << 30, 5 << 30)
+
+
+def test_no_port_is_one_that_was_in_use_around_the_previous_system() -> None:
+    taken = {*range(9000, 9041), 5000, 3000, 9222}
+    settings = Settings.load()
+    listening = [
+        value for name, value in settings.model_dump().items() if name.endswith("_port") and name != "cdp_port"
+    ]
+    assert len(listening) >= 2
+    assert not taken & {*listening, DEFAULT_PORT}

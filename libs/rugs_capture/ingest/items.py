@@ -61,6 +61,8 @@ def take_apart(body: bytes, kind: Kind, *, frame_a_line: bool) -> Iterator[Item]
             yield Item(1, body, None, "neither JSON nor msgpack nor a WebSocket message" if body else "empty")
             return
         kind = kind_seen
+    elif kind is Kind.FRAMES and _kind_by_look(body) is Kind.JSON:
+        kind = Kind.JSON  # no packet begins so, and it is what scripts say of text that they post
     if kind is Kind.FRAMES:
         yield from _lines(body, _frame) if frame_a_line else [_frame(1, body)]
     elif kind is Kind.LINES:

@@ -39,7 +39,7 @@ class Kind(Enum):
     JSON = "an object, an array of objects, or an object a line"
     LINES = "an object a line"
     MSGPACK = "a map, or an array of maps"
-    FRAMES = "WebSocket messages"
+    FRAMES = "WebSocket messages, unless it begins like JSON"
 
 
 KINDS: Final = {
