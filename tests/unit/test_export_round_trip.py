@@ -255,7 +255,7 @@ def sessions(draw: st.DrawFn) -> list[Envelope]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     files=st.lists(old_lines, max_size=2),
     captured=st.lists(sessions(), max_size=3),
