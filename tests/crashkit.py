@@ -121,8 +121,8 @@ def judge(root: Path, acks: Path, *, at_rest: bool = False) -> dict[str, int]:
     assert report.ok or not at_rest, report.as_dict()
     run = ledger.run(root, lakeproc.RUN)
     if run is not None:
-        good = sum(content["v"] == 1 for seq in range(1, last + 1) for content in lakeproc.told(seq))
-        assert (run.last_message, run.stored, run.stored + run.duplicates) == (last, len(expected), good)
+        counted = lakeproc.counted_ids(last)
+        assert (run.last_message, run.stored, run.stored + run.duplicates) == (last, len(set(counted)), len(counted))
     return {
         "lost": len(expected - set(found)),
         "doubled": len(found) - len(set(found)),

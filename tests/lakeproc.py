@@ -51,6 +51,12 @@ def expected_ids(last_seq: int) -> set[str]:
     return {id_of(content) for seq in range(1, last_seq + 1) for content in told(seq) if content["v"] == 1}
 
 
+def counted_ids(last_seq: int) -> list[str]:
+    """Return the ids, doubled ones too, that an import run counts: what is derived from a record, that stands for."""
+    told_all = (content for seq in range(1, last_seq + 1) for content in told(seq))
+    return [id_of(content) for content in told_all if content["v"] == 1 and content.get("cause") is None]
+
+
 def expected_rejects(last_seq: int) -> int:
     """Return how many events up to a sequence are broken."""
     return sum(content["v"] != 1 for seq in range(1, last_seq + 1) for content in told(seq))

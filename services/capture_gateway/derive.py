@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -38,11 +39,18 @@ def main() -> int:
         print(f"derive: {error}", file=sys.stderr)
         return service.EXIT_FAILED
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    return service.run(NAME, lambda stop: derive(settings, stop), settings)
+    finish = _options().finish
+    return service.run(NAME, lambda stop: derive(settings, stop, finish=finish), settings)
 
 
-async def derive(settings: Settings, stop: asyncio.Event) -> int:
-    """Follow the stream until `stop` is set; return the exit code."""
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=NAME, description="Derive what follows from captured events until SIGTERM.")
+    parser.add_argument("--finish", action="store_true", help="end when all that the stream holds now is derived")
+    return parser.parse_args()
+
+
+async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> int:
+    """Follow the stream until `stop` is set, or to its end; return the exit code."""
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
         finished = asyncio.Event()
@@ -54,7 +62,7 @@ async def derive(settings: Settings, stop: asyncio.Event) -> int:
 
         await service.answer_status(nc, NAME, describe)
         if await _wait_for_stream(nc, stop):
-            finishing = asyncio.create_task(_finish(nc, follower, stop, finished))
+            finishing = asyncio.create_task(_finish(nc, follower, stop, finished, at_once=finish))
             try:
                 await follower.run()
             finally:
@@ -67,15 +75,29 @@ async def derive(settings: Settings, stop: asyncio.Event) -> int:
     return service.EXIT_OK
 
 
-async def _finish(nc: Client, follower: Follower, stop: asyncio.Event, finished: asyncio.Event) -> None:
-    """When told to stop, let it come to the end of what is there by then, but not for long."""
-    await stop.wait()
-    with contextlib.suppress(TimeoutError, BusError):
-        async with asyncio.timeout(_FINISH_SECONDS):
-            last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
-            while last is not None and follower.position.seq < last.seq:  # noqa: ASYNC110 - seen from outside
-                await asyncio.sleep(_LOOK_SECONDS)
+async def _finish(
+    nc: Client, follower: Follower, stop: asyncio.Event, finished: asyncio.Event, *, at_once: bool
+) -> None:
+    """When told to stop, let it come to the end of what is there, for a while; `at_once` to the end in any case."""
+    if at_once:
+        end = asyncio.create_task(_end_reached(nc, follower))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((end, stopping), return_when=asyncio.FIRST_COMPLETED)
+        end.cancel()
+        stopping.cancel()
+    else:
+        await stop.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_SECONDS):
+                await _end_reached(nc, follower)
     finished.set()
+
+
+async def _end_reached(nc: Client, follower: Follower) -> None:
+    with contextlib.suppress(BusError):
+        last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
+        while last is not None and follower.position.seq < last.seq:  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:

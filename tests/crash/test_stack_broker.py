@@ -308,7 +308,7 @@ async def test_a_full_disk_stops_the_whole_stack_which_resumes(tmp_path: Path, m
     limits = {"RUGS_STREAM_MAX_BYTES": "30000000", "RUGS_STREAM_KEEP_BYTES": "20000000"}
     root = tmp_path / "data"
     with small_disk(root, "60m"):
-        rugs = Rugs(root, RUGS_FLUSH_SECONDS="0.2", **limits)
+        rugs = Rugs(root, RUGS_FLUSH_SECONDS="0.2", RUGS_SOURCES="http", **limits)
         assert rugs("up", "--detach").returncode == 0
         try:
             async with rugs.bus() as nc:

@@ -54,7 +54,8 @@ async def test_old_messages_are_purged_up_to_the_cursor_and_nothing_is_lost(tmp_
         after = cursor(rugs.root)
         assert before is not None
         assert after is not None
-        assert (after.incarnation, after.last_seq) == (before.incarnation, last + 1)
+        assert after.incarnation == before.incarnation
+        assert after.last_seq > before.last_seq >= last
         assert rows(rugs.root, "SELECT count(*), count(DISTINCT id) FROM events") == [(101, 101)]
         assert rows(rugs.root, "SELECT * FROM gap") == []
         assert rugs.json("verify")["ok"] is True

@@ -35,6 +35,7 @@ class Rugs:
             **{key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_"))},
             "RUGS_DATA_DIR": str(root),
             "RUGS_BROKER_PORT": "0",
+            "RUGS_INGEST_PORT": "0",
             "RUGS_STOP_TIMEOUT": "20",
         }
 
@@ -94,7 +95,11 @@ def test_up_status_down(rugs: Rugs) -> None:
     up = rugs("up", "--detach", "--json")
     assert up.returncode == 0, up.stderr
     info = json.loads(up.stdout)
-    assert [process["name"] for process in info["processes"]] == ["nats-server", "parquet-writer"]
+    assert [process["name"] for process in info["processes"]] == [
+        "nats-server",
+        "parquet-writer",
+        "capture-gateway",
+    ]
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is True
@@ -122,12 +127,12 @@ def test_up_status_down(rugs: Rugs) -> None:
 def test_what_dies_is_started_again(rugs: Rugs) -> None:
     rugs("up", "--detach")
     before = rugs.info
-    for name in ("parquet-writer", "nats-server"):
+    for name in ("parquet-writer", "capture-gateway", "nats-server"):
         kill_and_wait_for_the_next(rugs, name)
     wait_for(lambda: rugs.status()["ok"])
     assert rugs.info.nats_url == before.nats_url
     assert rugs.info.pid == before.pid
-    assert [process.restarts for process in rugs.info.processes] == [1, 1]
+    assert [process.restarts for process in rugs.info.processes] == [1, 1, 1]
     assert rugs.status()["services"][0]["error"] == "ended by SIGKILL"
 
 
@@ -217,7 +222,7 @@ def test_with_a_broker_of_somebody_else(rugs: Rugs, broker: Broker) -> None:
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is False
-    assert [process.name for process in rugs.info.processes] == ["parquet-writer"]
+    assert [process.name for process in rugs.info.processes] == ["parquet-writer", "capture-gateway"]
     rugs("down")
     assert broker.pid is not None
 

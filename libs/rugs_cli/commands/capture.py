@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -106,7 +107,10 @@ async def _capture(
                     code = process.returncode
                     if code == 0:
                         watching.take(json.loads(reported)["sources"][0])
+                        if not watching.found["frames"]:
+                            watching.found["error"] = watching.trouble
             if around.own:
+                await _derived(around.url)
                 await _committed(nc, settings)
         finally:
             await nc.close()
@@ -122,10 +126,13 @@ class _Watch:
 
     def __init__(self, nc: Client, *, quiet: bool) -> None:
         self.found: dict[str, Any] = {"frames": 0, "bytes": 0, "gaps": 0, "refused": 0, "seconds": 0.0, "error": None}
+        self.trouble: str | None = None
+        """What was last in the source's way."""
         self._nc = nc
         self._quiet = quiet
         self._began = time.monotonic()
         self._before = (self._began, 0)
+        self._told: str | None = ""
 
     async def until(self, stop: asyncio.Event, process: asyncio.subprocess.Process, seconds: float | None) -> None:
         """Show how it goes until told to stop, the time is over, or the process has ended."""
@@ -142,6 +149,8 @@ class _Watch:
                 self.take(answer["sources"][0])
                 if showing:
                     self._show(console, answer["sources"][0])
+                elif not self._quiet:
+                    self._tell(answer["sources"][0])
             left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
             if await stopped_within(stop, left):
                 break
@@ -149,7 +158,8 @@ class _Watch:
             console.print()
 
     def take(self, source: dict[str, Any]) -> None:
-        """Note what a source has brought."""
+        """Note what a source has brought, and what was in its way."""
+        self.trouble = source["error"] if source["state"] in ("connecting", "waiting") else self.trouble
         self.found |= {
             "frames": source["frames"],
             "bytes": source["bytes"],
@@ -157,6 +167,13 @@ class _Watch:
             "refused": source["bus"]["refused"] + source["bus"]["dropped"],
             "seconds": round(time.monotonic() - self._began, 1),
         }
+
+    def _tell(self, source: dict[str, Any]) -> None:
+        """Say what has changed, where no terminal shows it."""
+        error = source["error"] if source["state"] != "live" else None
+        if (source["state"] == "live" or error) and error != self._told:
+            self._told = error
+            print(f"{source['name']}: {error or source['state']}", file=sys.stderr, flush=True)
 
     def _show(self, console: Console, source: dict[str, Any]) -> None:
         now, frames = time.monotonic(), source["frames"]
@@ -174,6 +191,14 @@ class _Watch:
         line = "  ".join(filter(None, parts))
         console.control()
         console.print(f"\r\x1b[2K{line[: console.width - 1]}", end="", markup=False, highlight=False, soft_wrap=True)
+
+
+async def _derived(url: str) -> None:
+    """Return when what follows from all that was captured is on the bus."""
+    from rugs_cli.around import program
+
+    async with program("capture_gateway.derive", ["--finish"], {"NATS_URL": url}, stderr=DEVNULL) as process:
+        await process.wait()
 
 
 async def _committed(nc: Client, settings: Settings) -> None:
