@@ -14,6 +14,7 @@ from rugs_cli.commands import (
     coverage,
     derive,
     export,
+    guard,
     importing,
     lake,
     reconcile,
@@ -43,6 +44,7 @@ app.command("sim")(sim.sim)
 app.command("import")(importing.import_files)
 app.command("export")(export.export)
 app.command("reconcile")(reconcile.reconcile)
+app.command("guard")(guard.guard)
 app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
 app.command("games")(coverage.games)

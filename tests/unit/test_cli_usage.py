@@ -22,6 +22,7 @@ COMMANDS = [
     "sim",
     "export",
     "reconcile",
+    "guard",
     "config",
     "config show",
 ]

@@ -16,7 +16,7 @@ from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of, parse_version
 
 ROOT: Final = Path(__file__).parents[2]
 
-WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_legacy.export", "legacy_writer")
+WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_legacy.export", "rugs_legacy.dual_write", "legacy_writer")
 """The only rooms whose files under the data root are data: lake, index, exports, and the old formats of stage A."""
 
 OWN_FILES: Final = {
@@ -39,7 +39,10 @@ FOLDERS_NAMED: Final = {
     "rugs_legacy.generate": "the made-up set lies as the old recorders' files did",
     "rugs_cli.demo": "the folder of the shipped recordings, in the repository",
 }
-HOMES_NAMED: Final = {"rugs_runtime.settings": "the default of RUGS_DATA_DIR"}
+HOMES_NAMED: Final = {
+    "rugs_runtime.settings": "the default of RUGS_DATA_DIR",
+    "rugs_legacy.guard.names": "what `rugs guard` looks for",
+}
 PINNED: Final = {"1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51"}
 """Digest of the columns that each schema version has. A released version's never changes: a new one is added."""
 OLD_FOLDER: Final = re.compile(r"(^|[/\\])(raw_captures|cdp_captures|rag_events|(rugs_)?recordings)($|[/\\])")
