@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AliasChoices,
@@ -25,9 +26,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rugs_proto.rules import Source
 from rugs_proto.subjects import MAX_BLOB
 
 PREFIX: Final = "RUGS_"
+_OTHER_NAMES: Final = {
+    "nats_url": "NATS_URL",
+    "legacy_recorders_enabled": "REPLAYER_LEGACY_RECORDERS_ENABLED",
+}
+"""Variables without that beginning."""
 LOOPBACK: Final = "127.0.0.1"
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -140,6 +147,15 @@ class Settings(BaseSettings):
     )
     ingest_rate: PositiveInt = Field(default=20_000, description="events a second that a token may write")
 
+    legacy_recorders_enabled: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("REPLAYER_LEGACY_RECORDERS_ENABLED", "legacy_recorders_enabled"),
+        description="also write what is captured as the old recorders did",
+    )
+    legacy_dir: Path | None = Field(default=None, description="folder that the old formats are written to")
+    legacy_source: Source = Field(default="public_ws", description="source whose events are written to it")
+    legacy_timezone: str = Field(default="America/New_York", description="zone of the local times in it")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level that is logged"
     )
@@ -169,10 +185,18 @@ class Settings(BaseSettings):
             raise ValueError("not the address of a feed: write https://HOST")
         return url
 
-    @field_validator("data_dir", mode="after")
+    @field_validator("data_dir", "legacy_dir", mode="after")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().absolute()
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return None if folder is None else folder.expanduser().absolute()
+
+    @field_validator("legacy_timezone", mode="after")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key
+        except (OSError, ValueError, KeyError) as error:  # a folder's name is an OSError, a missing one a KeyError
+            raise ValueError("no such time zone: write a name such as America/New_York") from error
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -189,6 +213,14 @@ class Settings(BaseSettings):
     def _feed_known(self) -> Self:
         if "public" in self.capture_sources and self.feed_url is None:
             raise ValueError("RUGS_FEED_URL must name the feed that the source public connects to")
+        return self
+
+    @model_validator(mode="after")
+    def _legacy_folder(self) -> Self:
+        if self.legacy_recorders_enabled and self.legacy_dir is None:
+            raise ValueError("RUGS_LEGACY_DIR must name the folder that the old formats are written to")
+        if self.legacy_dir is not None and self.legacy_dir.is_relative_to(self.data_dir):
+            raise ValueError("RUGS_LEGACY_DIR must lie outside RUGS_DATA_DIR: nothing but the lake writes there")
         return self
 
     @classmethod
@@ -240,7 +272,7 @@ class SettingLine(NamedTuple):
 
 def environment_name(field: str) -> str:
     """Return the environment variable of a setting."""
-    return "NATS_URL" if field.upper() == "NATS_URL" else PREFIX + field.upper()
+    return field if field in _OTHER_NAMES.values() else _OTHER_NAMES.get(field, PREFIX + field.upper())
 
 
 def describe(settings: Settings) -> list[SettingLine]:

@@ -1,0 +1,1 @@
+"""Dual-write: what is captured live, written beside the lake as the old recorders wrote it."""

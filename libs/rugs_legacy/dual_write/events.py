@@ -1,0 +1,128 @@
+"""The events that dual-write tells of: out of messages, and out of the lake where the stream has them no more."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import rugs_lake
+from rugs_lake import LakeError
+from rugs_legacy.export.stored import COLUMNS, Stored, fetch, keep_small
+from rugs_proto.message import Message
+from rugs_proto.subjects import EVENTS_STREAM, parse_event_subject
+from rugs_proto.wire import Event, is_utf8, judge
+
+_MOST: Final = 500
+"""Events that are read from the lake at once; of ordinary ones that is some 5 MB."""
+_WIDEST: Final = 1 << 40
+_WANTED: Final = (
+    "doc_type = 'ws_event' AND cause IS NULL AND source = $1 AND incarnation = $2 AND stream_seq BETWEEN $3 AND $4"
+)
+
+
+class Captured(NamedTuple):
+    """An event as it came; `blob` names its bytes in the object store where they were too large for the message."""
+
+    event: Stored
+    blob: str | None
+
+
+def subject_of(source: str) -> str:
+    """Return the subject that everything captured by a source is on."""
+    return f"rugs.events.ws_event.{source}.>"
+
+
+def captured_in(message: Message, source: str) -> Iterator[Captured]:
+    """Give the captured events of a source; elements that break the contract are the lake's to keep."""
+    for found in judge(message.body, parse_event_subject(message.subject).doc_type).events:
+        envelope = found.envelope
+        if envelope.doc_type == "ws_event" and envelope.source == source and envelope.cause is None:
+            yield Captured(_stored(found), envelope.blob)
+
+
+def with_bytes(event: Stored, data: bytes) -> Stored:
+    """Return an event with its bytes: text where they are."""
+    return event._replace(raw=data.decode()) if is_utf8(data) else event._replace(raw_bin=data)
+
+
+def _stored(found: Event) -> Stored:
+    envelope = found.envelope
+    event = Stored(
+        source=envelope.source,
+        session_id=envelope.session_id,
+        seq=envelope.seq,
+        id=found.digest.hex(),
+        ts=envelope.ts,
+        doc_type=envelope.doc_type,
+        event=envelope.event,
+        direction=envelope.direction,
+        game_id=envelope.game_id,
+        **dict.fromkeys(_NOT_TOLD),
+    )
+    return event if found.raw is None else with_bytes(event, found.raw)
+
+
+_NOT_TOLD: Final = Stored._fields[9:]
+"""What the bytes say, or tells of other events."""
+
+
+class Piece(NamedTuple):
+    """Events that stand up to a sequence of the stream, the piece before not included."""
+
+    last_seq: int
+    events: list[Stored]
+
+
+def reaches(root: Path, incarnation: str) -> int:
+    """Return up to which sequence of the stream's present life the lake has taken everything; 0 where it has none."""
+    try:
+        with rugs_lake.open(root) as lake:
+            known = {life: seq for stream, life, seq in lake.cursors if stream == EVENTS_STREAM}
+    except LakeError:
+        return 0
+    return known.get(incarnation, 0)
+
+
+def pieces(root: Path, source: str, incarnation: str, first: int, last: int | None) -> Generator[Piece, None, None]:
+    """Give what the lake has of a life of the stream, between two sequences or to its end, a bounded number at a time.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
+    with rugs_lake.open(root) as lake:
+        keep_small(lake)
+
+        def ask(what: str, end: int) -> Any:
+            values = [source, incarnation, first, end]
+            return lake.sql(f"SELECT {what} FROM ws_event WHERE {_WANTED}", values).fetchall()[0][0]  # noqa: S608 - our own text
+
+        there = ask("max(stream_seq)", last or _WIDEST) or 0
+        last = last or there
+        width = 4 * _MOST
+        while first <= last:
+            end = last if first > there else min(first + width - 1, last)
+            count = ask("count(*)", end)
+            if count > _MOST and end > first:
+                width = max(1, (end - first + 1) // 2)
+                continue
+            query = f"SELECT {COLUMNS} FROM ws_event WHERE {_WANTED} ORDER BY stream_seq, seq"  # noqa: S608 - our own text
+            yield Piece(end, [*fetch(lake, query, [source, incarnation, first, end])] if count else [])
+            first, width = end + 1, min(width * 2, _WIDEST)
+
+
+def bytes_of(root: Path, event: Stored) -> bytes | None:
+    """Return the bytes that the lake has of an event; None where it has none.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
+    with rugs_lake.open(root) as lake:
+        rows = lake.sql(
+            "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?",
+            [event.source, event.session_id, event.seq, event.id],
+        ).fetchall()
+    if not rows:
+        return None
+    data: str | bytes | None = rows[0][0] if rows[0][0] is not None else rows[0][1]
+    return data.encode() if isinstance(data, str) else data

@@ -1,0 +1,261 @@
+"""From the stream to the old files: gather, commit, go on behind the checkpoint.
+
+Only what a checkpoint says counts. What was gathered and not committed is forgotten whenever the
+stream is met anew, and read again. What the stream holds no more is read from the lake, which took
+it before it was purged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+import duckdb
+import structlog
+from nats.aio.client import Client
+
+import rugs_bus
+from rugs_bus import BusUnavailableError, Durable, Message, RefusedError, StreamState
+from rugs_lake import LakeError
+from rugs_legacy.dual_write import events
+from rugs_legacy.dual_write.events import Captured
+from rugs_legacy.dual_write.folder import Folder, Position
+from rugs_legacy.dual_write.recorder import Recorder
+from rugs_legacy.export.stored import Stored
+from rugs_runtime.logs import one_line
+from rugs_runtime.service import stopped_within
+from rugs_runtime.settings import Settings
+
+CONSUMER: Final = "legacy-writer"
+"""The consumer's name in the broker."""
+RETRY_SECONDS: Final = 1.0
+FLUSH_BYTES: Final = 8 * 1024**2
+"""Bytes, of messages or of lines, after which is committed."""
+_PASSING: Final = (OSError, sqlite3.Error, duckdb.Error, BusUnavailableError)
+"""What can be put right from outside: a full disk, a lake that cannot be read now, a broker that is away."""
+_T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
+
+
+class _StoppedError(BusUnavailableError):
+    """Told to stop while something was in the way: the stream and the lake still have what is not written."""
+
+
+class Follower:
+    """Writes what one source captures into a folder, until told to stop. The folder is opened already."""
+
+    def __init__(self, nc: Client, folder: Folder, settings: Settings, stop: asyncio.Event) -> None:
+        self.missing = 0
+        """Messages that neither the stream nor the lake has any more."""
+        self._nc = nc
+        self._folder = folder
+        self._source = settings.legacy_source
+        self._lake: Path = settings.data_dir
+        self._flush_seconds = settings.flush_seconds
+        self._stop = stop
+        self._recorder = Recorder(ZoneInfo(settings.legacy_timezone), folder.is_taken, folder.read, folder.sessions)
+        self._pending: list[Message] = []
+        self._pending_bytes = 0
+        self._since = 0.0
+        self._troubles: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Follow the stream; what was gathered is committed before this returns.
+
+        Raises:
+            TakenOverError: if another process writes now.
+            BusError: if the connection is closed for good.
+        """
+        batches = rugs_bus.consume(
+            self._nc,
+            resume=self._resume,
+            stop=self._stop,
+            subjects=(events.subject_of(self._source),),
+            durable=Durable(CONSUMER, uuid.uuid4().hex),
+        )
+        with contextlib.suppress(_StoppedError):
+            async with contextlib.aclosing(batches):
+                async for messages in batches:
+                    self._gather(messages)
+                    if self._is_due():
+                        await self._write()
+            await self._write()
+        if self._troubles:
+            log.warning("stopped with this in the way; nothing is lost", reason=self._trouble)
+
+    def status(self) -> dict[str, Any]:
+        """Return what it tells of itself."""
+        return {
+            "state": "blocked" if self._troubles else "running",
+            "error": self._trouble,
+            "incarnation": self._folder.position.incarnation,
+            "last_seq": self._folder.position.seq,
+            "lines": self._recorder.lines,
+            "repeated": self._recorder.repeated,
+            "missing": self.missing,
+        }
+
+    @property
+    def _trouble(self) -> str | None:
+        return next(iter(self._troubles.values()), None)
+
+    def _gather(self, messages: list[Message]) -> None:
+        if messages and not self._pending:
+            self._since = time.monotonic()
+        self._pending += messages
+        self._pending_bytes += sum(len(message.body) for message in messages)
+
+    def _is_due(self) -> bool:
+        waited = time.monotonic() - self._since
+        return bool(self._pending) and (waited >= self._flush_seconds or self._pending_bytes >= FLUSH_BYTES)
+
+    async def _resume(self) -> int:
+        """Meet the stream; return where to go on."""
+        self._forget_pending()
+        state = await self._insist("cannot meet the stream", self._meet)
+        incarnation, position = str(state.incarnation), self._folder.position
+        if position.incarnation is None:
+            await self._commit(Position(incarnation, max(state.first_seq - 1, 0)))
+        elif position.incarnation != incarnation:
+            log.warning("the stream is not the one known: starting at its first message", had=position.seq)
+            await self._read_lake(None)
+            await self._commit(Position(incarnation, 0))
+        await self._close_gap(state.first_seq)
+        return self._folder.position.seq + 1
+
+    async def _meet(self) -> StreamState:
+        """Return the stream's state.
+
+        Raises:
+            BusUnavailableError: if nobody has said yet which life of the stream this is.
+        """
+        try:
+            state = await rugs_bus.stream_state(self._nc)
+        except RefusedError as error:
+            raise BusUnavailableError(f"no stream yet, the parquet-writer makes it ({error})") from error
+        position = self._folder.position
+        if state.incarnation is None:
+            raise BusUnavailableError("the parquet-writer has not met this stream yet")
+        if state.incarnation == position.incarnation and not await self._is_where_it_was(state):
+            raise BusUnavailableError("the stream is not the one known, and the parquet-writer has not said so yet")
+        return state
+
+    async def _is_where_it_was(self, state: StreamState) -> bool:
+        """Whether the stream has come as far as we have, and has the message there that we have written."""
+        position = self._folder.position
+        if position.seq > state.last_seq:
+            return False
+        if position.time_us is None or position.seq < state.first_seq:
+            return True
+        message = await rugs_bus.get_message(self._nc, position.seq)
+        return message is None or message.time_us == position.time_us
+
+    async def _write(self) -> None:
+        """Write what was gathered, and first what was purged on the way to it."""
+        if not self._pending:
+            return
+        state = await self._insist("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
+        await self._close_gap(min(state.first_seq, self._pending[-1].seq))
+        for message in self._pending:
+            if message.seq <= self._folder.position.seq:
+                continue
+            for captured in events.captured_in(message, self._source):
+                self._recorder.take(await self._whole(captured))
+            if self._recorder.pending_bytes >= FLUSH_BYTES or message is self._pending[-1]:
+                position = self._folder.position
+                await self._commit(Position(position.incarnation, message.seq, message.time_us))
+        self._forget_pending()
+
+    def _forget_pending(self) -> None:
+        self._pending, self._pending_bytes = [], 0
+
+    async def _close_gap(self, first_seq: int) -> None:
+        """Write, out of the lake, what stands before the first message that the stream still has."""
+        position = self._folder.position
+        if position.incarnation is None or position.seq + 1 >= first_seq:
+            return
+        incarnation = position.incarnation
+        taken = await self._insist(
+            "cannot read the lake", lambda: asyncio.to_thread(events.reaches, self._lake, incarnation)
+        )
+        if taken > position.seq:
+            await self._read_lake(min(taken, first_seq - 1))
+        position = self._folder.position
+        if position.seq + 1 >= first_seq:
+            return
+        in_hand = sum(position.seq < message.seq < first_seq for message in self._pending)
+        if lost := first_seq - 1 - position.seq - in_hand:
+            self.missing += lost
+            log.error(
+                "lines may be missing: neither the stream nor the lake has these messages",
+                first=position.seq + 1,
+                last=first_seq - 1,
+                messages=lost,
+            )
+        if not in_hand:
+            await self._commit(Position(incarnation, first_seq - 1))
+
+    async def _read_lake(self, last: int | None) -> None:
+        """Write what the lake has of the life of the stream that we are in, up to a sequence or to its end."""
+        position = self._folder.position
+        if position.incarnation is None:
+            return
+        log.info("reading from the lake", first=position.seq + 1, last=last)
+        found = events.pieces(self._lake, self._source, position.incarnation, position.seq + 1, last)
+        with contextlib.closing(found):
+            while (piece := await asyncio.to_thread(next, found, None)) is not None:
+                for event in piece.events:
+                    self._recorder.take(event)
+                await self._commit(Position(position.incarnation, piece.last_seq))
+
+    async def _whole(self, captured: Captured) -> Stored:
+        """Return an event with its bytes, wherever they lie."""
+        event, blob = captured
+        if blob is None:
+            return event
+
+        async def find() -> bytes | None:
+            data = await rugs_bus.get_blob(self._nc, blob)
+            return data if data is not None else await asyncio.to_thread(events.bytes_of, self._lake, event)
+
+        data = await self._insist("cannot read a large frame", find)
+        if data is None:
+            self.missing += 1
+            log.error("a line is missing: nobody has these bytes any more", session=event.session_id, seq=event.seq)
+            return event
+        return events.with_bytes(event, data)
+
+    async def _commit(self, position: Position) -> None:
+        batch = self._recorder.cut()
+        await self._insist(
+            "cannot write the old files", lambda: asyncio.to_thread(self._folder.commit, batch, position)
+        )
+
+    async def _insist(self, trouble: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Try until it works. While it does not, say why: once in the log, and in every status.
+
+        Raises:
+            _StoppedError: if told to stop meanwhile.
+        """
+        while True:
+            try:
+                done = await attempt()
+            except (*_PASSING, LakeError) as error:
+                reason = f"{trouble}: {one_line(error)}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
+            else:
+                if self._troubles.pop(trouble, None):
+                    log.info("going on", after=trouble)
+                return done
+            if self._troubles.get(trouble) != reason:
+                log.error(reason)
+            self._troubles[trouble] = reason
+            if await stopped_within(self._stop, RETRY_SECONDS):
+                raise _StoppedError(reason)

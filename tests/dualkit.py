@@ -1,0 +1,104 @@
+"""Dual-write in tests: what has to be in the files, and the process that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
+
+import msgpack
+from nats.aio.client import Client
+
+from rugs_bus import stream_state
+from rugs_bus.topology import stored_message
+from rugs_legacy.dual_write.events import captured_in
+from rugs_legacy.dual_write.folder import Folder, Position
+from rugs_legacy.dual_write.recorder import Recorder
+from rugs_proto.message import Message
+from rugs_proto.subjects import EVENTS_STREAM, event_subject
+from rugs_runtime.broker import Broker
+from rugs_runtime.service import ask_status
+from tests.derivekit import Frame
+from tests.stackkit import Writer, until
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+
+
+def messages(told: Iterable[Frame]) -> list[Message]:
+    """Return frames as the stream has them, one in each message."""
+    return [
+        Message(seq, each["ts"], event_subject("ws_event", each["source"], each["event"]), {}, msgpack.packb(each))
+        for seq, each in enumerate(told, 1)
+    ]
+
+
+def recorder_of(folder: Folder) -> Recorder:
+    """Return a recorder that goes on where the folder's checkpoint says."""
+    return Recorder(NEW_YORK, folder.is_taken, folder.read, folder.sessions)
+
+
+def write(path: Path, stream: Iterable[Message], batch: int = 1 << 30) -> None:
+    """Write a stream into a folder, in one process; where that was begun, go on."""
+    folder = Folder(path)
+    folder.open()
+    recorder = recorder_of(folder)
+    waiting = 0
+    last = folder.position
+    for message in stream:
+        if message.seq <= folder.position.seq:
+            continue
+        for captured in captured_in(message, "public_ws"):
+            recorder.take(captured.event)
+        last, waiting = Position("life", message.seq, message.time_us), waiting + 1
+        if waiting == batch:
+            folder.commit(recorder.cut(), last)
+            waiting = 0
+    folder.commit(recorder.cut(), last)
+
+
+def written(path: Path) -> dict[str, bytes]:
+    """Return what readers of the old files see."""
+    return {file.name: file.read_bytes() for file in sorted(path.glob("*.jsonl")) if not file.name.startswith(".")}
+
+
+def expected(told: Iterable[Frame], path: Path) -> dict[str, bytes]:
+    """Return what one process that nothing happened to writes of frames."""
+    write(path, messages(told))
+    return written(path)
+
+
+class LegacyWriter(Writer):
+    """The legacy-writer as a process of its own."""
+
+    module = "legacy_writer.main"
+
+    def __init__(self, root: Path, broker: Broker, folder: Path, **settings: str) -> None:
+        super().__init__(
+            root, broker, REPLAYER_LEGACY_RECORDERS_ENABLED="true", RUGS_LEGACY_DIR=str(folder), **settings
+        )
+        self.folder = folder
+
+    def start(self, **settings: str) -> Self:
+        """Start it."""
+        super().start(**settings)
+        return self
+
+    async def status(self, nc: Client) -> dict[str, Any]:
+        """Return what it answers; nothing while it does not."""
+        answer = await ask_status(nc, "legacy-writer", 0.5) or {}
+        return answer if self.process is not None and answer.get("pid") == self.process.pid else {}
+
+    async def done(self, nc: Client) -> dict[str, Any]:
+        """Return, with its status, when it has written all that the stream holds now."""
+        last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": "rugs.events.ws_event.public_ws.>"})
+        upto = last.seq if last is not None else (await stream_state(nc)).first_seq - 1
+        answer: dict[str, Any] = {}
+
+        async def is_done() -> bool:
+            nonlocal answer
+            answer = await self.status(nc)
+            return bool(answer.get("last_seq", -1) >= upto)
+
+        await until(is_done)
+        return answer
