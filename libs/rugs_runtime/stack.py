@@ -58,6 +58,13 @@ WRITER: Final = Service("parquet-writer", "parquet_writer.main")
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
 SERVICES: Final = (WRITER, GATEWAY)
 """In the order in which they start; they stop in reverse."""
+LEGACY_WRITER: Final = Service("legacy-writer", "legacy_writer.main")
+"""Beside them only where a setting says so."""
+
+
+def services_of(settings: Settings) -> tuple[Service, ...]:
+    """Return the services that a stack with these settings runs."""
+    return (*SERVICES, LEGACY_WRITER) if settings.legacy_recorders_enabled else SERVICES
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,12 @@ def running_stack(root: Path) -> StackInfo | None:
 class Stack:
     """The broker (unless `NATS_URL` names one) and the services, while `start` to `stop`."""
 
-    def __init__(self, settings: Settings, *, services: Sequence[Service] = SERVICES, port: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, services: Sequence[Service] | None = None, port: int | None = None
+    ) -> None:
         self.url = settings.broker_url
         self._settings = settings
-        self._services = services
+        self._services = services_of(settings) if services is None else services
         self._state: Literal["starting", "running", "stopping"] = "starting"
         self._started = time.time()
         self._broker = (

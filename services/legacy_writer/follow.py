@@ -13,6 +13,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -218,18 +219,18 @@ class Follower:
 
     async def _whole(self, captured: Captured) -> Stored:
         """Return an event with its bytes, wherever they lie."""
-        event, blob = captured
-        if blob is None:
+        event, digest = captured
+        if digest is None:
             return event
 
         async def find() -> bytes | None:
-            data = await rugs_bus.get_blob(self._nc, blob)
+            data = await rugs_bus.get_blob(self._nc, event.id)
             return data if data is not None else await asyncio.to_thread(events.bytes_of, self._lake, event)
 
         data = await self._insist("cannot read a large frame", find)
-        if data is None:
+        if data is None or sha256(data).hexdigest() != digest:
             self.missing += 1
-            log.error("a line is missing: nobody has these bytes any more", session=event.session_id, seq=event.seq)
+            log.error("a line is missing: nobody has these bytes", session=event.session_id, seq=event.seq)
             return event
         return events.with_bytes(event, data)
 

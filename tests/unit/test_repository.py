@@ -75,10 +75,19 @@ def test_compose_file_is_valid_and_binds_to_loopback() -> None:
     command = compose_command()
     if command is None:
         pytest.skip("neither `docker compose` nor `docker-compose` is installed")
-    compose = [*command, "--profile", "import", "--file", str(ROOT / "compose.yaml"), "config"]
+    compose = [
+        *command,
+        "--profile",
+        "import",
+        "--profile",
+        "dual-write",
+        "--file",
+        str(ROOT / "compose.yaml"),
+        "config",
+    ]
     config = subprocess.run(compose, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     services = subprocess.run([*compose, "--services"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert set(services.split()) == {"nats", "parquet-writer", "capture-gateway", "legacy-importer"}
+    assert set(services.split()) == {"nats", "parquet-writer", "capture-gateway", "legacy-writer", "legacy-importer"}
     assert "127.0.0.1" in config
     # Within its container the door is open to the others; on the host it is not.
     assert "0.0.0.0" not in config.replace("RUGS_INGEST_HOST: 0.0.0.0", "")

@@ -46,7 +46,7 @@ def down(as_json: AsJson = False) -> None:
     from rugs_runtime.broker import Broker
     from rugs_runtime.kept_broker import end_leftover
     from rugs_runtime.settings import Settings
-    from rugs_runtime.stack import SERVICES, running_stack
+    from rugs_runtime.stack import running_stack, services_of
 
     settings = Settings.load()
     info = running_stack(settings.data_dir)
@@ -54,7 +54,7 @@ def down(as_json: AsJson = False) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(info.pid, signal.SIGTERM)
             os.kill(info.pid, signal.SIGCONT)
-        limit = settings.stop_timeout * (len(SERVICES) + 1) + 10
+        limit = settings.stop_timeout * (len(services_of(settings)) + 1) + 10
         if not _gone_within(settings, info.pid, limit):
             os.kill(info.pid, signal.SIGKILL)
             _gone_within(settings, info.pid, 10)

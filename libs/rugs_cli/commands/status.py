@@ -38,11 +38,11 @@ def status(service: OneService = None, as_json: AsJson = False) -> None:
 
 
 async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
-    from rugs_runtime.stack import SERVICES, running_stack
+    from rugs_runtime.stack import running_stack, services_of
 
     info = running_stack(settings.data_dir)
     url = info.nats_url if info is not None else settings.broker_url if settings.nats_url else None
-    names = [only] if only else [service.name for service in SERVICES]
+    names = [only] if only else [service.name for service in services_of(settings)]
     stream, answers, bus_error = await _ask_bus(url, names)
     services = [_service(name, info, answers.get(name)) for name in names]
     lake = _lake(settings)

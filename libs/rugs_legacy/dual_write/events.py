@@ -22,10 +22,10 @@ _WANTED: Final = (
 
 
 class Captured(NamedTuple):
-    """An event as it came; `blob` names its bytes in the object store where they were too large for the message."""
+    """An event as it came; `digest` is the SHA-256 of its bytes where these lie in the object store, under its id."""
 
     event: Stored
-    blob: str | None
+    digest: str | None
 
 
 def subject_of(source: str) -> str:
