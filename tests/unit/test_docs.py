@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import typer
+
+from rugs_cli.app import app
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -21,3 +25,15 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "proto").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_command_and_option_that_a_document_shows_exists() -> None:
+    commands = getattr(typer.main.get_command(app), "commands")  # noqa: B009 - not every command is a group
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", document.read_text(), re.DOTALL | re.MULTILINE):
+            for name, rest in re.findall(r"^ *rugs ([a-z]+)([^#\n&]*)", block, re.MULTILINE):
+                assert name in commands, f"{document.name}: rugs {name}"
+                group = getattr(commands[name], "commands", None)
+                command = group[rest.split()[0]] if group else commands[name]
+                options = {option for parameter in command.params for option in parameter.opts}
+                assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= options, f"{document.name}: rugs {name}{rest}"
