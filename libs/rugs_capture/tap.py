@@ -80,7 +80,7 @@ class Tap:
 
         One that is not `announced` has no events for its beginning and its end.
         """
-        session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid4().hex[:12]}", announced=announced)
+        session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:12]}", announced=announced)
         until = now_us()
         if announced:
             session.note("source_connected", **told)

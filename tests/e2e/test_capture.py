@@ -81,6 +81,13 @@ async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -
     await asyncio.to_thread(assert_whole, rugs, feed)
 
 
+def test_a_feed_that_is_never_there_is_a_failure_that_says_why(tmp_path: Path) -> None:
+    done = Rugs(tmp_path)("capture", "--url", "http://127.0.0.1:1", "--seconds", "1")
+    assert done.returncode == 1
+    assert "public: cannot connect to http://127.0.0.1:1" in done.stderr.decode()
+    assert "0 frames" in done.stdout.decode()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

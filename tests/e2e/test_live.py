@@ -198,15 +198,17 @@ async def test_down_commits_what_was_gathered(tmp_path: Path) -> None:
     """Nothing has to wait for the next flush by time: a writer that is told to stop commits first."""
     rugs = Rugs(tmp_path / "data", RUGS_FLUSH_SECONDS="600")
     assert rugs("up", "--detach").returncode == 0
-    async with rugs.bus() as nc:
-        for seq in range(1, 51):
-            await publish(nc, "rugs.events.ws_event.public_ws.x", body(envelope(seq)))
+    try:
+        async with rugs.bus() as nc:
+            for seq in range(1, 51):
+                await publish(nc, "rugs.events.ws_event.public_ws.x", body(envelope(seq)))
 
-        async def gathered() -> bool:
-            answer = await ask_status(nc, "parquet-writer")
-            return answer is not None and answer["pending_rows"] == 50
+            async def gathered() -> bool:
+                answer = await ask_status(nc, "parquet-writer")
+                return answer is not None and answer["pending_rows"] == 50
 
-        await until(gathered)
-    down = await asyncio.to_thread(rugs, "down", "--json")
+            await until(gathered)
+    finally:
+        down = await asyncio.to_thread(rugs, "down", "--json")
     assert json.loads(down.stdout)["stopped"] is True
     assert rugs.select("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM events") == [{"n": 50, "ids": 50}]

@@ -148,14 +148,16 @@ async def test_what_came_before_a_silence_is_stored_without_waiting_for_more(tmp
     """It flushed by time only when the next event came, and lost 50 of 150 rows to a kill after 7 idle seconds."""
     rugs = Rugs(tmp_path / "data")
     assert (await asyncio.to_thread(rugs, "up", "--detach")).returncode == 0
-    async with rugs.bus() as nc:
-        for seq in range(1, 151):
-            await publish(nc, "rugs.events.ws_event.public_ws.x", body(envelope(seq)))
     count = "SELECT count(*), count(DISTINCT id) FROM ws_event"
-    await until(lambda: rows(rugs.root, count) == [(150, 150)], limit=5)
     info = running_stack(rugs.root)
     assert info is not None
-    supervisor = psutil.Process(info.pid)
-    for process in [supervisor, *supervisor.children(recursive=True)]:
-        process.kill()
+    try:
+        async with rugs.bus() as nc:
+            for seq in range(1, 151):
+                await publish(nc, "rugs.events.ws_event.public_ws.x", body(envelope(seq)))
+        await until(lambda: rows(rugs.root, count) == [(150, 150)], limit=5)
+    finally:
+        supervisor = psutil.Process(info.pid)
+        for process in [supervisor, *supervisor.children(recursive=True)]:
+            process.kill()
     assert rows(rugs.root, count) == [(150, 150)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -101,11 +103,14 @@ async def _capture(
                 ) as process:
                     watching = _Watch(nc, quiet=quiet)
                     await watching.until(stop, process, seconds)
-                    if process.returncode is None:
+                    asked = process.returncode is None
+                    if asked:
                         process.terminate()
                     reported, _ = await process.communicate()
                     code = process.returncode
-                    if code == 0:
+                    if asked and code == -signal.SIGTERM:  # it had not even begun
+                        code = 0
+                    elif code == 0:
                         watching.take(json.loads(reported)["sources"][0])
                         if not watching.found["frames"]:
                             watching.found["error"] = watching.trouble
@@ -142,10 +147,13 @@ class _Watch:
 
         console = Console(stderr=True)
         showing = console.is_terminal and not self._quiet
-        end = None if seconds is None else self._began + seconds
+        end: float | None = None
         while process.returncode is None and (end is None or time.monotonic() < end):
             answer = await ask_status(self._nc, NAME)
             if answer is not None:
+                if end is None:  # only now does it capture
+                    self._began = time.monotonic()
+                    end = math.inf if seconds is None else self._began + seconds
                 self.take(answer["sources"][0])
                 if showing:
                     self._show(console, answer["sources"][0])
