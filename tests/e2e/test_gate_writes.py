@@ -78,11 +78,13 @@ async def test_in_a_running_stack_only_the_lake_writes_in_the_lakes_folders(tmp_
     watched = Watched(tmp_path)
     recordings = ROOT / "demo" / "recordings"
     async with Feed.serving(fifty_ticks) as feed:
-        rugs = Rugs(watched.root, RUGS_FEED_URL=feed.url, **watched.environment)
+        dual_write = {"REPLAYER_LEGACY_RECORDERS_ENABLED": "true", "RUGS_LEGACY_DIR": str(tmp_path / "legacy")}
+        rugs = Rugs(watched.root, RUGS_FEED_URL=feed.url, **watched.environment, **dual_write)
         up = await asyncio.to_thread(rugs, "up", "--detach")
         assert up.returncode == 0, up.stderr
         try:
             await until(lambda: len(rugs.select("SELECT 1 FROM game_tick")) == 50)
+            await until(lambda: list((tmp_path / "legacy").glob("*.jsonl")))
             await asyncio.to_thread(everything, rugs, recordings, tmp_path / "out")
         finally:
             assert (await asyncio.to_thread(rugs, "down")).returncode == 0

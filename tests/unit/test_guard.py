@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rugs_legacy.guard.check import check
 
@@ -34,6 +37,38 @@ RAW_CAPTURE_RECORDER = '''
             self.handle.write(json.dumps(event) + "\\n")
             self.handle.flush()
 '''
+TICK_SINK = """
+    class Sink:
+        def __init__(self, folder):
+            self.folder = Path(folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.handle = None
+
+        def start(self):
+            filename = f"game_{datetime.now():%Y%m%d_%H%M%S}.jsonl"
+            filepath = self.folder / filename
+            self.handle = open(filepath, "w", encoding="utf-8")
+            json.dump({"_metadata": {}}, self.handle)
+            self.handle.write("\\n")
+"""
+GAME_DOCUMENTS = """
+    class Unified:
+        def __init__(self, base):
+            self.folder = os.path.join(base, "games")
+
+        def save(self, game):
+            path = os.path.join(self.folder, self.name(game))
+            with open(path, "w") as file:
+                json.dump(game, file, indent=2)
+
+        def name(self, game):
+            return "%s_%s.game.json" % (game["ts"], game["id"])
+
+        def press(self, action):
+            if self.actions is None:
+                self.actions = open("{}_player.jsonl".format(self.stem), "a")
+            self.actions.write(json.dumps(action) + "\\n")
+"""
 WRITES = {
     "open": 'open("game_1.jsonl", "w")',
     "open for more": 'with open(folder + "/x.jsonl", mode="ab") as file: pass',
@@ -131,6 +166,23 @@ def test_a_recorder_is_found_line_by_line(tmp_path: Path) -> None:
         (15, "recording-write"),
         (18, "recording-write"),
     ]
+
+
+@pytest.mark.parametrize(("source", "lines"), [(TICK_SINK, [11, 12]), (GAME_DOCUMENTS, [8, 9, 16, 17])])
+def test_recorders_of_other_names_are_found_by_what_they_write(tmp_path: Path, source: str, lines: list[int]) -> None:
+    assert found(tmp_path, dedent(source)) == [(line, "recording-write") for line in lines]
+
+
+@given(
+    st.text() | st.lists(st.sampled_from([*WRITES.values(), *CLEAN.values(), "(", "\n", "def f():", "'"])).map("".join)
+)
+def test_whatever_a_file_holds_it_is_judged(source: str) -> None:
+    content = source.encode("utf-8", "surrogatepass")
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "m.py").write_bytes(content)
+        report = check(Path(folder))
+    assert report.files == 1
+    assert all(each.line >= 1 and each.instead for each in report.findings)
 
 
 def test_a_comment_excepts_its_line_and_the_call_that_it_stands_in(tmp_path: Path) -> None:
