@@ -1,0 +1,59 @@
+"""A stack that writes the old formats beside the lake, from a simulated feed to a reader of the files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.capturekit import playing
+from tests.dualkit import written
+from tests.stackkit import Rugs, caught_up, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+async def test_a_stack_that_writes_the_old_formats_beside_the_lake(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    async with playing(tmp_path / "wire.log", 200) as simulator:
+        rugs = Rugs(
+            tmp_path / "data",
+            RUGS_FEED_URL=simulator["url"],
+            REPLAYER_LEGACY_RECORDERS_ENABLED="true",
+            RUGS_LEGACY_DIR=str(old),
+        )
+        up = await asyncio.to_thread(rugs, "up", "--detach")
+        assert up.returncode == 0, up.stderr
+        try:
+            services = (await asyncio.to_thread(rugs.json, "status"))["services"]
+            assert {each["name"]: each["state"] for each in services}["legacy-writer"] == "running"
+            await until(lambda: any(b'"game_end"' in content for content in written(old).values()))
+            async with rugs.bus() as nc:
+                await caught_up(nc, rugs.root)
+        finally:
+            assert (await asyncio.to_thread(rugs, "down")).returncode == 0
+    rugs.environment |= {"RUGS_FEED_URL": "", "RUGS_SOURCES": "http"}  # the feed is gone
+    up = await asyncio.to_thread(rugs, "up", "--detach")
+    assert up.returncode == 0, up.stderr
+    try:
+        async with rugs.bus() as nc:
+            await caught_up(nc, rugs.root)
+        received = rugs.select(
+            "SELECT count(*) AS n FROM ws_event WHERE direction = 'received' AND cause IS NULL"
+            " AND event NOT IN ('open', 'ping', 'pong', 'close', 'noop', 'attachment')"
+        )[0]["n"]
+
+        def lines() -> int:
+            return sum(content.count(b"\n") for name, content in written(old).items() if name.endswith("_raw.jsonl"))
+
+        await until(lambda: lines() >= received)
+        assert lines() == received
+        report = await asyncio.to_thread(rugs, "reconcile", old, "--full", "--json")
+        assert report.returncode == 0, report.stdout
+        assert json.loads(report.stdout)["live_files"] == len(written(old))
+        imported = await asyncio.to_thread(rugs, "import", old, "--wait", "--json")
+        assert imported.returncode == 0, imported.stderr
+    finally:
+        assert (await asyncio.to_thread(rugs, "down")).returncode == 0
