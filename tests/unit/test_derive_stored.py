@@ -70,7 +70,7 @@ def test_an_event_is_as_it_was_stored(root: Path) -> None:
     assert (old, len(new)) == (INCARNATION, 32)
     with StoredEvents(root) as lake:
         first = next(lake.windows(old, 1, 1))[0].heard
-        assert first == (
+        assert tuple(first) == (
             first.id, NOON_US + 1, None, "public_ws", "session-1", 1, "received", "gameStateUpdate",
             '42["gameStateUpdate",{"n":1}]',
         )  # fmt: skip
