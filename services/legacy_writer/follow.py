@@ -101,6 +101,7 @@ class Follower:
             "last_seq": self._folder.position.seq,
             "lines": self._recorder.lines,
             "repeated": self._recorder.repeated,
+            "untold": self._recorder.untold,
             "missing": self.missing,
         }
 

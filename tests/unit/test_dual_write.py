@@ -122,6 +122,17 @@ def test_how_many_sessions_are_known_is_bounded(tmp_path: Path) -> None:
     assert len(folder.sessions) == MOST_SESSIONS
 
 
+def test_what_pythons_json_cannot_write_is_left_out_and_nothing_behind_it(tmp_path: Path) -> None:
+    last = frames(120, start=START)[-1]
+    told = []
+    for seq, depth in enumerate(range(900, 1_010), 1):
+        nested = '{"gameId":"g","tickCount":' + "[" * depth + "]" * depth + "}"
+        told.append({**last, "seq": seq, "event": "gameStateUpdate", "raw": f'42["gameStateUpdate",{nested}]'})
+    files = expected([*told, {**last, "seq": 500}], tmp_path)
+    (name,) = [name for name in files if name.endswith("_raw.jsonl")]
+    assert json.loads(files[name].splitlines()[-1])["event"] == last["event"]
+
+
 def test_a_checkpoint_that_cannot_be_read_is_not_guessed(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_text("{")
     with pytest.raises(CheckpointError, match="RUGS_LEGACY_DIR"):

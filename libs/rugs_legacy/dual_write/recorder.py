@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final, NamedTuple
@@ -76,6 +77,7 @@ class Recorder:
     Attributes:
         lines: how many were told.
         repeated: events left out because their session has come as far before.
+        untold: records left out because Python's JSON cannot write them.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Recorder:
     ) -> None:
         self.lines = 0
         self.repeated = 0
+        self.untold = 0
         self.pending_bytes = 0
         self._zone = zone
         self._is_taken = is_taken
@@ -105,8 +108,11 @@ class Recorder:
             self.repeated += 1
             return
         session.last_seq = event.seq
-        self._tell_capture(session, event)
-        self._tell_game(session, event)
+        for tell in (self._tell_capture, self._tell_game):
+            try:
+                tell(session, event)
+            except (RecursionError, ValueError):  # nested so deep, or a number so long, that Python's JSON gives up
+                self.untold += 1
 
     def cut(self) -> Batch:
         """Return what was told since the last time, and begin a new batch."""
@@ -134,6 +140,7 @@ class Recorder:
         record = self._ticks.tick(event)
         if record is None:
             return
+        content = line(record)  # before anything changes: it may fail
         game = session.game
         if game is not None and game.game_id != event.game_id:
             self._add(game.file, game.teller.end(event._replace(ts=game.last_at, game_id=game.game_id)))
@@ -144,7 +151,7 @@ class Recorder:
             self._add(file, game.teller.start(event))
         game.teller.take(record)
         game.last_at = event.ts
-        self._add(game.file, line(record))
+        self._add(game.file, content)
 
     def _create(self, wanted: str) -> File:
         name = free_name(wanted, lambda name: name in self._additions or self._is_taken(name))
@@ -175,9 +182,10 @@ class Recorder:
 def _counted(teller: GameTeller, lines: Iterable[bytes]) -> GameTeller:
     """Return the teller of a game whose ticks stand in its file: they are all that it knows of it."""
     for each in lines:
-        record = json.loads(each)
-        if record["type"] == "tick":
-            teller.take(record)
+        with suppress(ValueError, LookupError, TypeError, RecursionError):  # somebody else wrote into it
+            record = json.loads(each)
+            if record["type"] == "tick":
+                teller.take(record)
     return teller
 
 
