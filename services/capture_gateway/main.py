@@ -62,6 +62,8 @@ async def capture(options: argparse.Namespace, settings: Settings, stop: asyncio
     answering = asyncio.create_task(_answer(name, settings, work))
     try:
         work.start(derive=options.derivation)
+        if name == NAME:  # one for a while leaves them to it
+            work.deliver_what_was_left()
         await stop.wait()
     finally:
         answering.cancel()

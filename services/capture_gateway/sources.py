@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rugs_capture.cdp import CdpSource
 from rugs_capture.ingest.bus import BusDoor
@@ -19,25 +19,27 @@ class Wanted(NamedTuple):
     kind: str
 
 
+KINDS: Final = {"public": "public_ws", "cdp": "cdp", "http": "manual", "bus": "manual"}
+"""What the envelopes of each source say as `source`."""
+
+
 def build(settings: Settings) -> list[Wanted]:
     """Return the sources that are to be captured, in the settings' order."""
-    return [_build(name, settings) for name in dict.fromkeys(settings.capture_sources)]
+    return [Wanted(_build(name, settings), KINDS[name]) for name in dict.fromkeys(settings.capture_sources)]
 
 
-def _build(name: str, settings: Settings) -> Wanted:
+def _build(name: str, settings: Settings) -> Source:
     if name == "public":
-        return Wanted(PublicFeed(settings.feed_url or ""), "public_ws")
+        return PublicFeed(settings.feed_url or "")
     if name == "cdp":
-        chrome = CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
-        return Wanted(chrome, "cdp")
+        return CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
     if name == "bus":
-        return Wanted(BusDoor(settings.broker_url), "manual")
+        return BusDoor(settings.broker_url)
     token = settings.ingest_token
-    door = HttpDoor(
+    return HttpDoor(
         host=settings.ingest_host,
         port=settings.ingest_port,
         token=token.get_secret_value() if token else None,
         max_body=int(settings.ingest_max_body),
         events_per_second=settings.ingest_rate,
     )
-    return Wanted(door, "manual")

@@ -6,9 +6,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
-from capture_gateway.sources import Wanted
+import structlog
+
+from capture_gateway.sources import KINDS, Wanted
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
@@ -16,6 +19,9 @@ from rugs_runtime.programs import Program
 from rugs_runtime.settings import Settings
 
 DERIVE: Final = "derive"
+_PATIENCE: Final = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class Work:
@@ -23,21 +29,38 @@ class Work:
 
     def __init__(self, settings: Settings, wanted: Sequence[Wanted]) -> None:
         self._settings = settings
-        self._sources = [Supervised(each.source, Tap(self._publisher(each), each.kind)) for each in wanted]
+        self._sources = [Supervised(each.source, Tap(self._publisher(each.source.name), each.kind)) for each in wanted]
         self._tasks: list[asyncio.Task[None]] = []
+        self._deliveries: list[asyncio.Task[None]] = []
         self._derive: Program | None = None
         self._deriving: asyncio.Task[None] | None = None
         self._lifeline: tuple[int, int] | None = None
 
-    def _publisher(self, wanted: Wanted) -> Publisher:
-        name = wanted.source.name
+    def _publisher(self, name: str) -> Publisher:
         return Publisher(
             self._settings.broker_url,
-            source=wanted.kind,
-            spool_dir=self._settings.state_dir / "spool" / name,
+            source=KINDS[name],
+            spool_dir=self._spools / name,
             name=f"capture-{name}",
             spool_bytes=int(self._settings.spool_max_bytes),
         )
+
+    @property
+    def _spools(self) -> Path:
+        return self._settings.state_dir / "spool"
+
+    def deliver_what_was_left(self) -> None:
+        """Send what the spools still hold of sources that are not captured now."""
+        now = {each.source.name for each in self._sources}
+        left = [name for name in KINDS if name not in now and (self._spools / name).is_dir()]
+        self._deliveries = [asyncio.create_task(self._deliver(name), name=f"spool {name}") for name in left]
+
+    async def _deliver(self, name: str) -> None:
+        async with self._publisher(name) as publisher:
+            while not await asyncio.to_thread(publisher.flush, _PATIENCE):  # noqa: ASYNC110 (seen from outside)
+                await asyncio.sleep(_PATIENCE)  # it returns at once where it cannot work
+            if sent := publisher.stats.sent:
+                log.info("sent what an earlier capture had left", source=name, events=sent)
 
     def start(self, *, derive: bool) -> None:
         """Begin to capture and, where it is wanted, to derive."""
@@ -50,9 +73,9 @@ class Work:
 
     async def stop(self) -> None:
         """End the sources, send what they have brought, and leave in the spools what cannot be sent."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._deliveries):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
         for source in self._sources:
             source.tap.close()
         await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))

@@ -197,6 +197,27 @@ async def test_without_a_broker_everything_waits_in_the_spool(
     assert frames(second) == feed.connections[1]
 
 
+async def test_what_a_source_left_in_its_spool_is_sent_though_it_is_not_captured_any_more(
+    stream: Client, broker: Broker, tmp_path: Path, until: Until
+) -> None:
+    async def script(feed: Feed, socket: web.WebSocketResponse) -> None:
+        await feed.send(socket, *[STATE] * 50)
+
+    spool = tmp_path / "data" / "state" / "spool" / "public"
+    broker.kill()
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, spool) as source:
+        await until(lambda: source.tap.frames == 53)
+    broker.start()
+    await until(lambda: stream.is_connected)
+    gateway = Gateway(tmp_path / "data", broker, RUGS_SOURCES="bus").start()
+    try:
+        await until(lambda: "had left" in gateway.log)
+    finally:
+        assert gateway.stop() == 0
+    [events] = sessions(await stored(stream))
+    assert frames(events) == feed.connections[0]
+
+
 @pytest.mark.crash
 async def test_killed_while_the_feed_is_away_the_gap_begins_where_the_connection_was_lost(
     stream: Client, broker: Broker, tmp_path: Path, until: Until
