@@ -10,13 +10,13 @@ from pydantic import ByteSize
 
 from rugs_cli.commands.sim import DEFAULT_PORT
 from rugs_runtime.settings import Settings, SettingsError, describe, environment_name, without_credentials
-from rugs_runtime.stack import SMALLEST_STREAM, stream_limits
+from rugs_runtime.stack import LEGACY_WRITER, SMALLEST_STREAM, services_of, stream_limits
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith(("RUGS_", "NATS_")):
+        if name.startswith(("RUGS_", "NATS_", "REPLAYER_")):
             monkeypatch.delenv(name)
 
 
@@ -136,3 +136,28 @@ def test_no_port_is_one_that_was_in_use_around_the_previous_system() -> None:
     ]
     assert len(listening) >= 2
     assert not taken & {*listening, DEFAULT_PORT}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"REPLAYER_LEGACY_RECORDERS_ENABLED": "true"}, "RUGS_LEGACY_DIR must name"),
+        ({"RUGS_DATA_DIR": "/srv/rugs", "RUGS_LEGACY_DIR": "/srv/rugs/old"}, "outside RUGS_DATA_DIR"),
+        ({"RUGS_LEGACY_TIMEZONE": "America"}, "RUGS_LEGACY_TIMEZONE: no such time zone"),
+        ({"REPLAYER_LEGACY_RECORDERS_ENABLED": "perhaps"}, "REPLAYER_LEGACY_RECORDERS_ENABLED: "),
+    ],
+)
+def test_settings_of_the_old_formats_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], says: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=says):
+        Settings.load()
+
+
+def test_the_legacy_writer_is_part_of_the_stack_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUGS_LEGACY_DIR", "/srv/old")
+    assert LEGACY_WRITER not in services_of(Settings.load())
+    monkeypatch.setenv("REPLAYER_LEGACY_RECORDERS_ENABLED", "true")
+    assert LEGACY_WRITER in services_of(Settings.load())
