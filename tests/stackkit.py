@@ -32,7 +32,7 @@ LIMIT: Final = 60.0
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Return this process's environment without settings of ours, and with `more`."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_", "REPLAYER_"))}
     return {**kept, **more}
 
 
