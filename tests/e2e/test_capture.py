@@ -81,6 +81,19 @@ async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -
     await asyncio.to_thread(assert_whole, rugs, feed)
 
 
+async def test_a_second_capture_says_that_there_is_one(tmp_path: Path) -> None:
+    rugs = Rugs(tmp_path)
+    async with Feed.serving() as feed:
+        process = await asyncio.create_subprocess_exec(RUGS, "capture", "--url", feed.url, env=rugs.environment)
+        await until(lambda: feed.connections)
+        second = await asyncio.to_thread(rugs, "capture", "--url", feed.url)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert second.returncode == 1
+    assert "another capture runs on this data folder" in second.stderr.decode()
+    assert second.stdout.decode().startswith("0 frames")
+
+
 def test_a_feed_that_is_never_there_is_a_failure_that_says_why(tmp_path: Path) -> None:
     done = Rugs(tmp_path)("capture", "--url", "http://127.0.0.1:1", "--seconds", "1")
     assert done.returncode == 1

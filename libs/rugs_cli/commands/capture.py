@@ -150,7 +150,7 @@ class _Watch:
         end: float | None = None
         while process.returncode is None and (end is None or time.monotonic() < end):
             answer = await ask_status(self._nc, NAME)
-            if answer is not None:
+            if answer is not None and answer["pid"] == process.pid:  # not one that another command runs
                 if end is None:  # only now does it capture
                     self._began = time.monotonic()
                     end = math.inf if seconds is None else self._began + seconds
