@@ -192,6 +192,7 @@ class _Watch:
             source["state"],
             f"{frames:,} frames",
             f"{rate:,.0f}/s",
+            "" if (delay := source["bus"]["delay_ms"]) is None else f"lag {delay:,.0f} ms",
             f"{waiting(source):,} waiting",
             game_text(source),
             trouble(source) or "",
