@@ -16,8 +16,8 @@ from rugs_capture.intervals import Interval, clip, length, overlap, subtract, un
 from rugs_lake.reader import Lake
 
 UNKNOWN: Final = "nothing was captured"
-NOT_LIVE: Final = ("import", "replay")
-"""Sources that recorded nothing when it happened: they count only if they are asked for."""
+NOT_LIVE: Final = ("import", "replay", "manual")
+"""Sources that recorded nothing when it happened, or by chance: they count only if they are asked for."""
 
 _DAY: Final = dt.timedelta(days=1)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -20,7 +20,7 @@ _GAPS: Final = 20
 """Gaps of a source that are shown, the longest; --json has all."""
 
 OneSource = Annotated[
-    str | None, typer.Option("--source", help="One source only; import and replay count only if named.")
+    str | None, typer.Option("--source", help="One source only; import, replay and manual count only if named.")
 ]
 Incomplete = Annotated[bool, typer.Option("--incomplete", help="Only games that ended and miss ticks.")]
 
