@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/pytest
+# Most tests wait for processes: one more than there are cores keeps these busy.
+WORKERS ?= $(shell expr `nproc` + 1)
 ARGS ?=
 
 .PHONY: help setup lint fmt test test-fast test-crash bench demo fresh-test clean
@@ -31,7 +33,7 @@ fmt: setup ## put the code into the one style
 	$(BIN)/ruff format
 
 test: setup ## all tests but the big crash matrix
-	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal -m "not matrix" $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" $(ARGS)
 
 test-fast: setup ## tests that neither start processes nor take a second
 	$(PYTEST) -n auto --maxprocesses 8 -m "not slow and not crash and not matrix" $(ARGS)

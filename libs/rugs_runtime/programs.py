@@ -131,6 +131,9 @@ class Program:
                 start_new_session=True,  # Ctrl-C in the terminal is for the supervisor
             )
         self._started = time.time()
+        if self._stopping.is_set():  # told to stop while it was being started: nobody else ends it now
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
         self._become("running" if self._restarts else "starting")
         return await self._process.wait()
 
