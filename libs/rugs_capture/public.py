@@ -50,6 +50,8 @@ class PublicFeed:
         client.on("disconnect", end)
         try:
             await client.connect(self.url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # engineio swallows one that comes while it connects
             await ended.wait()
             raise SourceError(wire.ending or "the server has stopped answering")
         except socketio.exceptions.ConnectionError as error:

@@ -19,6 +19,8 @@ from rugs_runtime.programs import Program
 from rugs_runtime.settings import Settings
 
 DERIVE: Final = "derive"
+_CANCEL_AGAIN: Final = 6.0
+"""Seconds; longer than a source needs to say goodbye."""
 _PATIENCE: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -73,9 +75,7 @@ class Work:
 
     async def stop(self) -> None:
         """End the sources, send what they have brought, and leave in the spools what cannot be sent."""
-        for task in (*self._tasks, *self._deliveries):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._deliveries, return_exceptions=True)
+        await _end([*self._tasks, *self._deliveries])
         for source in self._sources:
             source.tap.close()
         await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))
@@ -113,3 +113,12 @@ class Work:
             lifeline=self._lifeline[0],
             changed=lambda: None,
         )
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all have ended: libraries have been seen to swallow a cancellation while they connect."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN)
