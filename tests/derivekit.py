@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -28,9 +25,8 @@ from rugs_proto import ids
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.broker import Broker
-from rugs_runtime.service import ask_status
 from tests.feedkit import TS
-from tests.stackkit import LIMIT, Writer, caught_up, clean_environment, rows, until
+from tests.stackkit import LIMIT, Service, Writer, caught_up, last_of, rows, until
 
 DERIVED: Final = ("game_tick", "game", "server_state", "system_event")
 Frame = dict[str, Any]
@@ -115,60 +111,20 @@ async def publish(nc: Client, told: Sequence[Frame], batch: int = 1) -> int:
     return last
 
 
-class Derive:
-    """The process that derives, started, killed and paused by a test."""
+class Derive(Service):
+    """The process that derives."""
 
-    def __init__(self, root: Path, broker: Broker) -> None:
-        self.environment = clean_environment(NATS_URL=broker.url, RUGS_DATA_DIR=str(root))
-        self.log_file = root.parent / f"{root.name}-derive.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        """Start it."""
-        with self.log_file.open("ab") as log:
-            command = [sys.executable, "-m", "capture_gateway.derive"]
-            self.process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        return self
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it with SIGKILL, and wait until it is gone."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(LIMIT)
-
-    def stop(self) -> int:
-        """Ask it to end; return its exit code."""
-        assert self.process is not None
-        self.process.terminate()
-        self.process.send_signal(signal.SIGCONT)
-        return self.process.wait(LIMIT)
-
-    @property
-    def log(self) -> str:
-        """All that it has logged, over all its lives."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-
-    async def status(self, nc: Client) -> dict[str, Any] | None:
-        """Return what it answers."""
-        answer = await ask_status(nc, "derive")
-        return answer if answer is None or self.process is None or answer["pid"] == self.process.pid else None
+    name = "derive"
+    module = "capture_gateway.derive"
 
     async def done(self, nc: Client, limit: float = LIMIT) -> dict[str, Any]:
         """Return, with its status, when it has derived from all that the stream holds now."""
-        last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": "rugs.events.ws_event.>"})
-        upto = last.seq if last is not None else (await stream_state(nc)).first_seq - 1
+        upto = await last_of(nc, "rugs.events.ws_event.>")
         answer: dict[str, Any] = {}
 
         async def is_done() -> bool:
             nonlocal answer
-            answer = await self.status(nc) or {}
+            answer = await self.status(nc)
             return bool(answer.get("position", -1) >= upto and answer["in_flight"] == 0)
 
         await until(is_done, limit)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgpack
 from nats.aio.client import Client
 
-from rugs_bus import stream_state
-from rugs_bus.topology import stored_message
 from rugs_legacy.dual_write.events import captured_in
 from rugs_legacy.dual_write.folder import Folder, Position
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_proto.message import Message
-from rugs_proto.subjects import EVENTS_STREAM, event_subject
+from rugs_proto.subjects import event_subject
 from rugs_runtime.broker import Broker
-from rugs_runtime.service import ask_status
 from tests.derivekit import Frame
-from tests.stackkit import Writer, until
+from tests.stackkit import Service, last_of, until
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
@@ -68,9 +65,10 @@ def expected(told: Iterable[Frame], path: Path) -> dict[str, bytes]:
     return written(path)
 
 
-class LegacyWriter(Writer):
-    """The legacy-writer as a process of its own."""
+class LegacyWriter(Service):
+    """The legacy-writer."""
 
+    name = "legacy-writer"
     module = "legacy_writer.main"
 
     def __init__(self, root: Path, broker: Broker, folder: Path, **settings: str) -> None:
@@ -79,20 +77,9 @@ class LegacyWriter(Writer):
         )
         self.folder = folder
 
-    def start(self, **settings: str) -> Self:
-        """Start it."""
-        super().start(**settings)
-        return self
-
-    async def status(self, nc: Client) -> dict[str, Any]:
-        """Return what it answers; nothing while it does not."""
-        answer = await ask_status(nc, "legacy-writer", 0.5) or {}
-        return answer if self.process is not None and answer.get("pid") == self.process.pid else {}
-
     async def done(self, nc: Client) -> dict[str, Any]:
         """Return, with its status, when it has written all that the stream holds now."""
-        last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": "rugs.events.ws_event.public_ws.>"})
-        upto = last.seq if last is not None else (await stream_state(nc)).first_seq - 1
+        upto = await last_of(nc, "rugs.events.ws_event.public_ws.>")
         answer: dict[str, Any] = {}
 
         async def is_done() -> bool:

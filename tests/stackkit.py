@@ -12,17 +12,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from nats.aio.client import Client
 
 import rugs_bus
 import rugs_lake
 from rugs_bus import StreamState
+from rugs_bus.topology import stored_message
 from rugs_lake import LakeError, stats
 from rugs_lake.stats import CursorState
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
+from rugs_runtime.service import ask_status
 from rugs_runtime.stack import running_stack
 
 RUGS: Final = Path(sys.executable).with_name("rugs")
@@ -111,6 +113,12 @@ async def caught_up(nc: Client, root: Path) -> StreamState:
     return await rugs_bus.stream_state(nc)
 
 
+async def last_of(nc: Client, subject: str) -> int:
+    """Return the sequence of the last message on a subject; where there is none, what is before the first of all."""
+    last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": subject})
+    return last.seq if last is not None else (await rugs_bus.stream_state(nc)).first_seq - 1
+
+
 async def until(condition: Callable[[], Awaitable[object] | object], limit: float = LIMIT) -> None:
     """Return when the condition holds."""
     async with asyncio.timeout(limit):
@@ -135,10 +143,11 @@ def rows(root: Path, query: str) -> list[tuple[Any, ...]]:
         return list(lake.sql(query).fetchall())
 
 
-class Writer:
-    """The parquet-writer as a process of its own, started, killed and paused by a test."""
+class Service:
+    """A service as a process of its own, started, killed and paused by a test."""
 
-    module = "parquet_writer.main"
+    name: ClassVar[str]
+    module: ClassVar[str]
 
     def __init__(self, root: Path, broker: Broker, **settings: str) -> None:
         self.root = root
@@ -194,10 +203,23 @@ class Writer:
         """All that it has logged, over all its lives."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
+    async def status(self, nc: Client) -> dict[str, Any]:
+        """Return what it answers; nothing while it does not."""
+        answer = await ask_status(nc, self.name) or {}
+        return answer if self.process is not None and answer.get("pid") == self.process.pid else {}
 
-class Gateway(Writer):
-    """The capture-gateway, likewise."""
 
+class Writer(Service):
+    """The parquet-writer."""
+
+    name = "parquet-writer"
+    module = "parquet_writer.main"
+
+
+class Gateway(Service):
+    """The capture-gateway."""
+
+    name = "capture-gateway"
     module = "capture_gateway.main"
 
 

@@ -16,7 +16,7 @@ from tests.capturekit import account, playing, stored_sessions
 from tests.cdpkit import CHROMIUM, Chrome
 from tests.crashkit import Matrix
 from tests.lakekit import FULL
-from tests.stackkit import Gateway, Writer, caught_up, connected, until
+from tests.stackkit import Gateway, Service, Writer, caught_up, connected, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
 
@@ -54,7 +54,7 @@ async def test_gateway_broker_and_writer_killed_at_random_while_two_sources_capt
             ).start()
             await until(lambda: '"attached"' in gateway.log)
             await chrome.tab(simulator["page"])
-            victims: dict[str, Broker | Writer] = {"gateway": gateway, "broker": broker, "writer": writer}
+            victims: dict[str, Broker | Service] = {"gateway": gateway, "broker": broker, "writer": writer}
             try:
                 for time in range(20 if FULL else 4):
                     await asyncio.sleep(chance.uniform(0.2, 3))
