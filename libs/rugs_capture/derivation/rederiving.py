@@ -92,7 +92,12 @@ class Rederived:
 
 
 async def rederive(
-    nc: Client, root: Path, *, first: dt.date | None = None, last: dt.date | None = None, watch: Watch | None = None
+    nc: Client,
+    root: Path,
+    *,
+    first: dt.date | None = None,
+    last: dt.date | None = None,
+    watch: Watch = lambda seen, total: None,
 ) -> Rederived:
     """Derive from the lake's stored events of some days (UTC, both included); return when the lake has it all.
 
@@ -116,7 +121,7 @@ async def rederive(
 
 
 async def _derive(
-    root: Path, first: dt.date | None, last: dt.date | None, done: Rederived, runs: _Runs, watch: Watch | None
+    root: Path, first: dt.date | None, last: dt.date | None, done: Rederived, runs: _Runs, watch: Watch
 ) -> None:
     quality = Quality()
     deriver, outbox = Deriver(quality), Outbox()
@@ -137,8 +142,7 @@ async def _derive(
                             await runs.send(outbox.take(), done)
                     await runs.send(outbox.take(), done)
                     seen += len(causes)
-                    if watch is not None:
-                        watch(seen, total)
+                    watch(seen, total)
     finally:
         await asyncio.to_thread(stored.close)
     done.undigested, done.checks, done.findings = quality.undigested, quality.checks, quality.shown

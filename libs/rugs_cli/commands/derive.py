@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rugs_cli.output import AsJson, human_seconds, print_json, print_table
 from rugs_cli.period import From, To, day
+from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -42,7 +41,7 @@ async def _derive(settings: Settings, first: dt.date | None, last: dt.date | Non
     async with broker_and_writer(settings) as around:
         nc = await rugs_bus.connect(around.url, name="rugs-derive", timeout=settings.connect_timeout)
         try:
-            with _progress() as watch:
+            with progress_of("deriving") as watch:
                 return await rederive(nc, settings.data_dir, first=first, last=last, watch=watch)
         finally:
             await nc.close()
@@ -61,19 +60,3 @@ def _show(done: Rederived) -> None:
             print(f"check failed: {name}, {outcome['failed']:,} of {sum(outcome.values()):,}")
     for found in done.findings:
         print("  {check}: game {game_id}, event {cause} {detail}".format(**found).rstrip())
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Show events, rate and time left on a terminal's standard error while the body runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("deriving"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("deriving", total=None)
-        yield lambda seen, total: bar.update(task, completed=seen, total=total)

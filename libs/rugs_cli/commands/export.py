@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +10,7 @@ import typer
 
 from rugs_cli.output import AsJson, human_bytes, print_json
 from rugs_cli.period import From, To, begin_us, end_us
+from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
     from rugs_legacy.export.run import Exported
@@ -92,7 +91,7 @@ def export(
         raise typer.BadParameter(str(error)) from None
     root = Settings.load().data_dir
     keep_small()
-    with rugs_lake.open(root) as lake, _progress() as progress:
+    with rugs_lake.open(root) as lake, progress_of("exporting") as progress:
         done = run.export(lake, request, run.target(root, request, out, force=force), progress)
     if as_json:
         print_json(_as_dict(done))
@@ -122,19 +121,3 @@ def _show(done: Exported) -> None:
     for reason, count in content.left_out.items():
         print(f"left out: {count:,} {reason}")
     print(done.folder if len(content.files) != 1 else done.folder / content.files[0].name)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show events and time left on a terminal's standard error while the body runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _done, _total: None
-        return
-    columns = (TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("exporting", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

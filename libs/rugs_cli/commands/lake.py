@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from rugs_cli.output import AsJson, human_bytes, print_json, print_table
-
-Progress = Callable[[int, int], None]
+from rugs_cli.progress import progress_of
 
 
 def stats(as_json: AsJson = False) -> None:
@@ -44,7 +41,7 @@ def compact(as_json: AsJson = False) -> None:
 
     keep_small()
     began = time.monotonic()
-    with Catalog(LakePaths(Settings.load().data_dir)) as catalog, _progress("compacting") as progress:
+    with Catalog(LakePaths(Settings.load().data_dir)) as catalog, progress_of("compacting") as progress:
         done = compact_lake(catalog, progress=progress)
     if as_json:
         print_json({**done._asdict(), "seconds": round(time.monotonic() - began, 3)})
@@ -67,7 +64,7 @@ def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) 
     from rugs_lake.verify import verify as verify_lake
     from rugs_runtime.settings import Settings
 
-    with _progress("verifying") as progress:
+    with progress_of("verifying") as progress:
         report = verify_lake(Settings.load().data_dir, fast=fast, repair=repair, progress=progress)
     if as_json:
         print_json(report.as_dict())
@@ -80,14 +77,3 @@ def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) 
         print("the lake is whole" if report.ok else "the lake is NOT whole")
     if not report.ok:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """Show a bar on a terminal's standard error while the body runs."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from rugs_cli.output import AsJson, print_json, print_table
+from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
     from rugs_legacy.reconcile.run import Report
@@ -45,7 +44,8 @@ def reconcile(
         raise typer.BadParameter(str(error)) from None
     root = Settings.load().data_dir
     keep_small()
-    with rugs_lake.open(root) as lake, TemporaryDirectory(prefix="rugs-") as spill, _progress() as progress:
+    bar = progress_of("comparing", in_bytes=True)
+    with rugs_lake.open(root) as lake, TemporaryDirectory(prefix="rugs-") as spill, bar as progress:
         stored.keep_small(lake, Path(spill))
         report = run.reconcile(lake, root, paths, timezone, full=full, progress=progress)
     if as_json:
@@ -99,19 +99,3 @@ def _show(report: Report) -> None:
         f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
     )
     print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show bytes and time left on a terminal's standard error while the body runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _done, _total: None
-        return
-    columns = (TextColumn("comparing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("comparing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
