@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from rugs_feed.completeness import Completeness, completeness
 from rugs_lake.reader import Lake
 from rugs_lake.views import completeness as completeness_query
 
@@ -77,22 +75,6 @@ def list_games(lake: Lake, start: int | None = None, end: int | None = None, *, 
 def _game(*told: Any) -> Game:
     known = dict(zip((each.name for each in fields(Game)), told, strict=True))
     return Game(**{**known, "missing_ticks": [(run["first"], run["last"]) for run in known["missing_ticks"]]})
-
-
-def ticks_of(lake: Lake, game_id: str) -> Completeness | None:
-    """Return which ticks of a game were received, filled in, and are missing; None for a game nobody told of."""
-    rows = lake.sql(
-        "SELECT doc_type, tick, filled, rugged, is_filler, TRY_CAST(json_extract(extra, '$.last_tick') AS BIGINT)"
-        " FROM events WHERE game_id = ? AND doc_type IN ('game_tick', 'game')",
-        [game_id],
-    ).fetchall()
-    return completeness(_as_told(game_id, row) for row in rows).get(game_id)
-
-
-def _as_told(game_id: str, row: tuple[Any, ...]) -> Mapping[str, Any]:
-    doc_type, tick, filled, rugged, is_filler, last_tick = row
-    said = {"tick": tick, "filled": filled, "rugged": rugged, "is_filler": is_filler, "last_tick": last_tick}
-    return {"doc_type": doc_type, "game_id": game_id, "fields": said}
 
 
 def _day(micros: int) -> dt.date:

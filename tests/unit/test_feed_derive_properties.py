@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_feed.completeness import completeness
 from rugs_feed.derive import EVENTS, KEPT_GAMES, Derived, Deriver, Heard
 from rugs_feed.extract import PAYLOAD_KEYS
 from rugs_proto.envelope import Envelope
+from tests.completeness import completeness
 from tests.feedkit import GAME, State, a_game, derive, entry, heard, stream, waiting
 
 PRICE = st.floats(0.01, 1000)

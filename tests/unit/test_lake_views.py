@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_feed.completeness import completeness
 from rugs_feed.ticks import MAX_TICK
 from rugs_lake import views
 from rugs_proto import ids
+from tests.completeness import completeness
 from tests.lakekit import NOON_US, envelope, message, select, store, tick
 
 ROWS = "SELECT tick, phase, price, source FROM tick ORDER BY game_id, tick"

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from rugs_capture.sim import Games
 from rugs_capture.sim.show import Cue, Message, encode
 from rugs_feed import frames
-from rugs_feed.completeness import completeness
 from rugs_feed.derive import Derived, Deriver, Heard
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
+from tests.completeness import completeness
 
 KEY_SETS = {
     7: "gameId cooldownTimer cooldownPaused allowPreRoundBuys leaderboard connectedPlayers provablyFair",

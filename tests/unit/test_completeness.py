@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_feed.completeness import Completeness, completeness, spans
 from rugs_feed.ticks import MAX_TICK
+from tests.completeness import Completeness, completeness, spans
 
 DIRECT = Completeness().add(0).add(1).add(4)
 

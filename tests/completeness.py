@@ -1,4 +1,4 @@
-"""How complete a game is: which of its ticks were received, which filled in, which are missing.
+"""How complete a game is, reckoned by hand: what the lake's view has to agree with.
 
 A `Completeness` is a value: it can be built from any part of a game's ticks, in any order, and
 two of one game merge to what the whole would have given. Ticks are kept as the bits of a whole
