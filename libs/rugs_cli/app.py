@@ -17,6 +17,7 @@ from rugs_cli.commands import (
     guard,
     importing,
     lake,
+    migrate,
     reconcile,
     rejects,
     sim,
@@ -52,6 +53,7 @@ app.command("coverage")(coverage.coverage)
 app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)
+app.command("migrate")(migrate.migrate)
 app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(config.app, name="config")
 
@@ -96,7 +98,7 @@ def run() -> int:
 
 def _one_line(error: Exception) -> str:
     """Say what went wrong; an error that is neither ours nor the system's is named, since its text alone may not do."""
-    from rugs_runtime.logs import one_line
+    from rugs_proto.reasons import one_line
 
     text = one_line(error)
     if isinstance(error, OSError):

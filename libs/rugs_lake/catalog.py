@@ -13,14 +13,14 @@ import datetime as dt
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from rugs_lake.paths import LakePaths, fsync_folder
-from rugs_lake.schema import BY_NAME, COLUMNS
+from rugs_lake.schema import BY_NAME, COLUMNS, Column
 
 DUCKLAKE_VERSION: Final = "1.0"
 TABLE: Final = "events"
@@ -201,8 +201,21 @@ def _execute_all(connection: sqlite3.Connection, script: str) -> None:
             statement = ""
 
 
-COLUMN_DEFAULTS: Final = (None, "NULL", 1, None, "literal", "duckdb")
+_COLUMN_DEFAULTS: Final = (None, "NULL", 1, None, "literal", "duckdb")
 """A DuckLake column that has no default and may be null."""
+
+
+def begin_columns(connection: sqlite3.Connection, snapshot: int, columns: Iterable[Column]) -> None:
+    """Add columns to the table from a snapshot on, whose schema is a new one."""
+    connection.executemany(
+        "INSERT INTO ducklake_column VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(c.field_id, snapshot, None, TABLE_ID, c.field_id, c.name, c.ducklake, *_COLUMN_DEFAULTS) for c in columns],
+    )
+    connection.execute(
+        "INSERT INTO ducklake_schema_versions"
+        " SELECT snapshot_id, schema_version, ? FROM ducklake_snapshot WHERE snapshot_id = ?",
+        (TABLE_ID, snapshot),
+    )
 
 
 def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) -> None:
@@ -227,14 +240,7 @@ def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) ->
     )
     insert("ducklake_schema", (SCHEMA_ID, str(uuid.uuid4()), 0, None, "main", "", 1))
     insert("ducklake_table", (TABLE_ID, str(uuid.uuid4()), FIRST_SNAPSHOT, None, SCHEMA_ID, TABLE, "", 1))
-    insert(
-        "ducklake_column",
-        *(
-            (c.field_id, FIRST_SNAPSHOT, None, TABLE_ID, c.field_id, c.name, c.ducklake, *COLUMN_DEFAULTS)
-            for c in COLUMNS
-        ),
-    )
-    insert("ducklake_schema_versions", (FIRST_SNAPSHOT, 1, TABLE_ID))
+    begin_columns(connection, FIRST_SNAPSHOT, COLUMNS)
     insert("ducklake_partition_info", (PARTITION_ID, TABLE_ID, FIRST_SNAPSHOT, None))
     ids = {c.name: c.field_id for c in COLUMNS}
     insert(

@@ -3,7 +3,8 @@
 A batch is one contiguous piece of a stream. Its files are durable before this module is
 called; one SQLite transaction then moves the cursor, names the files in a new snapshot
 and notes gaps, imports and totals. A compaction is the same without a cursor: it ends
-the old files, each still live, and begins the new.
+the old files, each still live, and begins the new. A migration ends all of them, and
+the columns with them.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import datetime as dt
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
 from rugs_lake import faults
-from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, LakeError, snapshot_time
+from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, LakeError, begin_columns, snapshot_time
 from rugs_lake.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
 from rugs_lake.ledger import ImportProgress, write_progress
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import EPOCH_DAY
-from rugs_lake.schema import BY_NAME, SCHEMA_VERSION
+from rugs_lake.schema import BY_NAME, COLUMNS, SCHEMA_VERSION
+
+MIGRATED: Final = "migrated"
+"""The kind of change that a migration is; its scope is the schema version it led to."""
 
 
 class FileVanishedError(LakeError):
@@ -110,6 +114,45 @@ def commit_compaction(catalog: Catalog, old: Sequence[int], new: Sequence[DataFi
     return snapshot
 
 
+def commit_migration(catalog: Catalog, cursors: Sequence[Cursor], files: Mapping[int, DataFile]) -> int:
+    """Replace every live file by its successor, and the columns by this program's; return the snapshot's number.
+
+    Args:
+        cursors: those of every stream, whose epochs the migration has taken.
+        files: the new files, by the number of the file that each replaces.
+
+    Raises:
+        SupersededError: if a writer has started meanwhile.
+        NotLiveError: if the live files are not those that `files` replaces.
+        FileVanishedError: if one of the new files is gone. In each case nothing was committed.
+    """
+    with catalog.transaction() as connection:
+        for cursor in cursors:
+            check_unmoved(connection, cursor)
+        if {file_id for (file_id,) in connection.execute(_LIVE)} != files.keys():
+            raise NotLiveError("the lake has changed while it was migrated")
+        changes = f"altered_table:{TABLE_ID},inserted_into_table:{TABLE_ID},deleted_from_table:{TABLE_ID}"
+        snapshot = insert_snapshot(connection, len(files), changes, {MIGRATED: SCHEMA_VERSION}, new_schema=True)
+        connection.execute("UPDATE ducklake_data_file SET end_snapshot = ? WHERE end_snapshot IS NULL", (snapshot,))
+        connection.execute("UPDATE ducklake_column SET end_snapshot = ? WHERE end_snapshot IS NULL", (snapshot,))
+        begin_columns(connection, snapshot, COLUMNS)
+        first = _insert_files(connection, snapshot, list(files.values()))
+        connection.executemany(
+            "UPDATE rugs_scope SET data_file_id = ? WHERE data_file_id = ?", list(enumerate(files, start=first))
+        )
+        connection.execute("DROP TABLE rugs_staged")
+        connection.execute(
+            "INSERT INTO rugs_change (snapshot_id, kind, scope) VALUES (?, ?, ?)", (snapshot, MIGRATED, SCHEMA_VERSION)
+        )
+        _check_there(catalog, files.values())
+        faults.reached("migration_before_commit")
+    faults.reached("migration_after_commit")
+    return snapshot
+
+
+_LIVE: Final = "SELECT data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL"
+
+
 def _newest(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()[0])
 
@@ -146,12 +189,13 @@ def insert_snapshot(
     return snapshot
 
 
-def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence[DataFile]) -> None:
-    file_id = connection.execute(
+def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence[DataFile]) -> int:
+    """Begin files in a snapshot that was made for as many; return the number of the first."""
+    first_id: int = connection.execute(
         "SELECT next_file_id FROM ducklake_snapshot WHERE snapshot_id = ?", (snapshot,)
     ).fetchone()[0] - len(files)
     row_id = connection.execute("SELECT value FROM rugs_total WHERE name = 'next_row_id'").fetchone()[0]
-    for file in files:
+    for file_id, file in enumerate(files, start=first_id):
         connection.execute(
             "INSERT INTO ducklake_data_file"
             " VALUES (?, ?, ?, NULL, NULL, ?, 1, 'parquet', ?, ?, ?, ?, ?, NULL, NULL, NULL)",
@@ -178,9 +222,9 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
             "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",
             [(scope, file_id, first, last) for scope, first, last in file.scopes],
         )
-        file_id += 1
         row_id += file.rows
     connection.execute("UPDATE rugs_total SET value = ? WHERE name = 'next_row_id'", (row_id,))
+    return first_id
 
 
 def _text(value: Any) -> str:
@@ -213,7 +257,7 @@ def _add_totals(connection: sqlite3.Connection, totals: Counter[str]) -> None:
     )
 
 
-def _check_there(catalog: Catalog, files: Sequence[DataFile]) -> None:
+def _check_there(catalog: Catalog, files: Iterable[DataFile]) -> None:
     for file in files:
         path = catalog.paths.data / file.path
         try:

@@ -22,11 +22,12 @@ import pyarrow.compute as pc
 from rugs_lake import faults, parquet
 from rugs_lake.catalog import Catalog, LakeError
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
+from rugs_lake.evolution import check_writable
 from rugs_lake.memory import keep_small
 from rugs_lake.orphans import discard
 from rugs_lake.parquet import DataFile, TornFileError
 from rugs_lake.paths import EPOCH_DAY, LakePaths
-from rugs_lake.schema import ARROW_SCHEMA
+from rugs_lake.table import conform
 
 TARGET_MEMORY: Final = 40 * 1024 * 1024
 """Bytes of rows, uncompressed, that a compacted file holds at the most."""
@@ -124,9 +125,11 @@ def compact(
     """Merge what is to be merged; call `progress` with groups done and groups in all.
 
     Raises:
+        LakeError: if the lake's schema version is not this program's.
         TornFileError: if a file is not what was written; it is left as it is, and the others are merged first.
         OSError: if the disk is full; what was merged until then stays merged.
     """
+    check_writable(catalog)
     groups = plan(live_files(catalog), all_files=all_files)
     before = after = rows = bytes_before = bytes_after = 0
     torn: TornFileError | None = None
@@ -162,7 +165,7 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], *, final: bool = True) ->
     Raises:
         NotLiveError: if one of them was replaced meanwhile; nothing changed.
     """
-    pieces = (_upgraded(parquet.read(catalog.paths.data / file.path)) for file in group)
+    pieces = (conform(parquet.read(catalog.paths.data / file.path)) for file in group)
     table = pa.concat_tables(pieces).combine_chunks()  # or sorting would do so, and hold it all three times
     faults.reached("compaction_read")
     order = pc.sort_indices(table, sort_keys=SORT_KEYS)
@@ -171,11 +174,11 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], *, final: bool = True) ->
     table = table.take(order)
     day = (dt.date.fromisoformat(group[0].date) - EPOCH_DAY).days
     scopes = _merged_scopes(catalog, group)
-    level, settled = _effort(table, final or table.nbytes >= TARGET_MEMORY // 2)
+    level, settled = effort(table, final=final or table.nbytes >= TARGET_MEMORY // 2)
     new = parquet.write(catalog.paths, table, group[0].doc_type, day, scopes, level=level, settled=settled)
     parquet.make_durable(catalog.paths, [new])
     faults.reached("compaction_written")
-    if not _reads_back(catalog.paths.data / new.path, table):
+    if not parquet.reads_back(catalog.paths.data / new.path, table):
         raise LakeError(f"{new.path} does not read back as it was written; nothing was replaced")
     try:
         commit_compaction(catalog, [file.file_id for file in group], [new])
@@ -185,8 +188,8 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], *, final: bool = True) ->
     return new
 
 
-def _effort(table: pa.Table, final: bool) -> tuple[int, bool]:
-    """Return the zstd level for a merged file, and whether that settles it.
+def effort(table: pa.Table, *, final: bool) -> tuple[int, bool]:
+    """Return the zstd level for a file that is no flush's, and whether that settles it.
 
     A thorough search pays for short records: a tick takes 36 bytes and not 41, at 5,000 rows
     a second, once. Frames gain little by it, at a thirtieth of the speed.
@@ -194,24 +197,6 @@ def _effort(table: pa.Table, final: bool) -> tuple[int, bool]:
     if table.nbytes >= SHORT_RECORD * table.num_rows:
         return parquet.COMPACT_LEVEL, True
     return (parquet.BEST_LEVEL, True) if final else (parquet.COMPACT_LEVEL, False)
-
-
-def _reads_back(path: Path, table: pa.Table) -> bool:
-    """Whether a file holds exactly the rows of a table; read a piece at a time."""
-    done = 0
-    for batch in parquet.batches(path):
-        if not pa.table(batch).equals(table.slice(done, batch.num_rows)):
-            return False
-        done += batch.num_rows
-    return bool(done == table.num_rows)
-
-
-def _upgraded(table: pa.Table) -> pa.Table:
-    """Return a table of an older schema version with the columns it lacks, as nulls."""
-    for place, field in enumerate(ARROW_SCHEMA):
-        if field.name not in table.column_names:
-            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
-    return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
 
 
 def _merged_scopes(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[bytes, int, int]]:

@@ -1,4 +1,4 @@
-"""The schema version of a lake: checked when a writer starts, and brought up where that is harmless.
+"""The schema version of a lake: checked before it is used, and brought up where that is harmless.
 
 A new nullable column (minor version) is added to the catalog; files stay as they are,
 and views and DuckLake alike read it as null from them. Anything else is a new major
@@ -11,12 +11,16 @@ from typing import Final
 
 import orjson
 
-from rugs_lake.catalog import COLUMN_DEFAULTS, DUCKLAKE_VERSION, TABLE_ID, Catalog, LakeError
-from rugs_lake.commit import insert_snapshot
+from rugs_lake.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, LakeError, begin_columns
+from rugs_lake.commit import MIGRATED, insert_snapshot
 from rugs_lake.paths import write_durably
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, Column, parse_version
 
 _LIVE_COLUMN: Final = "SELECT 1 FROM ducklake_column WHERE column_name = ? AND end_snapshot IS NULL"
+_VERSIONS: Final = (
+    "SELECT DISTINCT schema_version FROM ducklake_data_file JOIN rugs_file USING (data_file_id)"
+    " WHERE end_snapshot IS NULL UNION SELECT scope FROM rugs_change WHERE kind = ?"
+)
 
 
 def bring_up(catalog: Catalog) -> None:
@@ -25,22 +29,63 @@ def bring_up(catalog: Catalog) -> None:
     Raises:
         LakeError: if a newer program wrote it, or a migration is needed.
     """
-    told = version_of(catalog)
-    if told is not None and parse_version(told)[0] != parse_version(SCHEMA_VERSION)[0]:
-        raise LakeError(f"this lake has schema version {told}, this program {SCHEMA_VERSION}: run `rugs migrate`")
-    with_types = catalog.all("SELECT column_name, column_type FROM ducklake_column WHERE end_snapshot IS NULL")
-    found = dict(with_types)
-    known = {column.name: column.ducklake for column in COLUMNS}
-    if any(known.get(name) != type_ for name, type_ in found.items()):
-        raise LakeError(f"this lake was written by a newer program (schema version {told}): update this one")
+    check_writable(catalog)
+    found = _columns(catalog)
     missing = [column for column in COLUMNS if column.name not in found]
     if missing:
         _add_columns(catalog, missing)
-    if told != SCHEMA_VERSION:
-        _write_version(catalog)
+    if _told(catalog) != SCHEMA_VERSION:
+        write_version(catalog)
 
 
-def version_of(catalog: Catalog) -> str | None:
+def check_readable(catalog: Catalog) -> None:
+    """Check that the lake has the major schema version of this program.
+
+    Raises:
+        LakeError: if a newer program wrote it, or a migration is needed.
+    """
+    version = lake_version(catalog)
+    if version is None or is_readable(version):
+        return
+    if parse_version(version) > parse_version(SCHEMA_VERSION):
+        raise _newer(version)
+    raise LakeError(f"this lake has schema version {version}, this program {SCHEMA_VERSION}: run `rugs migrate`")
+
+
+def check_writable(catalog: Catalog) -> None:
+    """Check that the lake may be written by this program: it would lose what columns it does not know hold.
+
+    Raises:
+        LakeError: if a newer program wrote it, or a migration is needed.
+    """
+    check_readable(catalog)
+    known = {column.name: column.ducklake for column in COLUMNS}
+    if any(known.get(name) != type_ for name, type_ in _columns(catalog).items()):
+        raise _newer(lake_version(catalog))
+
+
+def is_readable(version: str) -> bool:
+    """Whether this program understands files of a schema version."""
+    return parse_version(version)[0] == parse_version(SCHEMA_VERSION)[0]
+
+
+def lake_version(catalog: Catalog) -> str | None:
+    """Return the schema version of a lake: the newest of its files; None where nobody has written it yet."""
+    versions = [version for (version,) in catalog.all(_VERSIONS, MIGRATED)]
+    return max(versions, key=parse_version) if versions else _told(catalog)
+
+
+def write_version(catalog: Catalog) -> None:
+    """Write `manifests/schema_version.json`, for people and for a lake without files."""
+    told = {"schema_version": SCHEMA_VERSION, "ducklake": DUCKLAKE_VERSION}
+    write_durably(catalog.paths.schema_version, orjson.dumps(told, option=orjson.OPT_INDENT_2))
+
+
+def _newer(version: str | None) -> LakeError:
+    return LakeError(f"this lake was written by a newer program (schema version {version}): update this one")
+
+
+def _told(catalog: Catalog) -> str | None:
     """Return the schema version that `manifests/schema_version.json` tells, None if it is not there."""
     try:
         return str(orjson.loads(catalog.paths.schema_version.read_bytes())["schema_version"])
@@ -52,6 +97,10 @@ def version_of(catalog: Catalog) -> str | None:
         ) from error
 
 
+def _columns(catalog: Catalog) -> dict[str, str]:
+    return dict(catalog.all("SELECT column_name, column_type FROM ducklake_column WHERE end_snapshot IS NULL"))
+
+
 def _add_columns(catalog: Catalog, columns: list[Column]) -> None:
     with catalog.transaction() as connection:
         if connection.execute(_LIVE_COLUMN, (columns[0].name,)).fetchone() is not None:
@@ -59,17 +108,4 @@ def _add_columns(catalog: Catalog, columns: list[Column]) -> None:
         snapshot = insert_snapshot(
             connection, 0, f"altered_table:{TABLE_ID}", {"added": [column.name for column in columns]}, new_schema=True
         )
-        connection.executemany(
-            "INSERT INTO ducklake_column VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(c.field_id, snapshot, None, TABLE_ID, c.field_id, c.name, c.ducklake, *COLUMN_DEFAULTS) for c in columns],
-        )
-        connection.execute(
-            "INSERT INTO ducklake_schema_versions"
-            " SELECT snapshot_id, schema_version, ? FROM ducklake_snapshot WHERE snapshot_id = ?",
-            (TABLE_ID, snapshot),
-        )
-
-
-def _write_version(catalog: Catalog) -> None:
-    told = {"schema_version": SCHEMA_VERSION, "ducklake": DUCKLAKE_VERSION}
-    write_durably(catalog.paths.schema_version, orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        begin_columns(connection, snapshot, columns)

@@ -26,6 +26,11 @@ STEPS: Final = (
     "compaction_written",
     "compaction_before_commit",
     "compaction_after_commit",
+    "migration_written",
+    "migration_staged",
+    "migration_epoch_taken",
+    "migration_before_commit",
+    "migration_after_commit",
     "expiry_forgotten",
     "expiry_deleted",
 )

@@ -16,10 +16,11 @@ from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor, check_unmoved
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import LakePaths, fsync_folder
+from rugs_lake.staging import staged
 
 
 def orphans(catalog: Catalog) -> list[str]:
-    """Return files that no snapshot names and that nobody is about to delete, relative to the data folder."""
+    """Return files that nobody knows of, relative to the data folder: no snapshot, no deletion and no migration."""
     on_disk = catalog.paths.data_files()
     named = {
         row[0]
@@ -27,7 +28,7 @@ def orphans(catalog: Catalog) -> list[str]:
             "SELECT path FROM ducklake_data_file UNION ALL SELECT path FROM ducklake_files_scheduled_for_deletion"
         )
     }
-    return sorted(on_disk - named)
+    return sorted(on_disk - named - {each.file.path for each in staged(catalog)})
 
 
 def discard(catalog: Catalog, files: Iterable[DataFile]) -> None:

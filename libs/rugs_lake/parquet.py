@@ -207,3 +207,17 @@ def batches(path: Path, rows: int = 1_024) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(batch_size=rows)
     except (pa.ArrowException, OSError) as error:
         raise TornFileError(f"{path} is damaged: {str(error).splitlines()[0]}; see `rugs verify`") from error
+
+
+def reads_back(path: Path, table: pa.Table) -> bool:
+    """Whether a file holds exactly the rows of a table; read a piece at a time.
+
+    Raises:
+        TornFileError: if it is not whole.
+    """
+    done = 0
+    for batch in batches(path):
+        if not pa.table(batch).equals(table.slice(done, batch.num_rows)):
+            return False
+        done += batch.num_rows
+    return bool(done == table.num_rows)

@@ -19,8 +19,9 @@ import orjson
 import pyarrow as pa
 
 from rugs_lake.catalog import Catalog, LakeError, snapshot_time
+from rugs_lake.evolution import check_readable, is_readable
 from rugs_lake.paths import LakePaths
-from rugs_lake.schema import COLUMNS, columns_of
+from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
 from rugs_lake.views import VIEWS
 from rugs_proto.envelope import DOC_TYPES
 
@@ -59,6 +60,7 @@ class Lake:
             self.snapshot = _pin(catalog, at_snapshot, at_time)
             self.cursors = _cursors(catalog, self.snapshot)
             files = catalog.all(_FILES, self.snapshot)
+            _check_versions(catalog, self.snapshot, {version for _, version, _ in files})
             self._add_tables = _catalog_tables(catalog)
         self.files = [str(paths.data / path) for path, _, _ in files]
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -151,6 +153,16 @@ def _pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None)
             raise LakeError(f"no snapshot as old as {at_time.isoformat()}: the oldest is number {oldest}")
         return int(found)
     return int(newest)
+
+
+def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:
+    unknown = [version for version in versions if not is_readable(version)]
+    if unknown:
+        check_readable(catalog)
+        raise LakeError(
+            f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
+            f" this program {SCHEMA_VERSION}"
+        )
 
 
 def _cursors(catalog: Catalog, snapshot: int) -> list[tuple[str, str, int]]:

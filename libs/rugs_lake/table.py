@@ -57,6 +57,14 @@ def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
     return pa.table([_array(columns[column.name], column.arrow) for column in COLUMNS], schema=ARROW_SCHEMA)
 
 
+def conform(table: pa.Table) -> pa.Table:
+    """Return a table of an older schema version with exactly the lake's columns: those it lacks are null."""
+    for place, field in enumerate(ARROW_SCHEMA):
+        if field.name not in table.column_names:
+            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
+
+
 def _fixed(values: Sequence[bytes], arrow: pa.DataType) -> pa.Array:
     """Return values that are all of the type's width."""
     return pa.Array.from_buffers(arrow, len(values), [None, pa.py_buffer(b"".join(values))])
