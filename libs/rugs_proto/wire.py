@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from rugs_proto import ids
+from rugs_proto.reasons import refusal
 from rugs_proto.rules import (
     BLOB_PATTERN,
     DOC_TYPE_PATTERN,
@@ -99,7 +100,6 @@ _known_doc_types: set[str] = set()
 
 _REFUSALS: Final = (ValueError, RecursionError)
 """What decoding raises: msgspec's errors are ValueErrors, but nesting without end is not."""
-_MAX_REASON: Final = 300
 _LEAST_BYTES: Final = 64
 """No envelope is shorter: its required keys alone take more."""
 MAX_FAULTS: Final = 1000
@@ -138,11 +138,11 @@ def _judge_apart(body: bytes, doc_type: str | None) -> Judged:
                 events.append(_judged(_decode_one(part), doc_type))
             except _REFUSALS as error:
                 if len(faults) < MAX_FAULTS:
-                    faults.append(Fault(place, bytes(part), _one_line(error)))
+                    faults.append(Fault(place, bytes(part), refusal(error)))
                 else:
                     more += 1
     except (msgpack.UnpackException, *_REFUSALS) as error:
-        return Judged([], [Fault(0, body, f"not a msgpack map or array: {_one_line(error)}")])
+        return Judged([], [Fault(0, body, f"not a msgpack map or array: {refusal(error)}")])
     if more:
         first = faults[0]
         faults = [Fault(0, body, f"element {first.place}: {first.reason}; and {len(faults) + more - 1} more")]
@@ -167,11 +167,6 @@ def _elements(body: bytes) -> Iterator[memoryview]:
         start = end
     if start != len(body):
         raise ValueError("bytes are left over")
-
-
-def _one_line(error: Exception) -> str:
-    """Return a reason of bounded length: the error may quote a name that is megabytes long."""
-    return " ".join(str(error)[:_MAX_REASON].split()) or type(error).__name__
 
 
 def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:

@@ -20,11 +20,11 @@ import msgspec
 from rugs_capture.ingest.terms import Kind
 from rugs_feed import frames
 from rugs_feed.frames import Frame, read_json
+from rugs_proto.reasons import refusal
 
 _BLANK: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BEFORE_JSON: Final = "\ufeff \t\r\n"
-_MAX_REASON: Final = 300
 _TRIED: Final = 100
 
 _raw_decode: Final = json.JSONDecoder().raw_decode
@@ -71,11 +71,6 @@ def take_apart(body: bytes, kind: Kind, *, frame_a_line: bool) -> Iterator[Item]
         yield from _packed(body)
     else:
         yield from _json(body)
-
-
-def one_line(error: Exception) -> str:
-    """Return a reason of bounded length: the error may quote a name that is megabytes long."""
-    return " ".join(str(error)[:_MAX_REASON].split()) or type(error).__name__
 
 
 def _kind_by_look(body: bytes) -> Kind | None:
@@ -130,7 +125,7 @@ def _object(position: int, raw: bytes) -> Item:
         except UnicodeDecodeError as error:
             return Item(position, raw, None, f"not UTF-8 at byte {error.start}")
         except ValueError as error:
-            return Item(position, raw, None, one_line(error))
+            return Item(position, raw, None, refusal(error))
     if behind.strip():
         return Item(position, raw, None, "text behind the JSON")
     return _mapping(position, raw, content)
@@ -155,7 +150,7 @@ def _array(body: bytes) -> Iterator[Item]:
         try:
             content, end = _raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            yield Item(position, text[at:].encode(), None, f"not JSON, and the rest is not read: {one_line(error)}")
+            yield Item(position, text[at:].encode(), None, f"not JSON, and the rest is not read: {refusal(error)}")
             return
         yield _mapping(position, text[at:end].encode(), content)
         position, at = position + 1, _skip(text, end)
@@ -191,7 +186,7 @@ def _packed(body: bytes) -> Iterator[Item]:
             yield _unpacked(position, body[start:end])
             start = end
     except (msgpack.UnpackException, ValueError, RecursionError) as error:
-        yield Item(position or 1, body[start:], None, f"not msgpack, and the rest is not read: {one_line(error)}", True)
+        yield Item(position or 1, body[start:], None, f"not msgpack, and the rest is not read: {refusal(error)}", True)
         return
     if start < len(body):
         yield Item(position + 1, body[start:], None, "bytes behind the array", True)
@@ -201,5 +196,5 @@ def _unpacked(position: int, raw: bytes) -> Item:
     try:
         content = msgspec.msgpack.decode(raw)
     except (ValueError, TypeError, RecursionError) as error:
-        return Item(position, raw, None, f"not msgpack: {one_line(error)}", True)
+        return Item(position, raw, None, f"not msgpack: {refusal(error)}", True)
     return _mapping(position, raw, content, packed=True)

@@ -31,7 +31,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from rugs_capture.ingest.items import Item, one_line, take_apart
+from rugs_capture.ingest.items import Item, take_apart
 from rugs_capture.ingest.terms import DIRECTIONS, MAX_SESSION, SOURCES, Terms, is_session
 from rugs_capture.ingest.times import read_time
 from rugs_feed import frames
@@ -40,6 +40,7 @@ from rugs_feed.kinds import items, text
 from rugs_feed.normalise import Normal, normalise, normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
+from rugs_proto.reasons import refusal
 from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, Direction, Source, check_plain
 
 _EVENT_KEYS: Final = ("event", "event_type", "event_name")
@@ -248,5 +249,5 @@ def _stored(raw: bytes) -> str | bytes:
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ") for fault in error.errors())
-        return one_line(ValueError("; ".join(faults)))
-    return one_line(error)
+        return refusal(ValueError("; ".join(faults)))
+    return refusal(error)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-from rugs_capture.ingest.items import one_line
 from rugs_capture.ingest.reading import Desk, Refused, Taken, read, refuse, reject_of
 from rugs_capture.ingest.terms import RequestError, Terms
 from rugs_capture.tap import Tap
 from rugs_client.events import now_us
 from rugs_proto.envelope import Envelope
+from rugs_proto.reasons import refusal
 
 MOST_IDS: Final = 50_000
 """Ids that a reply lists: it has to fit a message."""
@@ -161,7 +161,7 @@ class Receiver:
                 if not await self._put(envelope):
                     return False
             except ValueError as error:  # too large for the bus, for instance
-                result = Refused(result.position, result.raw, envelope.session_id, envelope.seq, one_line(error))
+                result = Refused(result.position, result.raw, envelope.session_id, envelope.seq, refusal(error))
             else:
                 outcome.accept(str(envelope.id))
                 self._tap.last_event = envelope.event
