@@ -13,9 +13,9 @@ from typing import Final
 import psutil
 import structlog
 
+from rugs_bus.patience import stopped_within
 from rugs_runtime.broker import Broker, BrokerError
 from rugs_runtime.programs import FIRST_PAUSE, LONGEST_PAUSE, ProcessInfo, State
-from rugs_runtime.service import stopped_within
 from rugs_runtime.store_watch import StoreWatch, why_full
 
 NAME: Final = "nats-server"

@@ -53,13 +53,6 @@ def configure(service: str, level: str = "info") -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def one_line(error: BaseException) -> str:
-    """Return what an error says on one line; of the file system's, the path and the reason."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
-
-
 def _mask_credentials(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take user and password out of addresses, whoever logs them."""
     for key, value in line.items():

@@ -15,7 +15,8 @@ from typing import Final, Literal
 
 import structlog
 
-from rugs_runtime.service import EXIT_SUPERSEDED, LIFELINE, stopped_within
+from rugs_bus.patience import stopped_within
+from rugs_runtime.service import EXIT_SUPERSEDED, LIFELINE
 
 State = Literal["starting", "running", "restarting", "superseded", "stopped"]
 

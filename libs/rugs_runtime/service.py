@@ -15,6 +15,7 @@ import nats.errors
 import structlog
 
 from rugs_bus import BusError
+from rugs_proto.reasons import one_line
 from rugs_runtime import logs
 from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
@@ -48,7 +49,7 @@ def run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Se
     try:
         return asyncio.run(_run(name, main, settings))
     except (BusError, SettingsError, OSError) as error:
-        log.error("cannot go on", reason=logs.one_line(error), exc_info=debugging())
+        log.error("cannot go on", reason=one_line(error), exc_info=debugging())
     except KeyboardInterrupt:
         log.error("interrupted")
     except Exception:
@@ -83,14 +84,6 @@ def stop_on_signals() -> asyncio.Event:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
     return stop
-
-
-async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait so long; return True, at once, when told to stop."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    return stop.is_set()
 
 
 def watch_lifeline(stop: asyncio.Event) -> None:

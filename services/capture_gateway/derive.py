@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError, RefusedError, TakenOverError
+from rugs_bus.patience import stopped_within
 from rugs_bus.topology import stored_message
 from rugs_capture.derivation import Follower
 from rugs_capture.derivation.causes import SUBJECT
@@ -108,7 +109,7 @@ async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:
                 return True
         except RefusedError:
             pass
-        await service.stopped_within(stop, _LOOK_SECONDS)
+        await stopped_within(stop, _LOOK_SECONDS)
     return False
 
 

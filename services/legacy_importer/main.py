@@ -26,6 +26,7 @@ from rugs_legacy.clock import zone
 from rugs_legacy.files import find_files, named_by
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.repeated import repeated_games
+from rugs_proto.reasons import one_line
 from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stack import running_stack
@@ -51,7 +52,7 @@ def main() -> int:
     try:
         asyncio.run(_import(options, settings, report))
     except (BusError, LakeError, OSError) as error:
-        report.fail(logs.one_line(error))
+        report.fail(one_line(error))
     except KeyboardInterrupt:  # the second Ctrl-C
         return _complain("interrupted", FAILED)
     report.seconds = time.monotonic() - began
@@ -184,7 +185,7 @@ def _keep(report: Report, settings: Settings) -> None:
     try:
         ledger.write_report(settings.data_dir, name, report.details())
     except OSError as error:
-        report.fail(f"the report cannot be kept: {logs.one_line(error)}")
+        report.fail(f"the report cannot be kept: {one_line(error)}")
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -12,10 +12,9 @@ import contextlib
 import sqlite3
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -24,14 +23,13 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusUnavailableError, Durable, Message, RefusedError, StreamState
+from rugs_bus.patience import GivenUpError, Patience
 from rugs_lake import LakeError
 from rugs_legacy.dual_write import events
 from rugs_legacy.dual_write.events import Captured
 from rugs_legacy.dual_write.folder import Folder, Position
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_legacy.export.stored import Stored
-from rugs_runtime.logs import one_line
-from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
 CONSUMER: Final = "legacy-writer"
@@ -39,15 +37,10 @@ CONSUMER: Final = "legacy-writer"
 RETRY_SECONDS: Final = 1.0
 FLUSH_BYTES: Final = 8 * 1024**2
 """Bytes, of messages or of lines, after which is committed."""
-_PASSING: Final = (OSError, sqlite3.Error, duckdb.Error, BusUnavailableError)
+_PASSING: Final = (OSError, sqlite3.Error, duckdb.Error, LakeError, BusUnavailableError)
 """What can be put right from outside: a full disk, a lake that cannot be read now, a broker that is away."""
-_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
-
-
-class _StoppedError(BusUnavailableError):
-    """Told to stop while something was in the way: the stream and the lake still have what is not written."""
 
 
 class Follower:
@@ -62,11 +55,11 @@ class Follower:
         self._lake: Path = settings.data_dir
         self._flush_seconds = settings.flush_seconds
         self._stop = stop
+        self._patience = Patience(stop, _PASSING, RETRY_SECONDS)
         self._recorder = Recorder(ZoneInfo(settings.legacy_timezone), folder.is_taken, folder.read, folder.sessions)
         self._pending: list[Message] = []
         self._pending_bytes = 0
         self._since = 0.0
-        self._troubles: dict[str, str] = {}
 
     async def run(self) -> None:
         """Follow the stream; what was gathered is committed before this returns.
@@ -82,21 +75,21 @@ class Follower:
             subjects=(events.subject_of(self._source),),
             durable=Durable(CONSUMER, uuid.uuid4().hex),
         )
-        with contextlib.suppress(_StoppedError):
+        with contextlib.suppress(GivenUpError):
             async with contextlib.aclosing(batches):
                 async for messages in batches:
                     self._gather(messages)
                     if self._is_due():
                         await self._write()
             await self._write()
-        if self._troubles:
-            log.warning("stopped with this in the way; nothing is lost", reason=self._trouble)
+        if trouble := self._patience.trouble:
+            log.warning("stopped with this in the way; nothing is lost", reason=trouble)
 
     def status(self) -> dict[str, Any]:
         """Return what it tells of itself."""
         return {
-            "state": "blocked" if self._troubles else "running",
-            "error": self._trouble,
+            "state": "blocked" if self._patience.trouble else "running",
+            "error": self._patience.trouble,
             "incarnation": self._folder.position.incarnation,
             "last_seq": self._folder.position.seq,
             "lines": self._recorder.lines,
@@ -104,10 +97,6 @@ class Follower:
             "untold": self._recorder.untold,
             "missing": self.missing,
         }
-
-    @property
-    def _trouble(self) -> str | None:
-        return next(iter(self._troubles.values()), None)
 
     def _gather(self, messages: list[Message]) -> None:
         if messages and not self._pending:
@@ -122,7 +111,7 @@ class Follower:
     async def _resume(self) -> int:
         """Meet the stream; return where to go on."""
         self._forget_pending()
-        state = await self._insist("cannot meet the stream", self._meet)
+        state = await self._patience.until_done("cannot meet the stream", self._meet)
         incarnation, position = str(state.incarnation), self._folder.position
         if position.incarnation is None:
             await self._commit(Position(incarnation, max(state.first_seq - 1, 0)))
@@ -164,7 +153,7 @@ class Follower:
         """Write what was gathered, and first what was purged on the way to it."""
         if not self._pending:
             return
-        state = await self._insist("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
+        state = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
         await self._close_gap(min(state.first_seq, self._pending[-1].seq))
         for message in self._pending:
             if message.seq <= self._folder.position.seq:
@@ -185,7 +174,7 @@ class Follower:
         if position.incarnation is None or position.seq + 1 >= first_seq:
             return
         incarnation = position.incarnation
-        taken = await self._insist(
+        taken = await self._patience.until_done(
             "cannot read the lake", lambda: asyncio.to_thread(events.reaches, self._lake, incarnation)
         )
         if taken > position.seq:
@@ -228,7 +217,7 @@ class Follower:
             data = await rugs_bus.get_blob(self._nc, event.id)
             return data if data is not None else await asyncio.to_thread(events.bytes_of, self._lake, event)
 
-        data = await self._insist("cannot read a large frame", find)
+        data = await self._patience.until_done("cannot read a large frame", find)
         if data is None or sha256(data).hexdigest() != digest:
             self.missing += 1
             log.error("a line is missing: nobody has these bytes", session=event.session_id, seq=event.seq)
@@ -237,27 +226,6 @@ class Follower:
 
     async def _commit(self, position: Position) -> None:
         batch = self._recorder.cut()
-        await self._insist(
+        await self._patience.until_done(
             "cannot write the old files", lambda: asyncio.to_thread(self._folder.commit, batch, position)
         )
-
-    async def _insist(self, trouble: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Try until it works. While it does not, say why: once in the log, and in every status.
-
-        Raises:
-            _StoppedError: if told to stop meanwhile.
-        """
-        while True:
-            try:
-                done = await attempt()
-            except (*_PASSING, LakeError) as error:
-                reason = f"{trouble}: {one_line(error)}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
-            else:
-                if self._troubles.pop(trouble, None):
-                    log.info("going on", after=trouble)
-                return done
-            if self._troubles.get(trouble) != reason:
-                log.error(reason)
-            self._troubles[trouble] = reason
-            if await stopped_within(self._stop, RETRY_SECONDS):
-                raise _StoppedError(reason)

@@ -12,6 +12,7 @@ import structlog
 import rugs_bus
 from legacy_writer.follow import Follower
 from rugs_bus import TakenOverError
+from rugs_bus.patience import stopped_within
 from rugs_legacy.dual_write.folder import CheckpointError, Folder
 from rugs_runtime import service
 from rugs_runtime.locks import try_lock
@@ -51,7 +52,7 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
                 "another process writes into this folder: waiting until it ends", folder=str(settings.legacy_dir)
             )
         while not try_lock(lock):
-            if await service.stopped_within(stop, _LOOK_SECONDS):
+            if await stopped_within(stop, _LOOK_SECONDS):
                 return service.EXIT_OK
         return await _write(settings.legacy_dir, settings, stop)
 

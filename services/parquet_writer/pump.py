@@ -11,8 +11,7 @@ import contextlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import nats.errors
 import orjson
@@ -21,6 +20,7 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError, BusUnavailableError, Message
+from rugs_bus.patience import GivenUpError, Patience
 from rugs_lake import LakeError, blobs, faults
 from rugs_lake.commit import FileVanishedError
 from rugs_lake.cursor import Cursor
@@ -28,8 +28,6 @@ from rugs_lake.parquet import TornFileError
 from rugs_lake.rows import Row
 from rugs_lake.writer import Committed, LakeWriter, Pending
 from rugs_proto.subjects import COMMITTED
-from rugs_runtime.logs import one_line
-from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
 RETRY_SECONDS: Final = 2.0
@@ -39,13 +37,8 @@ IDLE_SECONDS: Final = 0.1
 
 _PASSING: Final = (OSError, sqlite3.OperationalError, FileVanishedError, TornFileError, BusUnavailableError)
 """What can be put right from outside: a full disk, a file that is missing or damaged, a broker that is away."""
-_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
-
-
-class _GivenUpError(Exception):
-    """Told to stop while something was in the way: the stream still has what was not taken."""
 
 
 class Pump:
@@ -56,10 +49,10 @@ class Pump:
         self._writer = writer
         self._settings = settings
         self._stop = stop
+        self._patience = Patience(stop, _PASSING, RETRY_SECONDS)
         self._commit: asyncio.Task[None] | None = None
         self._since = 0.0  # when the first pending message came, on the monotonic clock
         self._fetched: set[str] = set()  # objects whose bytes are in what is pending or being committed
-        self._troubles: dict[str, str] = {}
         self.totals: Counter[str] = Counter()
         self.committed: Committed | None = None
 
@@ -71,7 +64,7 @@ class Pump:
     @property
     def error(self) -> str | None:
         """What is in the way now; it is tried again."""
-        return next(iter(self._troubles.values()), None)
+        return self._patience.trouble
 
     async def run(self) -> None:
         """Take messages until stopped; then commit what was gathered. No commit is on its way when this returns.
@@ -95,7 +88,7 @@ class Pump:
                         await self._flush()
             await self._flush()
             await self._committed()
-        except _GivenUpError as given_up:
+        except GivenUpError as given_up:
             log.warning("stopped with this in the way; the stream has what was not taken", reason=str(given_up))
         finally:
             self._stop.set()
@@ -105,7 +98,7 @@ class Pump:
     async def _resume(self) -> int:
         """Meet the stream, at the start and after a reconnect or a stall; return where to go on."""
         await self._committed()
-        return await self._insist("cannot meet the stream", self._meet)
+        return await self._patience.until_done("cannot meet the stream", self._meet)
 
     async def _meet(self) -> int:
         state = await rugs_bus.stream_state(self._nc)
@@ -144,7 +137,7 @@ class Pump:
             log.warning("an envelope with a blob must be alone in its message", seq=message.seq, blobs=len(wanted))
             return dict.fromkeys(wanted)
         (name,) = wanted
-        data = await self._insist("cannot read the bus", lambda: rugs_bus.get_blob(self._nc, name))
+        data = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.get_blob(self._nc, name))
         if data is not None:
             self._fetched.add(name)
         return {name: data}
@@ -156,7 +149,7 @@ class Pump:
             LakeError: if it is: going on would leave it out.
         """
         expected = self._writer.next_seq
-        there = await self._insist("cannot read the bus", lambda: rugs_bus.get_message(self._nc, expected))
+        there = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.get_message(self._nc, expected))
         if there is not None:
             raise LakeError(f"message {expected} was not delivered, {seq} came instead: starting over at the cursor")
         log.warning("messages are gone from the stream", first=expected, last=seq - 1)
@@ -180,29 +173,10 @@ class Pump:
             task.result()
 
     async def _commit_until_done(self, pending: Pending) -> None:
-        done = await self._insist("cannot write the lake", lambda: asyncio.to_thread(self._writer.commit, pending))
+        done = await self._patience.until_done(
+            "cannot write the lake", lambda: asyncio.to_thread(self._writer.commit, pending)
+        )
         await self._after(done)
-
-    async def _insist(self, trouble: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Try until it works. While it does not, say why: once in the log, and in every status.
-
-        Raises:
-            _GivenUpError: if told to stop meanwhile.
-        """
-        while True:
-            try:
-                done = await attempt()
-            except _PASSING as error:
-                reason = f"{trouble}: {one_line(error)}; nothing is lost, trying again every {RETRY_SECONDS:g} s"
-            else:
-                if self._troubles.pop(trouble, None):
-                    log.info("going on", after=trouble)
-                return done
-            if self._troubles.get(trouble) != reason:
-                log.error(reason)
-            self._troubles[trouble] = reason
-            if await stopped_within(self._stop, RETRY_SECONDS):
-                raise _GivenUpError(reason)
 
     async def _after(self, done: Committed) -> None:
         """Tell followers, and delete what the lake holds now. Neither matters to what is stored."""

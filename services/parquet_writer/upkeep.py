@@ -17,11 +17,11 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError
+from rugs_bus.patience import stopped_within
 from rugs_lake import LakeError, retention
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor
 from rugs_lake.paths import LakePaths
-from rugs_runtime.service import stopped_within
 from rugs_runtime.settings import Settings
 
 PURGE_SECONDS: Final = 5.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Final, TypeVar
 import duckdb
 import structlog
 
+from rugs_bus.patience import stopped_within
 from rugs_capture.derivation.stored import StoredEvents
 from rugs_lake import LakeError
+from rugs_proto.reasons import one_line
 
 RETRY_SECONDS: Final = 0.5
 _TRIES: Final = 60
@@ -46,7 +47,7 @@ class Lake:
                 log.info("no lake to read from", reason=str(error))
                 return None
             except (OSError, sqlite3.Error, duckdb.Error) as error:
-                reason = f"cannot read the lake: {' '.join(str(error).split())}"
+                reason = f"cannot read the lake: {one_line(error)}"
                 if self.trouble != reason:
                     log.warning(reason)
                 self.trouble = reason
@@ -58,11 +59,3 @@ class Lake:
         log.error("going on without what the lake holds: `rugs derive` makes up for it", reason=self.trouble)
         self.trouble = None
         return None
-
-
-async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait so long; return True, at once, when told to stop."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    return stop.is_set()

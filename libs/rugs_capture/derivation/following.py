@@ -13,10 +13,9 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import nats.errors
 import structlog
@@ -24,8 +23,9 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusUnavailableError, Durable, Message, Publisher, StreamState
+from rugs_bus.patience import GivenUpError, Patience
 from rugs_capture.derivation import position as positions
-from rugs_capture.derivation.asking import RETRY_SECONDS, Lake, stopped_within
+from rugs_capture.derivation.asking import RETRY_SECONDS, Lake
 from rugs_capture.derivation.causes import SUBJECT, Cause, causes_in
 from rugs_capture.derivation.outbox import Outbox, Sender
 from rugs_capture.derivation.position import Position
@@ -45,8 +45,6 @@ _MARK_EVERY: Final = 60.0
 _GOODBYE: Final = 5.0
 """Seconds that the last messages have to reach the broker when told to stop."""
 
-_T = TypeVar("_T")
-
 log = structlog.get_logger(__name__)
 
 
@@ -59,6 +57,7 @@ class Follower:
         self.quality = Quality()
         self._nc = nc
         self._stop = stop
+        self._patience = Patience(stop, (BusUnavailableError,), RETRY_SECONDS)
         self._lake = Lake(root, stop)
         self._deriver = Deriver(self.quality)
         self._outbox = Outbox()
@@ -70,7 +69,6 @@ class Follower:
         self._last_seq = 0
         self._begun = self._is_doubtful = False
         self._doing = "starting"
-        self._trouble: str | None = None
         self._heard: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -88,7 +86,7 @@ class Follower:
             await asyncio.wait((work,), timeout=_GOODBYE)
         work.cancel()
         try:
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, GivenUpError):  # what was not sent is derived again
                 await work
             with contextlib.suppress(BusUnavailableError):
                 await self._publisher.flush(_GOODBYE)
@@ -173,9 +171,7 @@ class Follower:
 
     async def _take(self, messages: list[Message]) -> None:
         """Derive from messages, and publish."""
-        state = await self._insist(lambda: rugs_bus.stream_state(self._nc))
-        if state is None:
-            return
+        state = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
         self._last_seq = state.last_seq
         if messages[-1].seq > state.last_seq:  # another stream has taken its place; the reader will notice
             self._is_doubtful = True
@@ -217,7 +213,9 @@ class Follower:
         heard = cause.heard
         if not cause.parked:
             return heard
-        raw: str | bytes | None = await self._insist(lambda: rugs_bus.get_blob(self._nc, heard.id))
+        raw: str | bytes | None = await self._patience.until_done(
+            "cannot read a large frame", lambda: rugs_bus.get_blob(self._nc, heard.id)
+        )
         if raw is None:
             raw = await self._lake.ask(lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id))
         return heard._replace(raw=raw)
@@ -249,22 +247,9 @@ class Follower:
         self._told = self._marked = at
         self._told_at = self._marked_at = now
 
-    async def _insist(self, attempt: Callable[[], Awaitable[_T]]) -> _T | None:
-        """Try until the broker answers; None when told to stop meanwhile."""
-        while True:
-            try:
-                found = await attempt()
-            except BusUnavailableError as error:
-                self._trouble = str(error)
-            else:
-                self._trouble = None
-                return found
-            if await stopped_within(self._stop, RETRY_SECONDS):
-                return None
-
     def status(self) -> dict[str, Any]:
         """Return how derivation is doing, in the shape of a status answer."""
-        error = self._trouble or self._lake.trouble or self._sender.trouble
+        error = self._patience.trouble or self._lake.trouble or self._sender.trouble
         return {
             "state": "blocked" if error else self._doing,
             "error": error,

@@ -143,7 +143,8 @@ class _Watch:
         """Show how it goes until told to stop, the time is over, or the process has ended."""
         from rich.console import Console
 
-        from rugs_runtime.service import ask_status, stopped_within
+        from rugs_bus.patience import stopped_within
+        from rugs_runtime.service import ask_status
 
         console = Console(stderr=True)
         showing = console.is_terminal and not self._quiet
