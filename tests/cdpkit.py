@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -32,13 +32,13 @@ from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from rugs_proto import Envelope
 from tests.clientkit import stored
+from tests.conftest import Until
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 needs_chromium: Final = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"
 )
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 STATE: Final = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1.25,"tickCount":7,"rugged":false}]'
 
 _CLIENT: Final = """

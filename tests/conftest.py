@@ -13,7 +13,10 @@ import pytest_asyncio
 from hypothesis import settings
 from nats.aio.client import Client
 
+from rugs_bus import ensure_streams
 from rugs_runtime.broker import Broker
+from tests.clientkit import STREAMS
+from tests.stackkit import stands_still
 
 # A machine that is busy with something else is not a bug.
 settings.register_profile("project", deadline=None, print_blob=True)
@@ -48,7 +51,15 @@ async def nc(broker: Broker) -> AsyncIterator[Client]:
     await client.close()
 
 
+@pytest_asyncio.fixture
+async def stream(nc: Client) -> Client:
+    """The same connection, to a broker that has the streams."""
+    await ensure_streams(nc, STREAMS)
+    return nc
+
+
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
+Pause = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
@@ -64,17 +75,13 @@ def until() -> Until:
 
 
 @pytest.fixture
-def pause(broker: Broker, until: Until) -> Callable[[], Awaitable[None]]:
-    """`await pause()` returns when every thread of the broker stands still; the signal alone does not wait for that."""
-
-    def stands_still() -> bool:
-        states = [
-            stat.read_text().rpartition(")")[2].split()[0] for stat in Path("/proc").glob(f"{broker.pid}/task/*/stat")
-        ]
-        return set(states) == {"T"}
+def pause(broker: Broker, until: Until) -> Pause:
+    """`await pause()` returns when every thread of the broker stands still."""
 
     async def pause() -> None:
         broker.signal(signal.SIGSTOP)
-        await until(stands_still)
+        pid = broker.pid
+        assert pid is not None
+        await until(lambda: stands_still(pid))
 
     return pause

@@ -7,7 +7,6 @@ import base64
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
 
 import pytest
 from nats.aio.client import Client
@@ -16,10 +15,10 @@ from rugs_bus import BusError, StreamSettings, blobs, delete_blob, ensure_stream
 from rugs_legacy.lines import CHUNK, MAX_LINE
 from rugs_proto.subjects import MAX_BLOB
 from rugs_runtime.broker import Broker
+from tests.conftest import Until
 
 pytestmark = pytest.mark.slow
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 NAME, OTHER = "a" * 32, "b" * 32
 DATA = random.Random(7).randbytes(20_000_000)
 

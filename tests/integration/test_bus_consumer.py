@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -28,11 +28,10 @@ from rugs_bus import (
     purge_below,
 )
 from rugs_runtime.broker import Broker
+from tests.conftest import Pause, Until
 
 pytestmark = pytest.mark.slow
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
-Pause = Callable[[], Awaitable[None]]
 SUBJECT = "rugs.events.ws_event.public_ws.tick"
 CONSUMERS = "$JS.API.CONSUMER"
 

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
 from rugs_bus import (
@@ -48,12 +47,6 @@ class Reader:
     async def end(self) -> None:
         self.stop.set()
         await asyncio.wait_for(self.task, 20)
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> Client:
-    await ensure_streams(nc, StreamSettings(max_bytes=1 << 28))
-    return nc
 
 
 async def publish(nc: Client, *subjects: str) -> int:

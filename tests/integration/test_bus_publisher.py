@@ -7,11 +7,10 @@ import contextlib
 import random
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
 from rugs_bus import (
@@ -29,19 +28,12 @@ from rugs_bus import (
 )
 from rugs_proto.subjects import MAX_BODY
 from rugs_runtime.broker import Broker
+from tests.conftest import Pause, Until
 
 pytestmark = pytest.mark.slow
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
-Pause = Callable[[], Awaitable[None]]
 SETTINGS = StreamSettings(max_bytes=256 * 1024 * 1024)
 SUBJECT = "rugs.events.ws_event.public_ws.tick"
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> Client:
-    await ensure_streams(nc, SETTINGS)
-    return nc
 
 
 @contextlib.asynccontextmanager

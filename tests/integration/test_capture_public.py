@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_capture import supervise
 from rugs_capture.public import PublicFeed
 from rugs_capture.supervise import Supervised
@@ -20,13 +18,13 @@ from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from rugs_proto import Envelope
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, stored
+from tests.clientkit import stored
+from tests.conftest import Until
 from tests.feedserver import Feed
 from tests.stackkit import Gateway
 
 pytestmark = pytest.mark.slow
 
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
 STATE = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1.25,"tickCount":7,"rugged":false}]'
 ODD: list[str | bytes] = [
     STATE,
@@ -48,12 +46,6 @@ ODD: list[str | bytes] = [
     "6",
     STATE,
 ]
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 @asynccontextmanager

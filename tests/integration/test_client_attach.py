@@ -14,21 +14,14 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_client import Publisher, attach
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, stored
+from tests.clientkit import stored
 from tests.replayer_bus import EventBus, Events, GameTick, ServerState
 
 pytestmark = pytest.mark.slow
 
 TICK = GameTick("g-1", 0, "2025-12-01T10:00:00.25", Decimal("1.25"), "ACTIVE_GAMEPLAY", True, False, 0, 3)
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 @pytest_asyncio.fixture

@@ -6,27 +6,17 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_client import Publisher
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, Producer, assert_whole, flush, publish, secure, stored
+from tests.clientkit import Producer, assert_whole, flush, publish, secure, stored
+from tests.conftest import Until
 
 pytestmark = pytest.mark.slow
-
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 async def run(program: str) -> None:

@@ -6,12 +6,10 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
 from rugs_bus import ensure_streams, get_blob
@@ -19,17 +17,9 @@ from rugs_client import Publisher
 from rugs_proto import decode
 from rugs_runtime.broker import Broker
 from tests.clientkit import FRAME, STREAMS, assert_whole, flush, messages, publish, secure, stored
+from tests.conftest import Pause
 
 pytestmark = pytest.mark.slow
-
-Until = Callable[[Callable[[], bool]], Awaitable[None]]
-Pause = Callable[[], Awaitable[None]]
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 async def test_what_is_published_arrives_once_in_order_and_unaltered(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_client import Publisher
 from rugs_proto import Envelope
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, flush, stored
+from tests.clientkit import flush, stored
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +26,6 @@ ENVELOPE = Envelope(
     event="e",
     raw="{}",
 )
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 async def test_named_sessions_are_numbered_each_for_itself(stream: Client, broker: Broker, tmp_path: Path) -> None:

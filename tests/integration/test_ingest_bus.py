@@ -12,21 +12,14 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_capture.supervise import Supervised
 from rugs_proto import Envelope, encode
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, flush, stored
+from tests.clientkit import flush, stored
 from tests.conftest import Until
 from tests.ingestkit import bus_door
 
 pytestmark = pytest.mark.slow
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 @pytest_asyncio.fixture

@@ -32,12 +32,6 @@ FRAME = '42["gameStateUpdate",{"gameId":"g-1","price":1.5,"tickCount":3}]'
 
 
 @pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
-
-
-@pytest_asyncio.fixture
 async def opened(stream: Client, broker: Broker, tmp_path: Path) -> AsyncIterator[Open]:
     async with http_door(broker.url, tmp_path / "spool") as door:
         yield door

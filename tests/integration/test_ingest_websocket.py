@@ -14,18 +14,11 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS, flush, stored
+from tests.clientkit import flush, stored
 from tests.ingestkit import JSON, Open, http_door, lines
 
 pytestmark = pytest.mark.slow
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 @pytest_asyncio.fixture

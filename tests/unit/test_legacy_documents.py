@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from rugs_feed.derive import Deriver, Heard
 from rugs_legacy import documents as documents_module
+from rugs_legacy.recognise import MAX_DOCUMENT, UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read_again
 from rugs_proto import ids
 from tests.legacy_files import NEW_YORK, Found, document_id, ids_of, read_file, write
@@ -321,3 +323,26 @@ def test_a_document_may_begin_with_a_mark_of_its_byte_order(tmp_path: Path) -> N
 def test_of_a_documents_own_bytes_nothing_is_looked_at_twice(tmp_path: Path) -> None:
     path = write(tmp_path, "x.game.json", document({"meta": GAME_META, "prices": PRICES}))
     assert look_at(path, "UTC").session_id == look_at(path, NEW_YORK).session_id
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("x_samples.json", b"["),
+        ("x_samples.json", b"[\n"),
+        ("20990101T030000_x.game.json", b'{"meta":'),
+        ("20990101T030000_x.game.json", b'{\n"meta":\n'),
+        ("index.json", b'{"date":'),
+        ("x_demo.json", b"{\n"),
+    ],
+)
+def test_a_document_that_is_too_large_to_be_held_is_named_and_left_alone(
+    tmp_path: Path, name: str, begin: bytes
+) -> None:
+    path = write(tmp_path, name, begin + b" " * MAX_DOCUMENT + b"]")
+    tracemalloc.start()
+    with pytest.raises(UnknownFormatError, match="no lines, and more than 32 MiB"):
+        look_at(path, NEW_YORK)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * MAX_DOCUMENT

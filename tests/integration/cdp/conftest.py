@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from nats.aio.client import Client
 
-from rugs_bus import ensure_streams
 from rugs_client import Publisher
 from rugs_runtime.broker import Broker
 from tests.cdpkit import Chrome, Site
-from tests.clientkit import STREAMS
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +25,6 @@ async def site(chrome: Chrome) -> AsyncIterator[Site]:
     async with Site.serving() as site:
         yield site
         await chrome.close_all()
-
-
-@pytest_asyncio.fixture
-async def stream(nc: Client) -> AsyncIterator[Client]:
-    await ensure_streams(nc, STREAMS)
-    yield nc
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from nats.aio.client import Client
 
 from rugs_client import Publisher
-from tests.cdpkit import STATE, Chrome, Site, Until, captured, capturing, needs_chromium
+from tests.cdpkit import STATE, Chrome, Site, captured, capturing, needs_chromium
+from tests.conftest import Until
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 

@@ -18,7 +18,8 @@ from rugs_capture.cdp import CdpSource
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
-from tests.cdpkit import STATE, Captured, Until, captured
+from tests.cdpkit import STATE, Captured, captured
+from tests.conftest import Until
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,8 @@ from rugs_capture.cdp.targets import OF_BROWSER
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
-from tests.cdpkit import STATE, Chrome, Site, Until, captured, capturing, needs_chromium
+from tests.cdpkit import STATE, Chrome, Site, captured, capturing, needs_chromium
+from tests.conftest import Until
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
