@@ -18,6 +18,7 @@ from rugs_legacy.strict_json import BYTE_ORDER_MARK, read_object, read_value
 
 MAX_DOCUMENT: Final = 32 << 20
 """Bytes of a file that is one JSON value: it is held in memory."""
+_TOO_LARGE: Final = f"no lines, and more than {MAX_DOCUMENT >> 20} MiB: a document would have to be held in memory"
 _LOOK_AT_LINES: Final = 1000
 _LOOK_AT_BYTES: Final = 64 << 20
 BLANKS: Final = b" \t\r"
@@ -59,10 +60,7 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
     if known is not None:
         return known
     if not first:
-        empty = _named(FORMATS, name)
-        if empty is None:
-            raise UnknownFormatError(why_no_recording(name) or "empty, and its name says no format")
-        return Recognised(empty, b"")
+        return _by_name_alone(name, size)
     if document := _as_document(path, size, name, first):
         return document
     if not is_object:
@@ -74,7 +72,10 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
         raise UnknownFormatError(why_no_recording(name) or f"no known format: {_looks(strange)}")
     by_name = _named(LINE_FORMATS, name)
     if by_name is None:
-        raise UnknownFormatError(why_no_recording(name) or "no known format: no JSON lines")
+        is_long = size > MAX_DOCUMENT and first.lstrip(BLANKS).startswith(b"{")
+        raise UnknownFormatError(
+            why_no_recording(name) or (_TOO_LARGE if is_long else "no known format: no JSON lines")
+        )
     return Recognised(by_name, first)
 
 
@@ -84,6 +85,21 @@ _AnyFormat = TypeVar("_AnyFormat", bound=Format)
 def _named(formats: Sequence[_AnyFormat], name: str) -> _AnyFormat | None:
     """Return the first of the formats whose writers gave such names."""
     return next((format_ for format_ in formats if format_.names.fullmatch(name)), None)
+
+
+def _by_name_alone(name: str, size: int) -> Recognised:
+    """Return the format of a file of which there is no line to look at: it is blank, or its first is too long.
+
+    Raises:
+        UnknownFormatError: if its name says none, or one that is held in memory.
+    """
+    is_long = size > MAX_DOCUMENT
+    by_name = _named(LINE_FORMATS if is_long else FORMATS, name)
+    if by_name is None:
+        raise UnknownFormatError(
+            why_no_recording(name) or (_TOO_LARGE if is_long else "empty, and its name says no format")
+        )
+    return Recognised(by_name, b"")
 
 
 def _is_object(line: bytes) -> bool:
@@ -103,7 +119,7 @@ def _as_document(path: Path, size: int, name: str, first: bytes) -> Recognised |
     is_array = first.lstrip(BLANKS).startswith(b"[")
     if size > MAX_DOCUMENT:
         if is_array:
-            raise UnknownFormatError(f"a JSON document of more than {MAX_DOCUMENT >> 20} MiB")
+            raise UnknownFormatError(_TOO_LARGE)
         return None
     with Content(path) as content:
         whole = read_whole(content.stream, size)
