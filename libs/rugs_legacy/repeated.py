@@ -11,9 +11,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-import rugs_lake
+import duckdb
 
-_MEMORY: Final = "400MB"
+import rugs_lake
+from rugs_lake import LakeError
+
+_MEMORY: Final = "100MB"
+"""Of DuckDB, however many ticks there are: the rest is spilled."""
 _REPEATED: Final = """
 WITH wanted AS (SELECT unnest(?) AS session_id),
 games AS (SELECT DISTINCT game_id FROM game_tick SEMI JOIN wanted USING (session_id) WHERE game_id IS NOT NULL),
@@ -46,12 +50,16 @@ def repeated_games(root: Path, sessions: Collection[str]) -> list[dict[str, Any]
         sessions: the recordings that are asked about; the others are any in the lake.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeError: if there is no lake, or it cannot be asked.
     """
     with rugs_lake.open(root) as lake, tempfile.TemporaryDirectory(prefix="rugs-repeated-") as spill:
         lake.connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        lake.connection.execute(f"SET temp_directory = '{spill}'")
-        rows = lake.sql(_REPEATED, [list(sessions)]).fetchall()
+        lake.connection.execute("SET threads = 1")  # each has buffers of its own; with one it is faster, too
+        lake.connection.execute("SET temp_directory = ?", [spill])
+        try:
+            rows = lake.sql(_REPEATED, [list(sessions)]).fetchall()
+        except duckdb.Error as error:
+            raise LakeError(f"which games are in more than one recording cannot be looked up: {error}") from error
     games: dict[str, dict[str, Any]] = {}
     for game_id, session_id, file, ticks, repeated, first in rows:
         game = games.setdefault(game_id, {"game_id": game_id, "repeated": 0, "files": []})
