@@ -27,12 +27,12 @@ from nats.aio.client import Client
 from yarl import URL
 
 from rugs_capture.cdp import CdpSource
-from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from rugs_proto import Envelope
 from tests.clientkit import stored
 from tests.conftest import Until
+from tests.sourcekit import kept, serving
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 needs_chromium: Final = pytest.mark.skipif(
@@ -202,18 +202,13 @@ class Site:
     async def serving(cls) -> AsyncIterator[Self]:
         """Serve while the body runs."""
         site = cls()
-        app = web.Application()
-        app.router.add_get("/socket.io/{name}", site._socket)
-        app.router.add_get("/{kind:worker}/{path:.*}", site._script)
-        app.router.add_get("/{path:.*}", site._page)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        site.port = runner.addresses[0][1]
-        try:
+        handlers = {
+            "/socket.io/{name}": site._socket,
+            "/{kind:worker}/{path:.*}": site._script,
+            "/{path:.*}": site._page,
+        }
+        async with serving(handlers) as site.port:
             yield site
-        finally:
-            await runner.cleanup()
 
     def url(self, opens: str, path: str = "page", host: str = "127.0.0.1") -> str:
         """Return the URL of a page, or a worker's script, that opens these sockets at once."""
@@ -266,14 +261,9 @@ async def capturing(
     """Capture from the site's pages, and from nothing else in the browser."""
     tap = Tap(publisher, "cdp")
     source = CdpSource(port=chrome.port, pages=pages or f"http://*:{site.port}/*", sockets=sockets)
-    kept = Supervised(source, tap)
-    task = asyncio.create_task(kept.keep())
-    try:
+    async with kept(source, tap):
         await until(lambda: tap.serving)
         yield tap
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class Captured(NamedTuple):

@@ -9,6 +9,8 @@ from typing import Self
 
 from aiohttp import WSMsgType, web
 
+from tests.sourcekit import serving
+
 HELLO = '0{"sid":"made-up","upgrades":[],"pingInterval":PING,"pingTimeout":PING,"maxPayload":1000000}'
 
 Script = Callable[["Feed", web.WebSocketResponse], Awaitable[None]]
@@ -31,18 +33,9 @@ class Feed:
         """Serve while the body runs; `script` is what each connection does after the handshake."""
         feed = cls(ping_ms)
         feed._script = script
-        app = web.Application()
-        app.router.add_get("/socket.io/", feed._serve)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        assert runner.addresses
-        feed.url = f"http://127.0.0.1:{runner.addresses[0][1]}?frontend-version=1.0"
-        try:
+        async with serving({"/socket.io/": feed._serve}) as port:
+            feed.url = f"http://127.0.0.1:{port}?frontend-version=1.0"
             yield feed
-        finally:
-            await runner.cleanup()
 
     async def send(self, socket: web.WebSocketResponse, *messages: str | bytes) -> None:
         """Send messages, and remember them."""

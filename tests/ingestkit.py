@@ -19,6 +19,7 @@ from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
+from tests.sourcekit import kept
 
 REPOSITORY: Final = Path(__file__).parent.parent
 JSON: Final = {"Content-Type": "application/json"}
@@ -76,17 +77,14 @@ async def http_door(
 @contextlib.asynccontextmanager
 async def bus_door(url: str, spool_dir: Path, **settings: Any) -> AsyncIterator[Supervised]:
     """A door on the bus that is kept open."""
-    async with Publisher(url, source="manual", spool_dir=spool_dir) as sink:
-        supervised = Supervised(BusDoor(url, **settings), Tap(sink, "manual"))
-        task = asyncio.create_task(supervised.keep())
-        try:
-            async with asyncio.timeout(10):
-                while supervised.state != "live":  # noqa: ASYNC110 (seen from outside)
-                    await asyncio.sleep(0.005)
-            yield supervised
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with (
+        Publisher(url, source="manual", spool_dir=spool_dir) as sink,
+        kept(BusDoor(url, **settings), Tap(sink, "manual")) as supervised,
+    ):
+        async with asyncio.timeout(10):
+            while supervised.state != "live":  # noqa: ASYNC110 (seen from outside)
+                await asyncio.sleep(0.005)
+        yield supervised
 
 
 def lines(first: int, count: int, pad: int = 0) -> bytes:

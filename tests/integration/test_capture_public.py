@@ -21,6 +21,7 @@ from rugs_runtime.broker import Broker
 from tests.clientkit import stored
 from tests.conftest import Until
 from tests.feedserver import Feed
+from tests.sourcekit import kept
 from tests.stackkit import Gateway
 
 pytestmark = pytest.mark.slow
@@ -51,13 +52,10 @@ ODD: list[str | bytes] = [
 @asynccontextmanager
 async def capturing(url: str, broker: Broker, folder: Path) -> AsyncIterator[Supervised]:
     publisher = Publisher(broker.url, source="public_ws", spool_dir=folder)
-    source = Supervised(PublicFeed(url), Tap(publisher, "public_ws"))
-    task = asyncio.create_task(source.keep())
     try:
-        yield source
+        async with kept(PublicFeed(url), Tap(publisher, "public_ws")) as source:
+            yield source
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         await asyncio.to_thread(publisher.close)
 
 

@@ -14,7 +14,6 @@ import pytest
 from nats.aio.client import Client
 
 from rugs_bus import ensure_streams
-from rugs_capture import supervise
 from rugs_capture.cdp import CdpSource
 from rugs_capture.sim import Faults, Games, Simulator, read_log
 from rugs_capture.tap import Tap
@@ -22,6 +21,7 @@ from rugs_client import Publisher
 from rugs_runtime.broker import Broker
 from tests.cdpkit import Chrome, needs_chromium
 from tests.clientkit import STREAMS, stored
+from tests.sourcekit import kept
 from tests.stackkit import until
 
 pytestmark = [pytest.mark.slow, needs_chromium]
@@ -86,13 +86,9 @@ async def test_the_page_can_be_a_player(chrome: Chrome, tmp_path: Path) -> None:
 async def capturing(chrome: Chrome, publisher: Publisher, simulator: Simulator) -> AsyncIterator[Tap]:
     tap = Tap(publisher, "cdp")
     source = CdpSource(port=chrome.port, pages=f"{simulator.url}/*", sockets="*/socket.io/*")
-    task = asyncio.create_task(supervise.Supervised(source, tap).keep())
-    try:
+    async with kept(source, tap):
         await until(lambda: tap.serving)
         yield tap
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize("mode", ["?player=1", "?worker=1&player=1"])

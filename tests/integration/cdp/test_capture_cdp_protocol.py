@@ -20,6 +20,7 @@ from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from tests.cdpkit import STATE, Captured, captured
 from tests.conftest import Until
+from tests.sourcekit import serving
 
 pytestmark = pytest.mark.slow
 
@@ -44,17 +45,9 @@ class Browser:
     @asynccontextmanager
     async def listening(cls) -> AsyncIterator[Self]:
         browser = cls()
-        app = web.Application()
-        app.router.add_get("/json/version", browser._version)
-        app.router.add_get("/devtools/browser/made-up", browser._serve)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        browser.port = runner.addresses[0][1]
-        try:
+        handlers = {"/json/version": browser._version, "/devtools/browser/made-up": browser._serve}
+        async with serving(handlers) as browser.port:
             yield browser
-        finally:
-            await runner.cleanup()
 
     async def say(self, method: str, session: str = "", **params: Any) -> None:
         await self.say_raw(json.dumps({"method": method, "params": params, "sessionId": session}))
