@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,21 +21,27 @@ QUERY: Final = "SELECT seq, price, amount, username, extra FROM events ORDER BY 
 
 
 def pretend(program: str) -> None:
-    """Change the schema, and have all else imported anew with it."""
+    """Become an older or a newer program."""
     if program == "older":
-        columns = tuple(column for column in schema.COLUMNS if column.name not in LATER)
+        columns = [column for column in schema.COLUMNS if column.name not in LATER]
         schema.FIELD_COLUMNS.pop("amount")
+        become(schema.SCHEMA_VERSION, columns)
     else:
-        columns = tuple(replace(c, since="1.1.0") if c.name in LATER else c for c in schema.COLUMNS)
-        setattr(schema, "SCHEMA_VERSION", "1.1.0")  # noqa: B010 - it is Final
+        become("1.1.0", [replace(c, since="1.1.0") if c.name in LATER else c for c in schema.COLUMNS])
+
+
+def become(version: str, columns: Sequence[schema.Column]) -> None:
+    """Change the schema, and have all else imported anew with it."""
     for name, value in {
-        "COLUMNS": columns,
+        "SCHEMA_VERSION": version,
+        "COLUMNS": tuple(columns),
         "BY_NAME": {column.name: column for column in columns},
         "ARROW_SCHEMA": pa.schema([column.field for column in columns]),
     }.items():
         setattr(schema, name, value)
-    for name in [name for name in sys.modules if name.startswith("rugs_lake") and name != schema.__name__]:
-        del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith(("rugs_lake", "tests.lakekit"))]:
+        if name != schema.__name__:
+            del sys.modules[name]
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from rugs_lake.paths import LakePaths
 from tests import lakekit, lakeproc
 from tests.crashkit import Matrix, ended, judge, start
 from tests.lakekit import FULL
+from tests.stackkit import stands_still, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
@@ -89,7 +90,7 @@ def test_a_compactor_killed_at_a_step(tmp_path: Path, full_lake: Path, matrix: M
 def test_a_writer_paused_at_a_step_while_another_takes_over(tmp_path: Path, matrix: Matrix, step: str) -> None:
     root, acks = tmp_path / "lake", tmp_path / "acks"
     first = start("write", root, MESSAGES, acks, stop_at=f"{step}:3")
-    wait_until_stopped(first)
+    wait(lambda: stands_still(first.pid))
     second = start("write", root, MESSAGES, acks)
     holds_the_lock = step in ("transaction_begun", "rows_inserted", "before_commit")
     if holds_the_lock:
@@ -101,16 +102,6 @@ def test_a_writer_paused_at_a_step_while_another_takes_over(tmp_path: Path, matr
     assert ended(first) == lakeproc.SUPERSEDED
     assert ended(second) == 0
     matrix.note("pause", step, **finish(root, acks))
-
-
-def wait_until_stopped(process: subprocess.Popen[bytes], limit: float = 30) -> None:
-    """Wait until a process has stopped itself."""
-    deadline = time.monotonic() + limit
-    stat = Path(f"/proc/{process.pid}/stat")
-    while stat.read_text().rpartition(")")[2].split()[0] != "T":
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("seed", range(10 if FULL else 2))
