@@ -142,8 +142,12 @@ def _differing(file: Row, dataset: Row) -> tuple[str, ...]:
 
 
 @dataclass
-class GroupCount:
-    """The figures of one group; `examples` name places of rows that are missing, only there, or differ."""
+class Figures:
+    """How many rows the two sides have, and how many of these do not agree.
+
+    `files` and `dataset` count rows; `missing` are in the files only, `extra` in the data set only, `different`
+    have other key fields or bytes, `moved` have the same bytes at another place.
+    """
 
     files: int = 0
     dataset: int = 0
@@ -151,7 +155,6 @@ class GroupCount:
     extra: int = 0
     different: int = 0
     moved: int = 0
-    examples: list[str] = field(default_factory=list)
 
     @property
     def figures(self) -> tuple[int, int, int, int, int, int]:
@@ -163,24 +166,33 @@ class GroupCount:
         """Whether the two sides do not agree."""
         return bool(self.missing or self.extra or self.different or self.moved)
 
+    def add(self, other: Figures) -> None:
+        """Count what the other has counted, too."""
+        self.files += other.files
+        self.dataset += other.dataset
+        self.missing += other.missing
+        self.extra += other.extra
+        self.different += other.different
+        self.moved += other.moved
+
 
 @dataclass
-class Tally:
+class GroupCount(Figures):
+    """The figures of one group; `examples` name places of rows that are missing, only there, or differ."""
+
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Tally(Figures):
     """What came out of a comparison.
 
-    `files` and `dataset` count rows; `compared` those whose key fields and bytes were looked at;
-    `missing` are in the files only, `extra` in the data set only, `moved` have the same bytes at another
-    place. `missing_events` names the events that a session's files have and the data set has none of.
-    `differences` has the groups that differ, and `unnamed` counts those beyond `MOST_GROUPS`.
+    `compared` counts the rows whose key fields and bytes were looked at. `missing_events` names the events
+    that a session's files have and the data set has none of. `differences` has the groups that differ, and
+    `unnamed` counts those beyond `MOST_GROUPS`.
     """
 
-    files: int = 0
-    dataset: int = 0
     compared: int = 0
-    missing: int = 0
-    extra: int = 0
-    different: int = 0
-    moved: int = 0
     sessions: int = 0
     unnamed: int = 0
     games: set[str] = field(default_factory=set)
@@ -191,7 +203,7 @@ class Tally:
     @property
     def is_equal(self) -> bool:
         """Whether the two sides agree in all that was compared."""
-        return not (self.missing or self.extra or self.different or self.moved)
+        return not self.differs
 
     def take(self, compared: Iterable[Pair], again: list[str] | None = None) -> None:
         """Count pairs, which come session by session.
@@ -214,8 +226,7 @@ class Tally:
         there: Counter[str] = Counter()
         for group, count in counted.items():
             there[group.event] += count.dataset
-            for name in ("files", "dataset", "missing", "extra", "different", "moved"):
-                setattr(self, name, getattr(self, name) + getattr(count, name))
+            self.add(count)
             if group.game is not None:
                 self.games.add(group.game)
             if group.day is not None:
