@@ -76,13 +76,9 @@ class Flow:
             match node:
                 case ast.Assign(targets=targets, value=value):
                     for target in targets:
-                        yield target, value
-                        if id(node) in self._in_class and isinstance(target, ast.Name):
-                            yield ast.Attribute(ast.Name("self"), target.id), value
+                        yield from self._assigned(node, target, value)
                 case ast.AnnAssign(target=target, value=ast.expr() as value):
-                    yield target, value
-                    if id(node) in self._in_class and isinstance(target, ast.Name):
-                        yield ast.Attribute(ast.Name("self"), target.id), value
+                    yield from self._assigned(node, target, value)
                 case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
                     yield target, value
                 case (
@@ -94,31 +90,30 @@ class Flow:
                 case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
                     yield target, value
 
+    def _assigned(self, node: ast.stmt, target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.AST, ast.expr]]:
+        yield target, value
+        if id(node) in self._in_class and isinstance(target, ast.Name):
+            yield ast.Attribute(ast.Name("self"), target.id), value
+
     def _arguments(self) -> Iterator[tuple[Key, ast.expr]]:
         """Give what parameters are given, and what functions return, where the function is in this module."""
         for node in self.nodes:
             match node:
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
                     for function in self._functions.get(name, ()):
-                        is_static = any(
-                            isinstance(each, ast.Name) and each.id == "staticmethod" for each in function.decorator_list
-                        )
-                        yield from _given(function, node, is_method=id(function) in self._in_class and not is_static)
+                        is_method = id(function) in self._in_class and not _is_static(function)
+                        yield from _given(function, node, is_method=is_method)
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    spec = node.args
-                    positional = [*spec.posonlyargs, *spec.args]
-                    for argument, value in zip(reversed(positional), reversed(spec.defaults), strict=False):
-                        yield (id(node), argument.arg), value
-                    for argument, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-                        if default is not None:
-                            yield (id(node), argument.arg), default
+                    yield from _defaults(node)
                 case ast.Return(value=ast.expr() as value):
-                    function_id = self._chains[id(node)][0]
-                    for name, functions in self._functions.items():
-                        if any(id(each) == function_id for each in functions) and name != "__init__":
-                            for function in functions:
-                                yield (self._chains[id(function)][0], name), value
-                            yield (_ATTRIBUTE, name), value
+                    yield from self._returned(self._chains[id(node)][0], value)
+
+    def _returned(self, function_id: int, value: ast.expr) -> Iterator[tuple[Key, ast.expr]]:
+        for name, functions in self._functions.items():
+            if any(id(each) == function_id for each in functions) and name != "__init__":
+                for function in functions:
+                    yield (self._chains[id(function)][0], name), value
+                yield (_ATTRIBUTE, name), value
 
     def _parameters(self) -> set[Key]:
         return {
@@ -153,6 +148,20 @@ class Flow:
                 scopes = (scope for scope in self._chains[id(node)] if (scope, node.id) in self._bound)
                 found.update((scope, node.id) for scope in [next(scopes, None)] if scope is not None)
         return found
+
+
+def _is_static(function: Function) -> bool:
+    return any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in function.decorator_list)
+
+
+def _defaults(function: Function) -> Iterator[tuple[Key, ast.expr]]:
+    spec = function.args
+    positional = [*spec.posonlyargs, *spec.args]
+    for argument, value in zip(reversed(positional), reversed(spec.defaults), strict=False):
+        yield (id(function), argument.arg), value
+    for argument, default in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
+        if default is not None:
+            yield (id(function), argument.arg), default
 
 
 def _given(function: Function, call: ast.Call, *, is_method: bool) -> Iterator[tuple[Key, ast.expr]]:

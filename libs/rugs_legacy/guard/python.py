@@ -186,25 +186,29 @@ def _named(node: ast.expr, said: str) -> Iterator[Place]:
 def _folders(flow: Flow) -> Iterator[Place]:
     """Give the ordinary words that are an old folder's name where they stand as a part of a path."""
     for node in flow.nodes:
-        parts: list[ast.expr] = []
-        match node:
-            case ast.BinOp(op=ast.Div(), left=left, right=right):
-                parts = [left, right]
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=given) if name in _PATHS:
-                parts = given
-            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
-                parts = [value] if _PATH_NAME.search(name) else []
-            case ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name), value=ast.expr() as value):
-                parts = [value] if _PATH_NAME.search(name) else []
-            case ast.keyword(arg=str(name), value=value):
-                parts = [value] if _PATH_NAME.search(name) else []
-            case ast.arguments(args=arguments, defaults=defaults):
-                ends = zip(reversed(arguments), reversed(defaults), strict=False)
-                parts = [value for argument, value in ends if _PATH_NAME.search(argument.arg)]
-        for part in parts:
+        for part in _path_parts(node):
             said = _text(part)
             if said and not re.search(r"[/\\]", said) and names.COMMON_FOLDER.search(said):
                 yield _place(part, names.FOLDER, f"an old recorder's folder: {said!r}")
+
+
+def _path_parts(node: ast.AST) -> list[ast.expr]:
+    """Return what stands in a node as a part of a path."""
+    match node:
+        case ast.BinOp(op=ast.Div(), left=left, right=right):
+            return [left, right]
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=given) if name in _PATHS:
+            return given
+        case (
+            ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value)
+            | ast.AnnAssign(target=ast.Name(id=name) | ast.Attribute(attr=name), value=ast.expr() as value)
+            | ast.keyword(arg=str(name), value=value)
+        ):
+            return [value] if _PATH_NAME.search(name) else []
+        case ast.arguments(args=arguments, defaults=defaults):
+            ends = zip(reversed(arguments), reversed(defaults), strict=False)
+            return [value for argument, value in ends if _PATH_NAME.search(argument.arg)]
+    return []
 
 
 def _text(node: ast.AST) -> str | None:
