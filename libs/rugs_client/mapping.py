@@ -154,25 +154,31 @@ def _frame(data: object) -> Publication:
     raw = raw if isinstance(raw, str | bytes) else None
     publication: Publication = {"event": str(rest.pop("event", "")), "doc_type": "ws_event", "raw": raw}
     publication["direction"] = rest.pop("direction") if rest.get("direction") in DIRECTIONS else "received"
-    said = str(rest.get("source", ""))
-    if said == "websocket_feed":
-        publication["source"] = "public_ws"
-    elif said.startswith("cdp") or (raw is not None and not said):
-        publication["source"] = "cdp"
-    if "source" in publication:
+    if (source := _source(str(rest.get("source", "")), is_raw=raw is not None)) is not None:
+        publication["source"] = source
         rest.pop("source", None)
-    payload = rest.get("data")
+    _name_whom_it_tells_of(publication, rest.get("data"))
+    if raw is not None:
+        rest.pop("data", None)
+    time = rest.pop("timestamp", None)
+    publication["fields"] = plain(rest)
+    return _timed(publication, plain(time))
+
+
+def _source(said: str, *, is_raw: bool) -> str | None:
+    """Return which of our sources a frame is of, by what it says itself; None where that is none of them."""
+    if said == "websocket_feed":
+        return "public_ws"
+    return "cdp" if said.startswith("cdp") or (is_raw and not said) else None
+
+
+def _name_whom_it_tells_of(publication: Publication, payload: object) -> None:
     if isinstance(payload, list) and payload:
         payload = payload[-1]  # before it come traces
     if isinstance(payload, Mapping):
         for key, name in (("gameId", "game_id"), ("playerId", "player_id"), ("username", "username")):
             if isinstance(payload.get(key), str):
                 publication[name] = payload[key]  # type: ignore[literal-required]
-    if raw is not None:
-        rest.pop("data", None)
-    time = rest.pop("timestamp", None)
-    publication["fields"] = plain(rest)
-    return _timed(publication, plain(time))
 
 
 def _player_update(value: str, data: object) -> Publication:
