@@ -103,17 +103,7 @@ async def _capture(
                 ) as process:
                     watching = _Watch(nc, quiet=quiet)
                     await watching.until(stop, process, seconds)
-                    asked = process.returncode is None
-                    if asked:
-                        process.terminate()
-                    reported, _ = await process.communicate()
-                    code = process.returncode
-                    if asked and code == -signal.SIGTERM:  # it had not even begun
-                        code = 0
-                    elif code == 0:
-                        watching.take(json.loads(reported)["sources"][0])
-                        if not watching.found["frames"]:
-                            watching.found["error"] = watching.trouble
+                    code = await watching.end(process)
             if around.own:
                 await _derived(around.url)
                 await _committed(nc, settings)
@@ -165,6 +155,21 @@ class _Watch:
                 break
         if showing:
             console.print()
+
+    async def end(self, process: asyncio.subprocess.Process) -> int:
+        """Have the process end, and take what it reports; return its exit code."""
+        asked = process.returncode is None
+        if asked:
+            process.terminate()
+        reported, _ = await process.communicate()
+        code = process.returncode or 0
+        if asked and code == -signal.SIGTERM:  # it had not even begun
+            return 0
+        if code == 0:
+            self.take(json.loads(reported)["sources"][0])
+            if not self.found["frames"]:
+                self.found["error"] = self.trouble
+        return code
 
     def take(self, source: dict[str, Any]) -> None:
         """Note what a source has brought, and what was in its way."""

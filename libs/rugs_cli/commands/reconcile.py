@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,6 +12,7 @@ from rugs_cli.output import AsJson, print_json, print_table
 from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
+    from rugs_legacy.reconcile.compare import Tally
     from rugs_legacy.reconcile.run import Report
 
 Paths = Annotated[list[Path], typer.Argument(exists=True, help="Files or folders.", show_default=False)]
@@ -18,6 +20,10 @@ Full = Annotated[bool, typer.Option("--full", help="Compare key fields and bytes
 Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that were written without one.")]
 
 _SHOWN: Final = 40
+_HEADER: Final = (
+    *("session", "game", "day", "event"),
+    *("in files", "in data set", "missing", "extra", "different", "moved"),
+)
 
 
 def reconcile(
@@ -58,30 +64,8 @@ def reconcile(
 
 def _show(report: Report) -> None:
     tally = report.tally
-    differing = [*tally.differences.items()]
-    if differing:
-        header = (
-            "session",
-            "game",
-            "day",
-            "event",
-            "in files",
-            "in data set",
-            "missing",
-            "extra",
-            "different",
-            "moved",
-        )
-        rows = [
-            (*(group.session[:12], group.game, group.day, group.event), *count.figures)
-            for group, count in differing[:_SHOWN]
-        ]
-        print_table(rows, header=header)
-        for _, count in differing[:_SHOWN]:
-            for example in count.examples:
-                print(f"  {example}")
-        if (more := len(differing) - _SHOWN + tally.unnamed) > 0:
-            print(f"and {more:,} more groups that differ (--json names them)")
+    if tally.differences:
+        _show_differences(tally)
     for session, event in tally.missing_events[:_SHOWN]:
         print(f"session {session[:12]}: the data set has no {event}")
     for skipped in report.skipped:
@@ -99,3 +83,14 @@ def _show(report: Report) -> None:
         f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
     )
     print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
+
+
+def _show_differences(tally: Tally) -> None:
+    shown = [*islice(tally.differences.items(), _SHOWN)]
+    rows = [(group.session[:12], group.game, group.day, group.event, *count.figures) for group, count in shown]
+    print_table(rows, header=_HEADER)
+    for _, count in shown:
+        for example in count.examples:
+            print(f"  {example}")
+    if (more := len(tally.differences) - _SHOWN + tally.unnamed) > 0:
+        print(f"and {more:,} more groups that differ (--json names them)")
