@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,28 +39,29 @@ async def wait_for_commits(nc: Client, root: Path, report: Report) -> None:
 
     subscription = await nc.subscribe(COMMITTED, cb=wake)
     try:
-        waiting = [one for one in report.files if one.state == "sent"]
-        clock = asyncio.get_running_loop().time
-        before, since = None, clock()
-        while waiting:
-            announced.clear()
-            seen = _take_committed(root, waiting)
-            if seen != before:
-                before, since = seen, clock()
-            elif clock() - since > _PATIENCE:
-                if reason := await _why_nothing_comes(nc):
-                    for one in waiting:
-                        one.fail(reason)
-                    return
-                since = clock()
-            if waiting:
-                try:
-                    await asyncio.wait_for(announced.wait(), _LOOK_AGAIN)
-                except TimeoutError:
-                    continue
+        await _until_committed(nc, root, [one for one in report.files if one.state == "sent"], announced)
     finally:
         if not nc.is_closed:
             await subscription.unsubscribe()
+
+
+async def _until_committed(nc: Client, root: Path, waiting: list[FileReport], announced: asyncio.Event) -> None:
+    clock = asyncio.get_running_loop().time
+    before, since = None, clock()
+    while waiting:
+        announced.clear()
+        seen = _take_committed(root, waiting)
+        if seen != before:
+            before, since = seen, clock()
+        elif clock() - since > _PATIENCE:
+            if reason := await _why_nothing_comes(nc):
+                for one in waiting:
+                    one.fail(reason)
+                return
+            since = clock()
+        if waiting:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(announced.wait(), _LOOK_AGAIN)
 
 
 def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int]:
