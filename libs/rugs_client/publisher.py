@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 
+from rugs_client.background import Background
 from rugs_client.delivery import Delivery
 from rugs_client.events import Ending, Record, now_us, whole_entry
 from rugs_client.intake import Intake
@@ -26,9 +23,6 @@ from rugs_client.sessions import Sessions
 from rugs_client.spools import is_first, open_spool
 from rugs_proto.envelope import Envelope
 from rugs_proto.rules import SOURCES
-
-_GRACE: Final = 5.0
-"""Seconds beside its time-out that closing may take for the disk."""
 
 log = structlog.get_logger(__name__)
 
@@ -93,23 +87,14 @@ class Publisher:
         if source not in SOURCES:
             raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
         self.source = source
-        self._url = url
-        self._name = name
         self._close_timeout = close_timeout
         self._intake = Intake(queue_events, queue_bytes)
         self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
         sole = self._spool is not None and is_first(self._spool)
         self._sessions = Sessions(session_id, source, self._spool, sole=sole)
-        self._delivery: Delivery | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._nudges: SimpleQueue[bool] = SimpleQueue()
-        self._nudged = False
         self._failed = False
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._background = Background(lambda: Delivery(url, name, self._intake, self._sessions, self._spool), name)
         atexit.register(self.close)
 
     @property
@@ -120,8 +105,8 @@ class Publisher:
     @property
     def gap_until(self) -> int | None:
         """Until when there is a gap for what crashed processes may have lost, microseconds, UTC; None without one."""
-        self._ready.wait(_GRACE)
-        return self._delivery.gap_until if self._delivery is not None else None
+        delivery = self._background.begun()
+        return delivery.gap_until if delivery is not None else None
 
     def publish(
         self,
@@ -178,7 +163,7 @@ class Publisher:
                     None if session is None else as_name(session) or None,
                 )
             )
-            self._nudge()
+            self._background.nudge()
             return taken
         except Exception:
             if not self._failed:
@@ -197,7 +182,7 @@ class Publisher:
         if os.getpid() != self._process:
             return False
         taken = self._intake.put(whole_entry(envelope))
-        self._nudge()
+        self._background.nudge()
         return taken
 
     def end_session(self, session: str, source: str | None = None, *, missing_since: int | None = None) -> None:
@@ -207,12 +192,12 @@ class Publisher:
         ends the session once more when he has told: should this process be gone by then, the next one tells of it.
         """
         self._intake.end(Ending(source or self.source, session, missing_since))
-        self._nudge()
+        self._background.nudge()
 
     @property
     def stats(self) -> Stats:
         """Counts, and how the publisher stands."""
-        delivery = self._delivery
+        delivery = self._background.delivery
         return Stats(
             accepted=self._intake.accepted,
             dropped=self._intake.dropped,
@@ -229,36 +214,25 @@ class Publisher:
 
         It blocks: from asyncio, use `await asyncio.to_thread(publisher.flush, timeout)`.
         """
-        return self._wait_for(lambda delivery: delivery.flushed(), timeout)
+        return self._background.wait_for(Delivery.flushed, timeout)
 
     def secure(self, timeout: float) -> bool:
         """Wait until all that was published before is at the broker or in the spool, and so survives a crash.
 
         What a full spool refused meanwhile is counted in `stats.refused`. It blocks, like `flush`.
         """
-        return self._wait_for(lambda delivery: delivery.secured(), timeout)
+        return self._background.wait_for(Delivery.secured, timeout)
 
     async def secured(self, timeout: float) -> bool:  # noqa: ASYNC109 (as `secure`)
         """Do what `secure` does, for asyncio: nothing is blocked meanwhile."""
-        if not self._ready.is_set() and not await asyncio.to_thread(self._ready.wait, timeout):
-            return False
-        if (waiting := self._begin(lambda delivery: delivery.secured(), timeout)) is None:
-            return False
-        result = asyncio.wrap_future(waiting)
-        await asyncio.wait([result], timeout=timeout + _GRACE)
-        return result.done() and not result.cancelled() and result.result()
+        return await self._background.awaited(Delivery.secured, timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Send what can be sent within `timeout` seconds, leave the rest in the spool, and end."""
         if os.getpid() != self._process:
             return
         self._intake.close()
-        timeout = self._close_timeout if timeout is None else timeout
-        if self._ready.wait(_GRACE) and (loop := self._loop) is not None and self._end is not None:
-            self._close_timeout = timeout
-            with suppress(RuntimeError):  # closed before
-                loop.call_soon_threadsafe(self._end.set)
-            self._thread.join(timeout + _GRACE)
+        self._background.end(self._close_timeout if timeout is None else timeout)
         atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -276,67 +250,6 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.close)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._deliver())
-        except Exception:
-            log.exception("publisher ended")
-
-    async def _deliver(self) -> None:
-        self._end = asyncio.Event()
-        self._delivery = Delivery(self._url, self._name, self._intake, self._sessions, self._spool)
-        self._loop = asyncio.get_running_loop()
-        self._delivery.start()
-        self._ready.set()
-        threading.Thread(target=self._pass_nudges_on, args=[self._loop], name=f"{self._name}-wake", daemon=True).start()
-        await self._end.wait()
-        await self._delivery.finish(self._close_timeout)
-        self._loop = None
-        self._nudges.put(False)
-
-    def _pass_nudges_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wake the loop for those who publish: writing to its socket would cost them the interpreter's lock."""
-        with suppress(RuntimeError):  # the loop is closed
-            while self._nudges.get():
-                loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._nudged = False
-        if self._delivery is not None:
-            self._delivery.wake()
-
-    def _nudge(self) -> None:
-        if not self._nudged:
-            self._nudged = True
-            self._nudges.put(True)
-
-    def _wait_for(self, work: Callable[[Delivery], Coroutine[Any, Any, None]], timeout: float) -> bool:
-        if not self._ready.wait(timeout) or (waiting := self._begin(work, timeout)) is None:
-            return False
-        with suppress(CancelledError, TimeoutError):  # closed meanwhile, or the disk hangs
-            return waiting.result(timeout + _GRACE)
-        return False
-
-    def _begin(self, work: Callable[[Delivery], Coroutine[Any, Any, None]], timeout: float) -> Future[bool] | None:
-        """Begin to wait for the background's work; None if it does not run."""
-        if (delivery := self._delivery) is None or (loop := self._loop) is None:
-            return None
-
-        async def in_time() -> bool:
-            try:
-                async with asyncio.timeout(timeout):
-                    await work(delivery)
-            except TimeoutError:
-                return False
-            return True
-
-        waiting = in_time()
-        try:
-            return asyncio.run_coroutine_threadsafe(waiting, loop)
-        except RuntimeError:  # closed before
-            waiting.close()
-            return None
 
 
 def _most(delays: deque[int]) -> float | None:
