@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rugs_cli.output import AsJson
+from rugs_cli.output import AsJson, CommandError
 
 if TYPE_CHECKING:
     from rugs_runtime.settings import Settings
@@ -52,6 +53,11 @@ def import_files(
     if as_json:
         arguments.append("--json")
     code = asyncio.run(_import(Settings.load(), arguments, wait))
+    if code < 0:
+        raise CommandError(
+            f"the importer was ended by {signal.Signals(-code).name}; what was sent is kept, and the same import again"
+            " does the rest"
+        )
     if code:
         raise typer.Exit(code)
 
