@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from rugs_lake.verify import verify
 from tests import lakekit
 from tests.crashkit import REPOSITORY
 from tests.lakekit import commit, envelope, message, open_writer
+from tests.memory import traced
 
 LOADED = "SELECT extension_name FROM duckdb_extensions() WHERE loaded"
 FORBIDDEN = {"sqlite_scanner", "sqlite", "ducklake"}
@@ -135,12 +135,10 @@ def test_looking_up_ids_takes_memory_for_the_batch_only(tmp_path: Path) -> None:
     lakekit.add(writer, batch)
     pending = writer.take()
     assert pending is not None
-    tracemalloc.start()
-    done = writer.commit(pending)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with traced() as memory:
+        done = writer.commit(pending)
     assert done.totals["duplicates"] == 10
-    assert peak < 2_000_000  # 40,000 ids in Python objects would be more
+    assert memory.peak < 2_000_000  # 40,000 ids in Python objects would be more
 
 
 def test_a_lake_copied_while_its_writer_runs_is_whole(tmp_path: Path) -> None:

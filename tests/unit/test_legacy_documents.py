@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rugs_legacy.recording import Counts, look_at, read_again
 from rugs_proto import ids
 from tests.legacy_files import NEW_YORK, Found, document_id, ids_of, read_file, write
 from tests.legacy_lines import GAME, frame
+from tests.memory import traced
 
 TEN = 4_070_919_600_000_000
 """2099-01-01T03:00:00Z."""
@@ -340,9 +340,6 @@ def test_a_document_that_is_too_large_to_be_held_is_named_and_left_alone(
     tmp_path: Path, name: str, begin: bytes
 ) -> None:
     path = write(tmp_path, name, begin + b" " * MAX_DOCUMENT + b"]")
-    tracemalloc.start()
-    with pytest.raises(UnknownFormatError, match="no lines, and more than 32 MiB"):
+    with traced() as memory, pytest.raises(UnknownFormatError, match="no lines, and more than 32 MiB"):
         look_at(path, NEW_YORK)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 3 * MAX_DOCUMENT
+    assert memory.peak < 3 * MAX_DOCUMENT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import tracemalloc
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_files import NEW_YORK, ids_of, read_file, write
 from tests.legacy_lines import end, frame, start, tick
+from tests.memory import traced
 
 Pack = Callable[[bytes], bytes]
 PACKS: dict[str, Pack] = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(write_checksum=True).compress}
@@ -109,25 +109,20 @@ def test_a_bomb_does_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(recording_module, "_ANY_TIMES", 50_000_000)
     monkeypatch.setattr(recording_module, "_MOST_TIMES", 100)
     path = write(tmp_path, GAME_FILE + SUFFIX[method], PACKS[method](b"0" * 120_000_000))
-    tracemalloc.start()
-    with pytest.raises(UnknownFormatError, match="unpacks to more than 100 times its size"):
+    with traced() as memory, pytest.raises(UnknownFormatError, match="unpacks to more than 100 times its size"):
         look_at(path, NEW_YORK)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 40_000_000
+    assert memory.peak < 40_000_000
 
 
 @METHODS
 def test_a_long_packed_file_is_read_in_flat_memory(tmp_path: Path, method: str) -> None:
     path = write(tmp_path, GAME_FILE + SUFFIX[method], PACKS[method]((tick(1) + b"\n") * 40_000))
     counts, recording = Counts(), look_at(path, NEW_YORK)
-    tracemalloc.start()
-    for _ in read(recording, counts):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    with traced() as memory:
+        for _ in read(recording, counts):
+            pass
     assert counts.records == 40_000
-    assert peak < 30_000_000
+    assert memory.peak < 30_000_000
 
 
 def test_random_bytes_are_no_packed_file(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read
 from rugs_proto import Envelope, ids
 from tests.legacy_lines import cdp_frame, end, frame, line, start, tick
+from tests.memory import traced
 
 NEW_YORK = "America/New_York"
 BOM = b"\xef\xbb\xbf"
@@ -191,14 +191,12 @@ def test_a_long_file_is_read_in_flat_memory(tmp_path: Path) -> None:
     path = write(tmp_path, (tick(1) + b"\n") * 40_000)
     recording = look_at(path, NEW_YORK)
     counts = Counts()
-    tracemalloc.start()
-    for _ in read(recording, counts):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    with traced() as memory:
+        for _ in read(recording, counts):
+            pass
     assert counts.records == 40_000
     assert path.stat().st_size > 8_000_000
-    assert peak < 6_000_000
+    assert memory.peak < 6_000_000
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ what is accepted, on its id and on its content.
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import msgpack
@@ -15,6 +14,7 @@ import pytest
 from rugs_proto import codec, ids, wire
 from rugs_proto.envelope import MAX_DEPTH, TS_END_US, TS_MIN_US
 from tests.decoders import GOOD, Decoder, by_codec, by_wire
+from tests.memory import traced
 
 CAUSE = "0123456789abcdef" * 2
 both = pytest.mark.parametrize("decode", [by_codec, by_wire])
@@ -204,10 +204,9 @@ def test_a_body_with_very_many_faults_is_one_fault_and_its_good_ones_are_events(
 @pytest.mark.slow
 def test_millions_of_faults_take_little_memory() -> None:
     body = b"\xdd" + (8_000_000).to_bytes(4, "big") + b"\xc0" * 8_000_000
-    tracemalloc.start()
-    assert len(wire.judge(body).faults) == 1
-    assert tracemalloc.get_traced_memory()[1] < 40_000_000
-    tracemalloc.stop()
+    with traced() as memory:
+        assert len(wire.judge(body).faults) == 1
+    assert memory.peak < 40_000_000
 
 
 def test_an_array_cut_or_too_long_is_one_fault_as_a_whole() -> None:
