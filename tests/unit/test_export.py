@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -31,13 +30,6 @@ RAW = "2098-12-31_22-00-00_raw.jsonl"
 OLD = "game_20981231_220000_89abcdef.jsonl"
 STATE = {"gameId": "g-1", "active": True, "price": 1, "tickCount": 7, "rugged": False}
 FRAME = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1,"tickCount":7,"rugged":false}]'
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    shelf = Shelf(tmp_path)
-    yield shelf
-    shelf.close()
 
 
 def test_imported_files_are_written_as_they_stood(shelf: Shelf) -> None:

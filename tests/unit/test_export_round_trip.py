@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -29,13 +29,6 @@ OLD = "game_20981231_220000_89abcdef.jsonl"
 STATE = {"gameId": GAME, "active": True, "price": 1, "tickCount": 7, "rugged": False}
 CAPTURE = [frame(1, "connect"), *(frame(seq, data={**STATE, "tickCount": seq}) for seq in range(2, 30))]
 EVERYTHING = "SELECT id FROM events UNION ALL SELECT id FROM reject ORDER BY id"
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    shelf = Shelf(tmp_path)
-    yield shelf
-    shelf.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,6 @@ RAW = "2098-12-31_22-00-00_raw.jsonl"
 OLD = "game_20981231_220000_89abcdef.jsonl"
 LINES = [start(), *map(tick, range(40)), tick(41)[:-1] + b'{"' + tick(42), b"}", end()]
 UTC = zone("UTC")
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    shelf = Shelf(tmp_path)
-    yield shelf
-    shelf.close()
 
 
 def row(place: int, identity: str = "a", raw: str | None = "r", **fields: Any) -> Row:
