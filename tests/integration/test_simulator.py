@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ import socketio
 
 from rugs_capture.sim import Faults, Games, Logged, Recording, Simulator, read_log
 from rugs_feed import frames
-from tests.stackkit import until
+from tests.stackkit import RUGS, until
 
 pytestmark = pytest.mark.slow
 
@@ -241,7 +240,7 @@ async def test_the_page_is_served_and_fetches_nothing_from_outside() -> None:
 @asynccontextmanager
 async def rugs_sim(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
     """`rugs sim --json` on a free port, and its first line."""
-    program = [str(Path(sys.executable).with_name("rugs")), "sim", "--json", "--port", "0", *arguments]
+    program = [str(RUGS), "sim", "--json", "--port", "0", *arguments]
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     try:
@@ -283,7 +282,7 @@ async def test_a_signal_ends_the_command_in_order(number: signal.Signals) -> Non
 
 async def test_a_taken_port_is_an_error() -> None:
     async with Simulator(Games(seed=1).play()) as simulator:
-        program = [str(Path(sys.executable).with_name("rugs")), "sim", "--port", str(simulator.port)]
+        program = [str(RUGS), "sim", "--port", str(simulator.port)]
         process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
         _, errors = await asyncio.wait_for(process.communicate(), LIMIT)
     told = f"rugs: port {simulator.port} is taken; --port 0 takes any that is free\n"

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +19,9 @@ from rugs_runtime.settings import Settings
 from rugs_runtime.stack import Service, Stack, StackError, StackInfo, running_stack
 from tests.conftest import Until
 from tests.legacy_lines import GAME, start
+from tests.stackkit import RUGS, clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-RUGS = Path(sys.executable).with_name("rugs")
 
 
 class Rugs:
@@ -31,13 +29,9 @@ class Rugs:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_"))},
-            "RUGS_DATA_DIR": str(root),
-            "RUGS_BROKER_PORT": "0",
-            "RUGS_INGEST_PORT": "0",
-            "RUGS_STOP_TIMEOUT": "20",
-        }
+        self.environment = clean_environment(
+            RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", RUGS_INGEST_PORT="0", RUGS_STOP_TIMEOUT="20"
+        )
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -15,8 +14,7 @@ import pytest
 
 from rugs_proto import ids
 from tests.decoders import GOOD
-
-RUGS = Path(sys.executable).with_name("rugs")
+from tests.stackkit import RUGS
 
 
 def decode(body: bytes, *options: str) -> tuple[int, list[dict[str, Any]]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-RUGS = Path(sys.executable).with_name("rugs")
+from tests.stackkit import RUGS, clean_environment
+
 COMMANDS = [
     "up",
     "down",
@@ -29,10 +28,9 @@ COMMANDS = [
 
 
 def rugs(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("RUGS_", "NATS_"))}
     return subprocess.run(
         [RUGS, *arguments],
-        env={**clean, "RUGS_DATA_DIR": str(tmp_path / "data"), **environment},
+        env=clean_environment(RUGS_DATA_DIR=str(tmp_path / "data")) | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_legacy.guard.check import check
-
-RUGS = Path(sys.executable).with_name("rugs")
+from tests.stackkit import RUGS
 
 RAW_CAPTURE_RECORDER = '''
     """Writes raw captures to /home/nomad/rugs_recordings/raw_captures."""
