@@ -95,6 +95,25 @@ def test_what_was_imported_is_equal_also_its_damage_and_copies(shelf: Shelf) -> 
     assert 0 < report.tally.compared < report.tally.files
 
 
+def test_exported_files_agree_with_the_lake_that_took_them_in(tmp_path: Path) -> None:
+    """Their lines stand where the old files had them: not where these have them, and in other sessions."""
+    here, there = Shelf(tmp_path / "here"), Shelf(tmp_path / "there")
+    here.take_in(here.file(OLD, LINES))
+    here.take_in(here.file(RAW, [frame(seq, data=[seq]) for seq in range(1, 30)]))
+    day = here.rows("SELECT min(epoch_us(ts)) FROM events")[0][0]
+    for format_ in (Format.GAME, Format.RAW):
+        folder = here.export(format_, "part", since=day + 4_000_000, until=day + 21_000_000).folder
+    assert there.take_in_all(folder).stored > 20
+    report = there.reconcile(folder)
+    assert report.is_equal, report.as_dict()
+    assert report.tally.files == report.tally.dataset > 20
+    whole = here.reconcile(folder).tally  # the lake that they are of has more of these sessions
+    assert (whole.missing, whole.different, whole.moved) == (0, 0, 0)
+    assert whole.extra > 20
+    here.close()
+    there.close()
+
+
 def test_a_grown_file_is_missing_what_it_has_grown_by_until_it_is_imported(shelf: Shelf) -> None:
     shelf.take_in(shelf.file(OLD, LINES[:20]))
     grown = shelf.file(OLD, LINES)
@@ -147,7 +166,7 @@ def test_a_file_that_cannot_be_read_is_no_agreement(shelf: Shelf, monkeypatch: p
     def fail(*_: object) -> None:
         raise OSError("Input/output error")
 
-    monkeypatch.setattr("rugs_legacy.reconcile.imported.read", fail)
+    monkeypatch.setattr("rugs_legacy.reconcile.files.read", fail)
     report = shelf.reconcile(path)
     assert not report.is_equal
     assert report.errors == [f"{path}: Input/output error"]

@@ -46,6 +46,41 @@ def is_manifest(path: Path) -> bool:
     return path.name.endswith(manifests.SUFFIX) and manifests.read(path) is not None
 
 
+class Manifests:
+    """What the manifests beside files say of them; those of a folder are read once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, tuple[Manifest, manifests.FileEntry]]] = {}
+
+    def claims(self, recording: Recording) -> Claims | None:
+        """Return what a manifest says of a file's lines, to be asked once; it knows the file by its bytes."""
+        if not isinstance(recording.format, LineFormat):
+            return None  # no export writes whole documents
+        folder = recording.path.parent
+        if folder not in self._folders:
+            found = ((entry.sha256, (one, entry)) for one in manifests.beside(folder) for entry in one.files)
+            self._folders[folder] = dict(found)
+        found_here = self._folders[folder].get(recording.sha256)
+        return None if found_here is None or found_here[1].runs is None else Claims(*found_here)
+
+    def sessions(self, recording: Recording) -> set[str]:
+        """Return the sessions that a file's lines are imported into."""
+        claims = self.claims(recording)
+        if claims is None:
+            return {recording.session_id}
+        claimed = claims.sessions()
+        return {session if is_raw and source == SOURCE else recording.session_id for source, session, is_raw in claimed}
+
+    def identified(self, recording: Recording, envelopes: Iterable[Envelope]) -> Iterator[Envelope]:
+        """Give a file's envelopes as they are imported where the lake has none of them."""
+        claims = self.claims(recording)
+        if claims is None:
+            yield from envelopes
+            return
+        for told in _with_claims(envelopes, claims):
+            yield _with_identity(told.envelope, told.claim)
+
+
 class _Told(NamedTuple):
     """An envelope of a line, and what the line is claimed to be."""
 
@@ -64,7 +99,7 @@ class Known:
         self.events = 0
         self._root = root
         self._lake: Lake | None = None
-        self._folders: dict[Path, dict[str, tuple[Manifest, manifests.FileEntry]]] = {}
+        self._manifests = Manifests()
 
     def close(self) -> None:
         """Close the lake, if it was opened."""
@@ -77,7 +112,7 @@ class Known:
         `counts` is corrected where the reader took a known line for a reject.
         """
         self.events = 0
-        claims = self._claims(recording)
+        claims = self._manifests.claims(recording)
         if claims is None:
             yield from envelopes
             return
@@ -96,17 +131,6 @@ class Known:
                     counts.salvaged -= 1
                 else:
                     yield _with_identity(envelope, claim)
-
-    def _claims(self, recording: Recording) -> Claims | None:
-        """Return what a manifest beside the file says of it: it is known there by its bytes."""
-        if not isinstance(recording.format, LineFormat):
-            return None  # no export writes whole documents
-        folder = recording.path.parent
-        if folder not in self._folders:
-            found = ((entry.sha256, (one, entry)) for one in manifests.beside(folder) for entry in one.files)
-            self._folders[folder] = dict(found)
-        found_here = self._folders[folder].get(recording.sha256)
-        return None if found_here is None or found_here[1].runs is None else Claims(*found_here)
 
     def _look_up(self, claims: list[Claim | None]) -> dict[_Place, list[Stored]]:
         """Return the events that stand where the claims say."""

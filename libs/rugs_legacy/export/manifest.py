@@ -152,7 +152,8 @@ class Claims:
 
     def __init__(self, manifest: Manifest, entry: FileEntry) -> None:
         self.manifest = manifest
-        self._claims = self._expand(entry.runs or [])
+        self._runs = entry.runs or []
+        self._claims = self._expand()
         self._size = 0
         self._line = 0
 
@@ -165,10 +166,17 @@ class Claims:
         self._size = size  # by which the next one is further
         return claim
 
-    def _expand(self, runs: list[int]) -> Iterator[Claim]:
-        for place in range(0, len(runs), 4):
-            session, seq, count, kind = runs[place : place + 4]
+    def sessions(self) -> set[tuple[str, str, bool]]:
+        """Return source and session of all lines, and whether they are imported lines as they stood."""
+        return {(*self.manifest.sessions[session], kind == RAW) for session, _, _, kind in self._each_run()}
+
+    def _each_run(self) -> Iterator[list[int]]:
+        return (self._runs[place : place + 4] for place in range(0, len(self._runs), 4))
+
+    def _expand(self) -> Iterator[Claim]:
+        for session, first, count, kind in self._each_run():
             source, session_id = self.manifest.sessions[session]
+            seq = first
             for _ in range(count):
                 if seq > MAX_SEQ:
                     return

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from rugs_legacy.envelopes import SOURCE, Envelope
 from rugs_legacy.reconcile.compare import Group, Row
-from rugs_legacy.recording import Counts, Recording, read
 from rugs_proto import ids
 
 if TYPE_CHECKING:
@@ -31,34 +30,28 @@ _FIELDS: Final = (*_TYPES, "price")
 _KEY_FIELDS: Final = ("ts", "doc_type", "event", "direction", "game_id", "player_id", *_FIELDS)
 _PIECE: Final = 5_000
 
-Read = Callable[[Recording, int], None]
-"""Told of a recording how many of its bytes were read so far."""
-
 
 def is_sample(event_id: str) -> bool:
     """Return whether a row is one of those that are looked at closely."""
     return event_id.startswith(_SAMPLE)
 
 
-def file_rows(recordings: Sequence[Recording], *, full: bool, watch: Read) -> Iterator[Row]:
+def file_rows(files: Sequence[Iterable[Envelope]], *, full: bool) -> Iterator[Row]:
     """Give the rows of the files of one session, in the order of their places, each once though it stand in several."""
     last: Row | None = None
-    streams = [_rows_of(recording, full=full, watch=watch) for recording in recordings]
-    for row in heapq.merge(*streams, key=lambda row: (row.key, row.identity)):
+    for row in heapq.merge(*(_rows_of(file, full=full) for file in files), key=lambda row: (row.key, row.identity)):
         if last is None or (row.key, row.identity) != (last.key, last.identity):
             yield row
         last = row
 
 
-def _rows_of(recording: Recording, *, full: bool, watch: Read) -> Iterator[Row]:
-    counts = Counts()
-    for envelope in read(recording, counts):
-        watch(recording, counts.read)
+def _rows_of(envelopes: Iterable[Envelope], *, full: bool) -> Iterator[Row]:
+    for envelope in envelopes:
         if "cause" not in envelope:  # what is read out of a document follows from it
-            yield _row(envelope, recording.path.name, full=full)
+            yield _row(envelope, full=full)
 
 
-def _row(envelope: Envelope, name: str, *, full: bool) -> Row:
+def _row(envelope: Envelope, *, full: bool) -> Row:
     raw = envelope["raw"]
     content = raw.encode() if isinstance(raw, str) else raw
     session, seq = envelope["session_id"], envelope["seq"]
@@ -72,8 +65,13 @@ def _row(envelope: Envelope, name: str, *, full: bool) -> Row:
         _group(session, envelope.get("game_id"), envelope["ts"], envelope["event"], is_reject=is_reject),
         _told_fields(envelope) if look and not is_reject else None,
         sha256(content).hexdigest() if look else None,
-        f"{name}:{envelope['origin']['line']}",
+        where_in_file(envelope),
     )
+
+
+def where_in_file(envelope: Envelope) -> str:
+    """Return where a file has it, for people."""
+    return "{file}:{line}".format(**envelope["origin"])
 
 
 def _told_fields(envelope: Envelope) -> dict[str, Any]:

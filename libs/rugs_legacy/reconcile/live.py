@@ -21,7 +21,7 @@ from rugs_legacy.export.lines import GameTeller, Teller
 from rugs_legacy.export.request import Format, Request
 from rugs_legacy.export.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
 from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs
-from rugs_legacy.recording import Counts, Recording, read
+from rugs_legacy.reconcile.imported import where_in_file
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
@@ -32,28 +32,27 @@ _VALUES: Final = ("price", "active", "trade_count")
 _UTC: Final = zone("UTC")
 
 
-def live_pairs(lake: Lake, recording: Recording) -> list[Pair] | None:
-    """Return the pairs of a file and what was captured live of the same games, or in the same time.
+def live_pairs(lake: Lake, session: str, envelopes: Iterable[Envelope]) -> list[Pair] | None:
+    """Return the pairs of a file, which is a session, and what was captured live of the same games, or in that time.
 
     None if nothing in the data set fits. The records of one file are held in memory, some 300 bytes each.
     """
     ticks: dict[str, list[Row]] = {}
     events: list[tuple[Row, int]] = []
-    for envelope in read(recording, Counts()):
+    for envelope in envelopes:
         if envelope["doc_type"] == "game_tick" and envelope.get("game_id") is not None and "raw" in envelope:
-            row = _tick_of_file(recording, envelope)
+            row = _tick_of_file(session, envelope)
             ticks.setdefault(envelope["game_id"], []).append(row)
         elif envelope["doc_type"] == "ws_event" and "raw" in envelope:
             record = _object(envelope["raw"])
-            place = f"{recording.path.name}:{envelope['origin']['line']}"
-            group = _group(recording.session_id, envelope.get("game_id"), envelope["ts"], envelope["event"])
-            events.append((_event_row(group, record.get("data"), place), envelope["ts"]))
+            group = _group(session, envelope.get("game_id"), envelope["ts"], envelope["event"])
+            events.append((_event_row(group, record.get("data"), where_in_file(envelope)), envelope["ts"]))
     found: list[Pair] = []
     for game, rows in ticks.items():
-        found += _best(sorted(rows, key=_order), _ticks_of_game(lake, recording.session_id, game))
+        found += _best(sorted(rows, key=_order), _ticks_of_game(lake, session, game))
     if events:
         first, last = min(ts for _, ts in events), max(ts for _, ts in events)
-        found += _best(_numbered(row for row, _ in events), _events_between(lake, recording.session_id, first, last))
+        found += _best(_numbered(row for row, _ in events), _events_between(lake, session, first, last))
     return found if any(pair.is_equal for pair in found) else None
 
 
@@ -69,9 +68,9 @@ def _best(files: list[Row], candidates: Iterable[list[Row]]) -> list[Pair]:
     return best
 
 
-def _tick_of_file(recording: Recording, envelope: Envelope) -> Row:
-    group = _group(recording.session_id, envelope["game_id"], envelope["ts"], "tick")
-    return _tick_row(group, _object(envelope["raw"]), f"{recording.path.name}:{envelope['origin']['line']}")
+def _tick_of_file(session: str, envelope: Envelope) -> Row:
+    group = _group(session, envelope["game_id"], envelope["ts"], "tick")
+    return _tick_row(group, _object(envelope["raw"]), where_in_file(envelope))
 
 
 def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:

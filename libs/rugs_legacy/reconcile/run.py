@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,13 @@ from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
+from rugs_legacy.reconcile.files import Files, Progress
 from rugs_legacy.reconcile.imported import dataset_rows, file_rows, stored_sessions
 from rugs_legacy.reconcile.live import live_pairs
 from rugs_legacy.recording import Recording, look_at
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes of the files are compared, of how many."""
 
 
 @dataclass
@@ -89,19 +87,18 @@ def reconcile(
         ValueError: if there is no such time zone.
     """
     report = Report(lake.snapshot, full)
-    by_session = _by_session(_recordings(find_files(paths, root), timezone, report), report)
-    watch = _Watch(progress, by_session)
-    imported = stored_sessions(lake, by_session)
+    files = Files(_recordings(find_files(paths, root), timezone, report), report.fail, progress)
+    report.files, report.copies = files.count, files.copies
+    imported = stored_sessions(lake, files.by_session)
     known, again = sorted(imported), list[str]()
-    rows = _guarded(by_session, known, report, watch, full=full)
+    rows = _rows(files, known, full=full)
     report.tally.take(pairs(rows, dataset_rows(lake, known, full=full)), again)
     for session in again:  # once more, and closely: what only moved is not missing
-        rows = _guarded(by_session, [session], report, watch, full=True)
+        rows = _rows(files, [session], full=True)
         report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], full=True)))
-    for session, recordings in by_session.items():
+    for session, recordings in files.by_session.items():
         for recording in recordings if session not in imported else ():
-            _take_live(lake, recording, report, watch)
-            watch.read(recording, recording.size)
+            _take_live(lake, files, recording, session, report)
     return report
 
 
@@ -118,58 +115,17 @@ def _recordings(files: Iterable[Path], timezone: str, report: Report) -> Iterato
             report.fail(f"{path}: {error}")
 
 
-def _by_session(recordings: Iterable[Recording], report: Report) -> dict[str, list[Recording]]:
-    """Return the files by session, each content once."""
-    found: dict[str, list[Recording]] = {}
-    seen: set[tuple[str, str]] = set()
-    for recording in recordings:
-        report.files += 1
-        if (content := (recording.session_id, recording.sha256)) in seen:
-            report.copies += 1
-            continue
-        seen.add(content)
-        found.setdefault(recording.session_id, []).append(recording)
-    return found
-
-
-def _guarded(
-    by_session: dict[str, list[Recording]], sessions: Iterable[str], report: Report, watch: _Watch, *, full: bool
-) -> Iterator[Row]:
-    """Give the rows of the files of these sessions; a file that cannot be read to its end is an error."""
+def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]:
+    """Give the rows that the files have of sessions."""
     for session in sessions:
-        try:
-            yield from file_rows(by_session[session], full=full, watch=watch.read)
-        except (OSError, FileChangedError) as error:
-            report.fail(f"{by_session[session][0].path}: {error}")
-        for recording in by_session[session]:
-            watch.read(recording, recording.size)
+        yield from file_rows([files.envelopes(each, session) for each in files.by_session[session]], full=full)
 
 
-def _take_live(lake: Lake, recording: Recording, report: Report, watch: _Watch) -> None:
+def _take_live(lake: Lake, files: Files, recording: Recording, session: str, report: Report) -> None:
     """Compare a file of which nothing was imported: with live capture, or it is missing as a whole."""
-    try:
-        found = live_pairs(lake, recording)
-        if found is not None:
-            report.live_files += 1
-            report.tally.take(found)
-        else:
-            report.tally.take(pairs(file_rows([recording], full=report.full, watch=watch.read), []))
-    except (OSError, FileChangedError) as error:
-        report.fail(f"{recording.path}: {error}")
-
-
-class _Watch:
-    """Sums up how far the files are read."""
-
-    def __init__(self, progress: Progress, by_session: dict[str, list[Recording]]) -> None:
-        self._progress = progress
-        self._total = sum(recording.size for recordings in by_session.values() for recording in recordings)
-        self._of: dict[Path, int] = {}
-        self._done = 0
-
-    def read(self, recording: Recording, done: int) -> None:
-        before = self._of.get(recording.path, 0)
-        if done != before:
-            self._of[recording.path] = done
-            self._done += done - before
-            self._progress(self._done, self._total)
+    found = live_pairs(lake, session, files.envelopes(recording, session))
+    if found is not None:
+        report.live_files += 1
+        report.tally.take(found)
+    else:
+        report.tally.take(pairs(file_rows([files.envelopes(recording, session)], full=report.full), []))
