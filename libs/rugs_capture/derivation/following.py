@@ -182,6 +182,9 @@ class Follower:
         for message in messages:
             if message.seq <= self.position.seq:
                 continue
+            if time.monotonic() - since > _TURN:  # not behind the last one: what it gave is not yet sent
+                await asyncio.sleep(0)
+                since = time.monotonic()
             for cause in self._causes(message):
                 await self._derive(cause)
             self.position = replace(
@@ -189,9 +192,6 @@ class Follower:
             )
             if self._outbox.size >= TARGET_BODY:
                 await self._send(self.position)
-            if time.monotonic() - since > _TURN:
-                await asyncio.sleep(0)
-                since = time.monotonic()
         await self._send(self.position)
 
     def _causes(self, message: Message) -> list[Cause]:

@@ -102,6 +102,7 @@ class Sender:
     Attributes:
         published: events that the broker has, by doc type.
         messages: how many messages it has.
+        in_flight: messages of which it is not yet known, and counted here, what became of them.
         refused: why the broker refused a message for good, how often.
     """
 
@@ -110,6 +111,7 @@ class Sender:
     def __init__(self, publisher: Publisher) -> None:
         self.published: Counter[str] = Counter()
         self.messages = 0
+        self.in_flight = 0
         self.refused: Counter[str] = Counter()
         self._publisher = publisher
 
@@ -118,26 +120,28 @@ class Sender:
         """Why the broker takes nothing now."""
         return self._publisher.trouble
 
-    @property
-    def in_flight(self) -> int:
-        """Messages that the broker has not yet confirmed."""
-        return self._publisher.in_flight
-
-    async def send(self, message: Outgoing, headers: Mapping[str, str]) -> asyncio.Future[PubAck]:
+    async def send(self, message: Outgoing, headers: Mapping[str, str]) -> None:
         """Publish a message as soon as there is room."""
-        doc_type, count = message.doc_type, len(message.ids)
-        taken = await self._publisher.publish(
-            message.subject, message.body, msg_id=message_id(message.ids), headers=headers, key=self.KEY
-        )
-        taken.add_done_callback(lambda done: self._note(done, doc_type, count))
-        return taken
+        msg_id = message_id(message.ids)
+        await self._publish(message.subject, message.body, msg_id, headers, message.doc_type, len(message.ids))
 
     async def send_mark(self, subject: str, body: bytes, msg_id: str, headers: Mapping[str, str]) -> None:
         """Publish a message that holds no event."""
-        taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=self.KEY)
-        taken.add_done_callback(lambda done: self._note(done, "", 0))
+        await self._publish(subject, body, msg_id, headers, "", 0)
+
+    async def _publish(
+        self, subject: str, body: bytes, msg_id: str, headers: Mapping[str, str], doc_type: str, count: int
+    ) -> None:
+        self.in_flight += 1
+        try:
+            taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=self.KEY)
+        except BaseException:
+            self.in_flight -= 1
+            raise
+        taken.add_done_callback(lambda done: self._note(done, doc_type, count))
 
     def _note(self, done: asyncio.Future[PubAck], doc_type: str, count: int) -> None:
+        self.in_flight -= 1
         if done.cancelled():
             return
         error = done.exception()
