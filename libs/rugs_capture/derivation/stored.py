@@ -59,8 +59,8 @@ class StoredEvents:
         except BaseException:
             self._spill.cleanup()
             raise
-        for setting, value in (("memory_limit", _MEMORY), ("temp_directory", self._spill.name)):
-            self._lake.connection.execute(f"SET {setting} = '{value.replace(chr(39), chr(39) * 2)}'")
+        self._lake.connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        self._lake.connection.execute("SET temp_directory = ?", [self._spill.name])
         order = [row[0] for row in self._rows(_ENDED_LIVES, [EVENTS_STREAM])]
         order += [incarnation for stream, incarnation, _ in self._lake.cursors if stream == EVENTS_STREAM]
         self._order = {incarnation: rank for rank, incarnation in enumerate(order)}
