@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import rugs_lake
 from rugs_runtime.broker import Broker
+from tests import stackkit
 
 
 class Desk:
@@ -23,7 +21,7 @@ class Desk:
         self.root = folder / "data"
         self.recordings = folder / "recordings"
         self.recordings.mkdir()
-        self._environment = {**os.environ, "NATS_URL": broker.url, "RUGS_DATA_DIR": str(self.root)}
+        self._environment = stackkit.clean_environment(NATS_URL=broker.url, RUGS_DATA_DIR=str(self.root))
 
     def start(self, module: str, *arguments: str | Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", f"{module}.main", *map(str, arguments)]
@@ -59,12 +57,4 @@ class Desk:
         return path
 
     def rows(self, question: str) -> list[tuple[Any, ...]]:
-        with rugs_lake.open(self.root) as lake:
-            return lake.sql(question).fetchall()
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
+        return stackkit.rows(self.root, question)

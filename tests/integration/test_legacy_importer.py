@@ -11,8 +11,9 @@ import pytest
 
 from rugs_lake import ledger
 from rugs_runtime.broker import Broker
-from tests.importkit import Desk, until
+from tests.importkit import Desk
 from tests.legacy_lines import cdp_frame, end, frame, start, tick
+from tests.stackkit import wait
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +90,7 @@ def test_without_wait_the_figures_of_the_lake_are_open(desk: Desk) -> None:
         code, out, _ = desk.run(desk.recordings, "--json")
         told = json.loads(out)
         assert (code, told["records"], told["stored"], told["duplicates"]) == (0, 2, None, None)
-        until(lambda: (desk.root / "manifests" / "lake.sqlite").exists() and _committed(desk))
+        wait(lambda: (desk.root / "manifests" / "lake.sqlite").exists() and _committed(desk))
         assert desk.imported()["stored"] == 0
         code, out, _ = desk.run(desk.recordings)
     assert code == 0
@@ -112,7 +113,7 @@ def test_an_import_that_is_ended_is_finished_by_the_next(desk: Desk, way: signal
         desk.put(f"game_20981231_2200{number:02}.jsonl", start(number=number), *map(tick, range(50)))
     with desk.writer() as writer:
         process = desk.start("legacy_importer", desk.recordings, "--wait", "--json")
-        until(lambda: process.poll() is not None or desk_has_rows(desk))
+        wait(lambda: process.poll() is not None or desk_has_rows(desk))
         process.send_signal(way)
         out, err = process.communicate(timeout=30)
         assert writer.poll() is None

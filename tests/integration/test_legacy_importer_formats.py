@@ -12,9 +12,10 @@ import pytest
 from rugs_legacy.generate import files_of_every_format, write_files
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_runtime.broker import Broker
-from tests.importkit import Desk, until
+from tests.importkit import Desk
 from tests.legacy_files import ids_of, read_file
 from tests.legacy_lines import line
+from tests.stackkit import wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
@@ -51,7 +52,7 @@ def test_an_import_of_every_format_ended_again_and_again_comes_to_the_same_lake(
         for _ in range(4):
             process = desk.start("legacy_importer", desk.recordings, "--wait", "--json")
             wanted = chance.randint(1, 12)  # partitions by then; a later attempt finds some of them there already
-            until(lambda: process.poll() is not None or partitions(desk) >= wanted)  # noqa: B023 - asked at once
+            wait(lambda: process.poll() is not None or partitions(desk) >= wanted)  # noqa: B023 - asked at once
             process.send_signal(way)
             process.communicate(timeout=30)
         desk.imported()
