@@ -107,6 +107,10 @@ def commit(writer: LakeWriter, *messages: Message) -> Committed:
     return writer.commit(pending)
 
 
+LAST: Final = message(3, envelope(6), envelope(7, doc_type="ws_event"))
+"""The last message of the small lake that some tests begin with."""
+
+
 def store(root: Path, *messages: Message) -> None:
     """Make a lake that holds these messages, one commit each; its writer is gone."""
     writer = open_writer(root)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import lakekit
 from tests.exportkit import Shelf
+from tests.lakekit import LAST, envelope, message
 
 
 @pytest.fixture
@@ -16,3 +18,11 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     shelf = Shelf(tmp_path)
     yield shelf
     shelf.close()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake of three files; its writer is gone."""
+    root = tmp_path / "lake"
+    lakekit.store(root, message(1, *map(envelope, range(1, 4))), message(2, envelope(4), envelope(5)), LAST)
+    return root

@@ -13,17 +13,7 @@ from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire
 from rugs_lake.verify import verify
 from tests import lakekit
-from tests.lakekit import envelope, message, open_writer
-
-LAST = message(3, envelope(6), envelope(7, doc_type="ws_event"))
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    """A lake of three files; its writer is gone."""
-    root = tmp_path / "lake"
-    lakekit.store(root, message(1, *map(envelope, range(1, 4))), message(2, envelope(4), envelope(5)), LAST)
-    return root
+from tests.lakekit import LAST, envelope, message, open_writer
 
 
 @pytest.mark.parametrize("damage", ["torn", "missing"])

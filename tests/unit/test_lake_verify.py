@@ -25,17 +25,7 @@ from rugs_lake.rows import DAY_US, rows_of
 from rugs_lake.table import to_table
 from rugs_lake.verify import SETTLE_SECONDS, verify
 from tests import lakekit
-from tests.lakekit import STREAM, commit, envelope, message, open_writer
-
-LAST = message(3, envelope(6), envelope(7, doc_type="ws_event"))
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    """A lake of three files; its writer is gone."""
-    root = tmp_path / "lake"
-    lakekit.store(root, message(1, *map(envelope, range(1, 4))), message(2, envelope(4), envelope(5)), LAST)
-    return root
+from tests.lakekit import LAST, STREAM, commit, envelope, message, open_writer
 
 
 def change(root: Path, statement: str) -> None:
