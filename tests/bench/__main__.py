@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     share = 10 if options.quick else 1
     options.frames = options.frames or 60_000 // share
     options.ticks = options.ticks or 600_000 // share
-    options.lines = (20_000 // share, 200_000 // share)
+    options.lines = (40_000 // share, 400_000 // share)
     return options
 
 

@@ -16,7 +16,7 @@ import zstandard
 
 import rugs_lake
 from rugs_lake.stats import by_doc_type
-from tests.bench.processes import run, stack
+from tests.bench.processes import busy, run, stack
 from tests.bench.recordings import TIMEZONE, Recordings
 from tests.bench.upkeep import Upkeep, keep_up
 
@@ -25,7 +25,12 @@ ZSTD_LEVELS: Final = (3, 9)
 
 @dataclass(frozen=True)
 class Import:
-    """What the importer did and took; `peak` is the most memory of each process, in bytes."""
+    """What the importer did and took, from its start to all being committed.
+
+    Attributes:
+        cpu: seconds of each process, from when all were ready; `others` of other programs meanwhile.
+        peak: the most memory of each process, in bytes.
+    """
 
     lines: int
     bytes: int
@@ -34,6 +39,7 @@ class Import:
     rejected: int
     seconds: float
     cpu: dict[str, float]
+    others: float
     peak: dict[str, int]
 
 
@@ -69,16 +75,20 @@ def import_all(recordings: Recordings, folder: Path) -> tuple[Import, Sizes]:
         running.start_writer(RUGS_COMPACT_SECONDS="1d")
         running.wait_for_writer()
         command = ("-m", "legacy_importer.main", str(recordings.folder), "--timezone", TIMEZONE, "--wait", "--json")
+        ready, busy_before = running.used(), busy()
         importer = run(*command, environment=running.environment)
+        all_busy = busy() - busy_before
         used = running.used()
     told = json.loads(importer.output)
+    cpu = {"importer": importer.cpu, **{name: each.cpu - ready[name].cpu for name, each in used.items()}}
     before = _live(folder)
     upkeep = keep_up(folder)
     after = _live(folder)
     done = Import(
         **{name: told[name] for name in ("lines", "stored", "duplicates", "rejected", "seconds")},
         bytes=recordings.bytes,
-        cpu={"importer": importer.cpu, **{name: each.cpu for name, each in used.items()}},
+        cpu=cpu,
+        others=max(0.0, all_busy - sum(cpu.values())),
         peak={"importer": importer.peak, **{name: each.peak for name, each in used.items()}},
     )
     sizes = Sizes(

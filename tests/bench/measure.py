@@ -13,10 +13,11 @@ from typing import Final
 
 import zstandard
 
-from tests.bench import direct, endtoend, importing, stages
+from tests.bench import direct, endtoend, importing, instead, stages
 from tests.bench.direct import Direct
 from tests.bench.endtoend import Passage
 from tests.bench.importing import Import, Sizes
+from tests.bench.instead import Instead
 from tests.bench.recordings import KINDS, Recordings, made_up, real
 from tests.bench.stages import Stages
 from tests.bench.upkeep import Upkeep
@@ -69,6 +70,7 @@ class OfKind:
     direct: dict[str, Direct]
     stages: Stages
     imported: Import
+    instead: tuple[Instead, ...]
     sizes: Sizes
     upkeep: Upkeep
 
@@ -117,6 +119,8 @@ def _measure(recordings: Recordings, count: int, folder: Path, say: Callable[[st
     parts = stages.measure(recordings, max(1, count // _STAGES_SHARE), folder / "stages")
     say(f"{kind}: the importer, and bytes on disk")
     imported, sizes = importing.import_all(recordings, folder / "import")
+    say(f"{kind}: what one would convert the files with instead")
+    other = tuple(instead.measure(method, recordings, folder / "instead.parquet") for method in instead.METHODS)
     return OfKind(
         lines=recordings.lines,
         bytes=recordings.bytes,
@@ -129,6 +133,7 @@ def _measure(recordings: Recordings, count: int, folder: Path, say: Callable[[st
         direct=without,
         stages=parts,
         imported=imported,
+        instead=other,
         sizes=sizes,
         upkeep=upkeep,
     )

@@ -17,6 +17,8 @@ MEMORY_LIMIT: Final = 350 * MB
 REAL_SINGLE_RATIO: Final = 4.08
 SINGLE_TOLERANCE: Final = 0.1
 RATES: Final = {FRAMES: 10_000, TICKS: 60_000}
+IMPORT_RATES: Final = {FRAMES: 60, TICKS: 50_000}
+"""MB of raw captures a second, and lines of ticks."""
 RATIOS: Final = {FRAMES: 20.0, TICKS: 5.5}
 _COLUMNS_SHOWN: Final = 12
 
@@ -240,17 +242,38 @@ def _memory(result: Result) -> Table:
 
 
 def _importer(result: Result) -> Table:
+    cores = result.machine.cores
+
     def rows() -> Iterator[Row]:
         for kind, each in result.kinds.items():
             done = each.imported
+            spent, aim = sum(done.cpu.values()), IMPORT_RATES[kind]
+            rate, unit = (done.bytes / MB, "MB/s") if kind == FRAMES else (done.lines, "lines/s")
             cpu = ", ".join(f"{name} {seconds / done.lines * 1e6:.0f}" for name, seconds in done.cpu.items())
-            counts = f"{done.stored:,} stored, {done.duplicates:,} known, {done.rejected:,} rejected"
-            yield kind, *_rate(done.lines, done.bytes, done.seconds), cpu, counts
+            yield (
+                f"{kind}: imported",
+                *_rate(done.lines, done.bytes, done.seconds),
+                _judged(rate / done.seconds, aim, f"{aim:,} {unit}"),
+                f"{rate / spent * cores:,.0f} {unit}",
+                f"{spent / done.seconds / cores:.0%} (others {done.others / done.seconds / cores:.0%})",
+                f"µs a line: {cpu}",
+            )
+            for other in each.instead:
+                yield (
+                    f"{kind}: {other.method}, no bus",
+                    *_rate(done.lines, done.bytes, other.seconds),
+                    "",
+                    "",
+                    f"{other.cpu / other.seconds / cores:.0%}",
+                    f"no guarantee; Parquet {other.size / MB:,.1f} MB, peak {other.peak / MB:,.0f} MB",
+                )
 
-    header = ("from file to committed", "lines/s", "MB/s", "µs of CPU a line", "")
-    return _table(
-        "Importer", header, rows(), "Hashing, reading, understanding, publishing, committing, comparing counts."
+    header = ("from file to committed", "lines/s", "MB/s", "aim", "cores' limit", "cores used", "")
+    note = (
+        "Hashing, reading, understanding, publishing, committing, comparing counts: from the command's start to its"
+        " end. The cores' limit is what they could do with this work alone."
     )
+    return _table("Importer", header, rows(), note)
 
 
 def _verdict(result: Result) -> str:

@@ -35,6 +35,7 @@ def test_bench_runs(tmp_path: Path) -> None:
         "Memory",
         "Codecs",
         "Importer",
+        "ticks: read_json",
         "every lake is whole",
     ):
         assert title in done.stdout
