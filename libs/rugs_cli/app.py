@@ -62,8 +62,10 @@ app.add_typer(config.app, name="config")
 def rugs() -> None:
     """Record every event of a live game feed once, keep it for ever, and give it back."""
     from rugs_runtime import logs
+    from rugs_runtime.cancelling import keep_cancellations
 
     logs.configure("rugs", "warning")
+    keep_cancellations()
 
 
 @app.command()

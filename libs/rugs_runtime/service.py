@@ -17,6 +17,7 @@ import structlog
 from rugs_bus import BusError
 from rugs_proto.reasons import one_line
 from rugs_runtime import logs
+from rugs_runtime.cancelling import keep_cancellations
 from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
 
@@ -46,6 +47,7 @@ def run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Se
     expected way (the bus, the file system) is one line in the log and exit code 1.
     """
     logs.configure(name, settings.log_level)
+    keep_cancellations()
     try:
         return asyncio.run(_run(name, main, settings))
     except (BusError, SettingsError, OSError) as error:
