@@ -23,6 +23,7 @@ from rugs_legacy.dual_write.recorder import MOST_SESSIONS
 from rugs_proto.message import Message
 from tests.derivekit import Frame, frames
 from tests.dualkit import expected, messages, recorder_of, write, written
+from tests.lakekit import FULL
 
 START = 1_764_640_800_000_000
 
@@ -184,7 +185,7 @@ def test_a_process_that_ends_at_any_file_operation_and_another_after_it(tmp_path
     told = [*islice((each for each in two_sessions() if each["source"] == "public_ws"), 420, 540)]
     whole = expected(told, tmp_path / "whole")
     stream = messages(told)
-    for events in range(1_000):
+    for events in range(0, 1_000, 1 if FULL else 3):
         path = tmp_path / str(events)
         if in_a_process(lambda path=path: write(path, stream, batch=15), events):  # type: ignore[misc]
             break

@@ -248,7 +248,7 @@ def sessions(draw: st.DrawFn) -> list[Envelope]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     files=st.lists(old_lines, max_size=2),
     captured=st.lists(sessions(), max_size=3),

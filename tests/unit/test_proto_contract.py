@@ -202,11 +202,11 @@ def test_a_body_with_very_many_faults_is_one_fault_and_its_good_ones_are_events(
 
 
 @pytest.mark.slow
-def test_millions_of_faults_take_little_memory() -> None:
-    body = b"\xdd" + (8_000_000).to_bytes(4, "big") + b"\xc0" * 8_000_000
+def test_a_million_faults_take_little_memory() -> None:
+    body = b"\xdd" + (1_000_000).to_bytes(4, "big") + b"\xc0" * 1_000_000
     with traced() as memory:
         assert len(wire.judge(body).faults) == 1
-    assert memory.peak < 40_000_000
+    assert memory.peak < 5_000_000
 
 
 def test_an_array_cut_or_too_long_is_one_fault_as_a_whole() -> None:
