@@ -27,7 +27,7 @@ from rugs_lake.cursor import Cursor
 from rugs_lake.parquet import TornFileError
 from rugs_lake.rows import Row
 from rugs_lake.writer import Committed, LakeWriter, Pending
-from rugs_proto.subjects import COMMITTED
+from rugs_proto.subjects import COMMITTED, HEADER_IMPORT_DONE
 from rugs_runtime.settings import Settings
 
 RETRY_SECONDS: Final = 2.0
@@ -52,6 +52,7 @@ class Pump:
         self._patience = Patience(stop, _PASSING, RETRY_SECONDS)
         self._commit: asyncio.Task[None] | None = None
         self._since = 0.0  # when the first pending message came, on the monotonic clock
+        self._ends_import = False  # whether the last message of an import is pending
         self._fetched: set[str] = set()  # objects whose bytes are in what is pending or being committed
         self.totals: Counter[str] = Counter()
         self.committed: Committed | None = None
@@ -84,7 +85,7 @@ class Pump:
                         await self._take(message)
                     if self._commit is not None and self._commit.done():
                         await self._committed()
-                    if self._is_due():
+                    if self._is_due(is_idle=not messages):
                         await self._flush()
             await self._flush()
             await self._committed()
@@ -116,6 +117,7 @@ class Pump:
             await self._look_into_jump(message.seq)
         if not self._writer.pending.taken:
             self._since = time.monotonic()
+        self._ends_import |= HEADER_IMPORT_DONE in message.headers
         rows = self._writer.judge(message)
         self._writer.add(message, rows, await self._fetch(message, rows))
         pending = self._writer.pending
@@ -154,14 +156,16 @@ class Pump:
             raise LakeError(f"message {expected} was not delivered, {seq} came instead: starting over at the cursor")
         log.warning("messages are gone from the stream", first=expected, last=seq - 1)
 
-    def _is_due(self) -> bool:
+    def _is_due(self, *, is_idle: bool) -> bool:
+        """Whether it is time to commit. Somebody waits for an import's end: at once, where nothing comes behind it."""
         waited = time.monotonic() - self._since
-        return bool(self._writer.pending.taken) and waited >= self._settings.flush_seconds
+        in_time = waited >= self._settings.flush_seconds
+        return bool(self._writer.pending.taken) and (in_time or (is_idle and self._ends_import))
 
     async def _flush(self) -> None:
         """Start to commit what is pending; first wait for the commit before it."""
         await self._committed()
-        pending = self._writer.take()
+        pending, self._ends_import = self._writer.take(), False
         if pending is not None:
             self._commit = asyncio.create_task(self._commit_until_done(pending))
 
