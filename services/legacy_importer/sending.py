@@ -29,6 +29,8 @@ from rugs_proto.ids import message_id
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
 
 _DONE_SUBJECT: Final = event_subject("system_event", "import")
+_SMALL: Final = 256 * 1024
+"""Bytes of a file that is looked at in less time than a thread takes that does it."""
 _NO_EVENTS: Final = b"\x90"
 """An empty msgpack array: a run's last message carries its counts in a header."""
 
@@ -89,6 +91,8 @@ class Sender:
             self._report.skip(str(path), "the manifest of an export: it says what the files beside it are")
             return None
         try:
+            if _is_small(path):
+                return look_at(path, self._timezone)
             return await asyncio.to_thread(look_at, path, self._timezone)
         except UnknownFormatError as error:
             self._report.skip(str(path), str(error))
@@ -147,6 +151,13 @@ class Sender:
         future = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=one.session_id)
         future.add_done_callback(_look)
         return future
+
+
+def _is_small(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= _SMALL
+    except OSError:  # whoever looks at it says what it is
+        return False
 
 
 def _look(future: asyncio.Future[PubAck]) -> None:
