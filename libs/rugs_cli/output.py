@@ -37,6 +37,11 @@ def print_table(rows: Sequence[Sequence[Any]], header: Sequence[str] | None = No
     sys.stdout.flush()
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return how many there are, for people: ``1 file``, ``1,013 files``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def human_bytes(count: float) -> str:
     """Return a size for people: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -10,11 +10,15 @@ from typing import Any, Final
 
 REPORT: Final = "F11, report on a capture: not a recording"
 STATE: Final = "F13, state of an application: not a recording"
+DUAL_WRITE: Final = "the legacy-writer's own state: not a recording"
+TABLE: Final = "a table of rows: for queries, it is not imported"
 FIELDS: Final = "F12's analysis of fields: not a recording"
 
 _NAMES: Final = (
     (re.compile(r".+_summary\.md|.+_events\.json"), REPORT),
     (re.compile(r"field_analysis\.json"), FIELDS),
+    (re.compile(r"\.dual-write\.(json|lock)"), DUAL_WRITE),
+    (re.compile(r".+\.(parquet|arrow)"), TABLE),
     (
         re.compile(
             r"(session_state|recording_config|settings|profile_cache|metrics|test_report|bot_config)\.json"

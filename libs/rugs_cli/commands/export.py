@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rugs_cli.output import AsJson, human_bytes, print_json
+from rugs_cli.output import AsJson, counted, human_bytes, print_json
 from rugs_cli.period import From, To, begin_us, end_us
 from rugs_cli.progress import progress_of
 
@@ -117,7 +117,8 @@ def _show(done: Exported) -> None:
     content = done.content
     size = human_bytes(sum(one.bytes for one in content.files))
     what = "rows" if content.format in (Form.PARQUET, Form.ARROW) else "lines"
-    print(f"{done.lines:,} {what} in {len(content.files)} files, {size}, of snapshot {content.dataset['snapshot']}")
+    files, snapshot = counted(len(content.files), "file"), content.dataset["snapshot"]
+    print(f"{done.lines:,} {what} in {files}, {size}, of snapshot {snapshot}")
     for reason, count in content.left_out.items():
         print(f"left out: {count:,} {reason}")
     print(done.folder if len(content.files) != 1 else done.folder / content.files[0].name)

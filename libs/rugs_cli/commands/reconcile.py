@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rugs_cli.output import AsJson, print_json, print_table
+from rugs_cli.output import AsJson, counted, print_json, print_table
 from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Full = Annotated[bool, typer.Option("--full", help="Compare key fields and bytes
 Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that were written without one.")]
 
 _SHOWN: Final = 40
+_EXAMPLES_SHOWN: Final = 20
 _HEADER: Final = (
     *("session", "game", "day", "event"),
     *("in files", "in data set", "missing", "extra", "different", "moved"),
@@ -66,18 +67,18 @@ def _show(report: Report) -> None:
     tally = report.tally
     if tally.differences:
         _show_differences(tally)
-    for session, event in tally.missing_events[:_SHOWN]:
-        print(f"session {session[:12]}: the data set has no {event}")
+    if missing := len(tally.missing_events):
+        print(f"missing altogether: {counted(missing, 'type')} of events in a session (--json names them)")
     for skipped in report.skipped:
         print("skipped {file}: {reason}".format(**skipped))
     for error in report.errors:
         print(f"ERROR {error}")
     looked_at = "all" if report.full else "a sample"
+    files, copies = counted(report.files, "file"), counted(report.copies, "copy", "copies")
     print(
-        f"{report.files} files ({report.copies} copies, {report.live_files} compared with live capture),"
-        f" {tally.sessions} sessions, {len(tally.games)} games, {len(tally.days)} days:"
-        f" {tally.files:,} rows in files, {tally.dataset:,} in the data set; {tally.compared:,} compared"
-        f" in key fields and bytes ({looked_at})"
+        f"{files} ({copies}, {report.live_files} compared with live capture), {counted(tally.sessions, 'session')},"
+        f" {counted(len(tally.games), 'game')}, {counted(len(tally.days), 'day')}: {tally.files:,} rows in files,"
+        f" {tally.dataset:,} in the data set; {tally.compared:,} compared in key fields and bytes ({looked_at})"
     )
     wrong = (
         f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
@@ -89,8 +90,10 @@ def _show_differences(tally: Tally) -> None:
     shown = [*islice(tally.differences.items(), _SHOWN)]
     rows = [(group.session[:12], group.game, group.day, group.event, *count.figures) for group, count in shown]
     print_table(rows, header=_HEADER)
-    for _, count in shown:
-        for example in count.examples:
-            print(f"  {example}")
+    examples = [example for _, count in shown for example in count.examples]
+    for example in examples[:_EXAMPLES_SHOWN]:
+        print(f"  {example}")
+    if (more := len(examples) - _EXAMPLES_SHOWN) > 0:
+        print(f"  and {more:,} more examples (--json has them)")
     if (more := len(tally.differences) - _SHOWN + tally.unnamed) > 0:
         print(f"and {more:,} more groups that differ (--json names them)")
