@@ -56,15 +56,16 @@ class Service(NamedTuple):
 
 WRITER: Final = Service("parquet-writer", "parquet_writer.main")
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
-SERVICES: Final = (WRITER, GATEWAY)
-"""In the order in which they start; they stop in reverse."""
 LEGACY_WRITER: Final = Service("legacy-writer", "legacy_writer.main")
-"""Beside them only where a setting says so."""
+"""Beside the others only where a setting says so."""
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
-    """Return the services that a stack with these settings runs."""
-    return (*SERVICES, LEGACY_WRITER) if settings.legacy_recorders_enabled else SERVICES
+    """Return the services that a stack with these settings runs, in the order in which they start.
+
+    They stop in reverse: who brings events first, so that who takes them has them all.
+    """
+    return (WRITER, LEGACY_WRITER, GATEWAY) if settings.legacy_recorders_enabled else (WRITER, GATEWAY)
 
 
 @dataclass(frozen=True)

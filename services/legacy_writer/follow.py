@@ -24,12 +24,14 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import BusUnavailableError, Durable, Message, RefusedError, StreamState
 from rugs_bus.patience import GivenUpError, Patience
+from rugs_bus.topology import stored_message
 from rugs_lake import LakeError
 from rugs_legacy.dual_write import events
 from rugs_legacy.dual_write.events import Captured
 from rugs_legacy.dual_write.folder import Folder, Position
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_legacy.export.stored import Stored
+from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.settings import Settings
 
 CONSUMER: Final = "legacy-writer"
@@ -84,6 +86,21 @@ class Follower:
             await self._write()
         if trouble := self._patience.trouble:
             log.warning("stopped with this in the way; nothing is lost", reason=trouble)
+
+    @property
+    def taken(self) -> int:
+        """The last sequence that was read."""
+        return self._pending[-1].seq if self._pending else self._folder.position.seq
+
+    @property
+    def trouble(self) -> str | None:
+        """What is in the way now; it is tried again."""
+        return self._patience.trouble or (None if self._nc.is_connected else "the broker is away")
+
+    async def last(self) -> int:
+        """Return the last sequence that the stream holds of what the source captures; 0 where there is none."""
+        message = await stored_message(self._nc, EVENTS_STREAM, {"last_by_subj": events.subject_of(self._source)})
+        return message.seq if message is not None else 0
 
     def status(self) -> dict[str, Any]:
         """Return what it tells of itself."""

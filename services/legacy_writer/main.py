@@ -15,6 +15,7 @@ from rugs_bus import TakenOverError
 from rugs_bus.patience import stopped_within
 from rugs_legacy.dual_write.folder import CheckpointError, Folder
 from rugs_runtime import service
+from rugs_runtime.finishing import finish
 from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
 
@@ -42,7 +43,7 @@ def main() -> int:
 
 
 async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Write what is captured into the folder until `stop` is set; return the exit code."""
+    """Write what is captured into the folder until `stop` is set, to the end of the stream; return the exit code."""
     if settings.legacy_dir is None:
         raise SettingsError("RUGS_LEGACY_DIR must name the folder that the old formats are written to")
     settings.legacy_dir.mkdir(parents=True, exist_ok=True)
@@ -63,9 +64,14 @@ async def _write(path: Path, settings: Settings, stop: asyncio.Event) -> int:
         folder.open()
         nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
         try:
-            follower = Follower(nc, folder, settings, stop)
+            finished = asyncio.Event()
+            follower = Follower(nc, folder, settings, finished)
             await service.answer_status(nc, NAME, follower.status)
-            await follower.run()
+            finishing = asyncio.create_task(finish(follower, stop, finished, settings.stop_timeout / 2))
+            try:
+                await follower.run()
+            finally:
+                finishing.cancel()
         finally:
             await nc.close()
     except TakenOverError as error:

@@ -21,6 +21,7 @@ from rugs_lake.paths import LakePaths
 from rugs_lake.writer import LakeWriter
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
+from rugs_runtime.finishing import finish
 from rugs_runtime.settings import Settings, SettingsError
 
 NAME: Final = "parquet-writer"
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Take the stream into the lake until `stop` is set; return the exit code."""
+    """Take the stream into the lake until `stop` is set, and what it holds then; return the exit code."""
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
         await rugs_bus.ensure_streams(nc, stream_settings(settings))
@@ -60,7 +61,8 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
 
 
 async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: asyncio.Event) -> int:
-    pump = Pump(nc, writer, settings, stop)
+    finished = asyncio.Event()
+    pump = Pump(nc, writer, settings, finished)
     memory = psutil.Process().memory_info
 
     def describe() -> dict[str, Any]:
@@ -68,23 +70,25 @@ async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: async
 
     await service.answer_status(nc, NAME, describe)
     beside = [
-        asyncio.create_task(_beside(work, stop))
+        asyncio.create_task(_beside(work, finished))
         for work in (
             upkeep.purge(nc, settings, lambda: pump.cursor, stop),
             upkeep.forget_blobs(nc, settings, lambda: pump.cursor, stop),
             upkeep.compact(settings, stop),
         )
     ]
+    finishing = asyncio.create_task(finish(pump, stop, finished, settings.stop_timeout / 2))
     try:
         await pump.run()
     finally:
+        finishing.cancel()
         for task in beside:
             task.cancel()
         all_well = all(await asyncio.gather(*beside))
     return service.EXIT_OK if all_well else service.EXIT_FAILED
 
 
-async def _beside(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+async def _beside(work: Coroutine[Any, Any, None], finished: asyncio.Event) -> bool:
     """Do work beside the pump until cancelled; if it fails, end the writer loudly. Return whether it did not."""
     try:
         await work
@@ -92,7 +96,7 @@ async def _beside(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
         return True
     except Exception:
         log.exception("the work beside the writing ended by an error of its own")
-        stop.set()
+        finished.set()
         return False
     return True
 

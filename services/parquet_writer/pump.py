@@ -63,9 +63,24 @@ class Pump:
         return self._writer.cursor
 
     @property
+    def taken(self) -> int:
+        """The last sequence that was taken from the stream; the lake may not have it yet."""
+        return self._writer.next_seq - 1
+
+    @property
     def error(self) -> str | None:
         """What is in the way now; it is tried again."""
         return self._patience.trouble
+
+    @property
+    def trouble(self) -> str | None:
+        """What is in the way of coming to the end of the stream."""
+        return self.error or (None if self._nc.is_connected else "the broker is away")
+
+    async def last(self) -> int:
+        """Return the last sequence that the stream has; 0 where it is empty."""
+        state = await rugs_bus.stream_state(self._nc)
+        return state.last_seq if state.messages else 0
 
     async def run(self) -> None:
         """Take messages until stopped; then commit what was gathered. No commit is on its way when this returns.

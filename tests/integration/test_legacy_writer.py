@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from tests import derivekit
 from tests.derivekit import Frame, frames, packed
 from tests.dualkit import LegacyWriter, expected, written
 from tests.exportkit import Shelf
-from tests.stackkit import LIMIT, Writer, caught_up, clean_environment, publish, until
+from tests.stackkit import LIMIT, Writer, caught_up, clean_environment, cursor, publish, until
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +198,27 @@ async def test_stopped_it_leaves_nothing_behind_and_two_do_not_write_at_once(
         assert second.stop() == 0
     finally:
         second.kill()
+
+
+async def test_told_to_stop_who_writes_first_takes_what_the_stream_holds(
+    nc: Client, writer: Writer, legacy: LegacyWriter, tmp_path: Path
+) -> None:
+    told = both_sources()
+    writer.start()
+    legacy.start()
+    await derivekit.publish(nc, told[:50])
+    await legacy.done(nc)
+    await caught_up(nc, writer.root)
+    for process in (writer, legacy):  # both have fallen behind
+        process.signal(signal.SIGSTOP)
+    await until(lambda: writer.is_paused and legacy.is_paused)
+    last = await derivekit.publish(nc, told[50:])
+    assert [await asyncio.to_thread(process.stop) for process in (legacy, writer)] == [0, 0]
+    at = cursor(writer.root)
+    assert at is not None
+    assert at.last_seq == last
+    assert written(legacy.folder) == expected(told, tmp_path / "expected")
+    assert "not at the end of the stream" not in legacy.log + writer.log
 
 
 def test_without_being_wanted_it_does_nothing_and_says_so(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def up(detach: Detach = False, as_json: AsJson = False) -> None:
 
 
 def down(as_json: AsJson = False) -> None:
-    """Stop the stack: every process finishes its work first; one that does not in time is killed."""
+    """Stop the stack: every process finishes its work first; one that does not in time is killed.
+
+    First who captures, then who writes: these take what the stream holds by then, for half of the time at the most.
+    """
     import psutil
 
     from rugs_runtime.broker import Broker
