@@ -17,6 +17,7 @@ Record = dict[str, Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRESALE_FROM: Final = 10_000
 """Milliseconds of the cooldown timer; above, the old recorder knew no phase."""
+_IN_PLAY: Final = ("GAME_ACTIVATION", "ACTIVE_GAMEPLAY")
 _FILLED_IN: Final[tuple[tuple[str, str, Any], ...]] = (
     ("tick", "tickCount", 0),
     ("price", "price", 1.0),
@@ -44,21 +45,30 @@ def game_start(at: str, game_id: str) -> Record:
     return {"type": "game_start", "timestamp": at, "game_id": game_id}
 
 
-def tick(at: str, game_id: str, state: Mapping[str, Any]) -> Record:
-    """Return what the recorder made of a game state (F1); what the state does not say it filled in."""
+def tick(at: str, game_id: str, state: Mapping[str, Any], before: str | None = None) -> Record:
+    """Return what the recorder made of a game state (F1); what the state does not say it filled in.
+
+    `before` is the phase of the game's tick before this one, if there was any.
+    """
     record: Record = {"type": "tick", "timestamp": at, "game_id": game_id}
     for name, key, default in _FILLED_IN:
-        record[name] = old_phase(state) if name == "phase" else state.get(key, default)
+        record[name] = old_phase(state, before) if name == "phase" else state.get(key, default)
     return record
 
 
-def old_phase(state: Mapping[str, Any]) -> str:
-    """Return the phase by the recorder's own rules, mistakes included: a cooldown is UNKNOWN."""
+def old_phase(state: Mapping[str, Any], before: str | None = None) -> str:
+    """Return the phase by the recorder's own rules, mistakes included.
+
+    A cooldown is UNKNOWN, and a rug is in the phase that was `before`: at tick 1 that is GAME_ACTIVATION.
+    """
     timer = state.get("cooldownTimer")
     if isinstance(timer, int | float) and timer > 0:
         return "UNKNOWN" if timer > _PRESALE_FROM else "PRESALE"
-    if state.get("rugged") and "tradeCount" not in state:
-        return "RUG_EVENT_1"
+    if state.get("rugged"):
+        if "tradeCount" not in state:
+            return "RUG_EVENT_1"
+        if before in _IN_PLAY:
+            return before
     return "ACTIVE_GAMEPLAY" if state.get("tickCount") else "GAME_ACTIVATION"
 
 
@@ -74,10 +84,10 @@ class Summary:
         self._final: Any = None
 
     def add(self, record: Record) -> None:
-        """Take a tick's record; of those that are not in play only the number counts."""
+        """Take a tick's record; those of a cooldown count as well, with what was filled in there."""
         self._ticks += 1
         number, price = record["tick"], record["price"]
-        if not record["active"] or not (_is_number(number) and _is_number(price)):
+        if not (_is_number(number) and _is_number(price)):
             return
         self._first = number if self._first is None else min(self._first, number)
         self._last = number if self._last is None else max(self._last, number)

@@ -93,7 +93,8 @@ def games(feed: Feed, *, numbered: bool = False, with_status: bool = False) -> I
             number += 1
             begun = old_records.game_start(local(sent.at), state["gameId"])
             lines = [_line({**begun, "session_game_number": number} if numbered else begun)]
-        ticks.append(old_records.tick(local(sent.at + _RECORDER_DELAY_US), state["gameId"], state))
+        before = ticks[-1]["phase"] if ticks else None
+        ticks.append(old_records.tick(local(sent.at + _RECORDER_DELAY_US), state["gameId"], state, before))
         lines.append(_line(ticks[-1]))
 
 

@@ -121,3 +121,44 @@ def test_a_tick_that_a_program_told_of_is_a_line_and_not_beside_the_states_of_th
 def test_bytes_that_tell_of_no_event_never_fail(raw: str | bytes | None) -> None:
     telling = tell(raw)
     assert telling is None or isinstance(telling.event, str)
+
+
+def state(number: int, price: float = 1.5, **more: Any) -> dict[str, Any]:
+    return {"active": True, "price": price, "tickCount": number, "rugged": False, "tradeCount": 3, **more}
+
+
+def countdown(timer: int) -> dict[str, Any]:
+    return {"cooldownTimer": timer}
+
+
+def records_of(*states: dict[str, Any]) -> list[dict[str, Any]]:
+    told = [
+        stored(live(seq, "42" + json.dumps(["gameStateUpdate", {"gameId": "g-1", **each}])))
+        for seq, each in enumerate(states, 1)
+    ]
+    return [json.loads(line.content) for line in GameTeller(NEW_YORK).games(told)]
+
+
+def test_the_end_of_a_game_counts_what_was_filled_in_during_the_cooldown() -> None:
+    *_, last = records_of(countdown(15_000), countdown(100), state(0, 1), state(1, 0.5, rugged=True))
+    assert json.dumps({key: last[key] for key in [*last][3:]}) == (
+        '{"total_ticks": 4, "tick_range": [0, 1], "price_range": [0.5, 1.0], "peak_price": 1.0, "final_price": 0.5}'
+    )
+    *_, last = records_of(countdown(15_000), countdown(14_900))
+    assert json.dumps({key: last[key] for key in [*last][3:]}) == (
+        '{"total_ticks": 2, "tick_range": [0, 0], "price_range": [1.0, 1.0], "peak_price": 1.0, "final_price": 1.0}'
+    )
+
+
+def test_a_rug_is_told_in_the_phase_before_it() -> None:
+    echo = {"active": True, "price": 0.5, "tickCount": 2, "rugged": True}  # the second telling counts no trades
+    at_once = records_of(countdown(100), state(0, 1), state(1, 0.5, rugged=True), echo)
+    assert [record.get("phase") for record in at_once[1:-1]] == [
+        "PRESALE",
+        "GAME_ACTIVATION",
+        "GAME_ACTIVATION",
+        "RUG_EVENT_1",
+    ]
+    later = records_of(state(0, 1), state(1), state(2, 0.5, rugged=True))
+    assert [record["phase"] for record in later[1:-1]] == ["GAME_ACTIVATION", "ACTIVE_GAMEPLAY", "ACTIVE_GAMEPLAY"]
+    assert records_of(state(7, 0.5, rugged=True))[1]["phase"] == "ACTIVE_GAMEPLAY"

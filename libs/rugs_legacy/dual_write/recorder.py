@@ -94,7 +94,6 @@ class Recorder:
         self._zone = zone
         self._is_taken = is_taken
         self._captures = Teller(zone)
-        self._ticks = GameTeller(zone)
         self._sessions = {name: self._known(told, read) for name, told in (sessions or {}).items()}
         self._additions: dict[str, tuple[int, bool, list[bytes]]] = {}
 
@@ -137,18 +136,19 @@ class Recorder:
     def _tell_game(self, session: Session, event: Stored) -> None:
         if event.event != _STATES or event.direction != "received" or event.game_id is None:
             return
-        record = self._ticks.tick(event)
+        game = session.game
+        goes_on = game is not None and game.game_id == event.game_id
+        teller = game.teller if game is not None and goes_on else GameTeller(self._zone)
+        record = teller.tick(event)
         if record is None:
             return
         content = line(record)  # before anything changes: it may fail
-        game = session.game
-        if game is not None and game.game_id != event.game_id:
+        if game is not None and not goes_on:
             self._add(game.file, game.teller.end(event._replace(ts=game.last_at, game_id=game.game_id)))
-            game = None
-        if game is None:
+        if game is None or not goes_on:
             file = self._create(game_name(self._local(event), event.game_id))
-            game = session.game = Game(event.game_id, file, event.ts, GameTeller(self._zone))
-            self._add(file, game.teller.start(event))
+            game = session.game = Game(event.game_id, file, event.ts, teller)
+            self._add(file, teller.start(event))
         game.teller.take(record)
         game.last_at = event.ts
         self._add(game.file, content)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import tzinfo
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -136,6 +136,7 @@ class GameTeller:
         self.left_out: Counter[str] = Counter()
         self._zone = zone
         self._summary = old_records.Summary()
+        self._phase: str | None = None
 
     def games(self, rows: Iterable[Stored], told_twice: frozenset[tuple[str, ...]] = frozenset()) -> Iterator[Line]:
         """Give start, ticks and end of each game; the events of a game follow each other.
@@ -144,6 +145,7 @@ class GameTeller:
         """
         for key, events in groupby(rows, lambda row: (row.source, row.session_id, str(row.game_id))):
             last: Stored | None = None
+            self.begin()
             for row in events:
                 if row.doc_type == "game_tick" and key in told_twice:
                     self.left_out["ticks told twice"] += 1
@@ -166,9 +168,14 @@ class GameTeller:
             if (content := raw_line(row)) is not None:
                 yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, True, content)
 
+    def begin(self) -> None:
+        """Know nothing of a game yet."""
+        self._summary = old_records.Summary()
+        self._phase = None
+
     def start(self, row: Stored) -> bytes:
         """Return the first line of the game that begins with this event."""
-        self._summary = old_records.Summary()
+        self.begin()
         return _line(old_records.game_start(self._at(row), str(row.game_id)))
 
     def tick(self, row: Stored) -> old_records.Record | None:
@@ -176,12 +183,13 @@ class GameTeller:
         telling = tell(row.bytes)
         if row.doc_type == "ws_event":
             state = payload_of(telling.data) if telling is not None else None
-            return old_records.tick(self._at(row), str(row.game_id), state) if isinstance(state, dict) else None
+            return self._record(row, state) if isinstance(state, dict) else None
         return self._known_tick(row, _object(row.raw))
 
     def take(self, record: old_records.Record) -> None:
-        """Count a tick in for the game's end."""
+        """Count a tick in, for what follows it and for the game's end."""
         self._summary.add(record)
+        self._phase = record["phase"]
 
     def is_tick(self, row: Stored, line: bytes) -> bool:
         """Return whether a line is what `tick` makes of the event; if so it is counted in."""
@@ -199,8 +207,11 @@ class GameTeller:
         """Return a tick that a program told of, as it wrote it where its bytes say, else as it was stored."""
         known = {key: written.get(key, getattr(row, key)) for key in _TICK_KEYS}
         state = {key: known[name] for name, key in _AS_THE_FEED_SAYS.items() if known[name] is not None}
-        record = old_records.tick(self._at(row), str(row.game_id), state)
+        record = self._record(row, state)
         return record if known["phase"] is None else {**record, "phase": known["phase"]}
+
+    def _record(self, row: Stored, state: Mapping[str, Any]) -> old_records.Record:
+        return old_records.tick(self._at(row), str(row.game_id), state, self._phase)
 
     def _at(self, row: Stored) -> str:
         return old_records.local_time(row.ts, self._zone)

@@ -77,17 +77,17 @@ def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:
     """Give the ticks of a game as the old recorder would have written them, by the session that captured it."""
     query = f"SELECT {COLUMNS} FROM events WHERE {TICKS_TOLD} AND source != 'import' AND game_id = ?"  # noqa: S608
     stored = fetch(lake, f"{query} ORDER BY source, session_id, seq, id", [game])
-    teller = GameTeller(_UTC)
     for _, rows in groupby(stored, lambda row: (row.source, row.session_id)):
-        of_states: list[Row] = []
-        of_programs: list[Row] = []
+        told: dict[str, list[Row]] = {"ws_event": [], "game_tick": []}
+        tellers = {doc_type: GameTeller(_UTC) for doc_type in told}
         for row in rows:
+            teller = tellers[row.doc_type]
             record = teller.tick(row)
             if record is not None:
+                teller.take(record)
                 group = _group(session, game, row.ts, "tick")
-                told = _tick_row(group, record, _where(row))
-                (of_states if row.doc_type == "ws_event" else of_programs).append(told)
-        yield sorted(of_states or of_programs, key=_order)
+                told[row.doc_type].append(_tick_row(group, record, _where(row)))
+        yield sorted(told["ws_event"] or told["game_tick"], key=_order)
 
 
 def _events_between(lake: Lake, session: str, first: int, last: int) -> Iterator[list[Row]]:
