@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from rugs_lake.catalog import Catalog, LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.reader import Lake
@@ -18,6 +20,21 @@ _COLUMNS = (
     "id, strftime(ts, '%Y-%m-%dT%H:%M:%S.%fZ') AS ts, reason, origin_file AS file, origin_line AS line,"
     " origin_offset AS 'offset', origin_sha256 AS sha256, origin_tz AS tz, subject, incarnation, stream_seq,"
     " source, session_id, seq, extra, coalesce(octet_length(raw_bin), octet_length(encode(raw))) AS bytes"
+)
+_STOOD = (
+    "SELECT id, source, session_id, seq, ts, date, coalesce(raw_bin, encode(raw)) AS bytes FROM {view}"
+    " WHERE source = 'import' AND cause IS NULL"
+)
+_LONGER = f"({_STOOD.format(view='events')} UNION ALL {_STOOD.format(view='reject')})"
+_AT_ONE_PLACE = (
+    f"SELECT cut.id, longer.id, longer.ts, longer.date FROM ({_STOOD.format(view='reject')}) cut"  # noqa: S608 - our own
+    f" JOIN {_LONGER} longer USING (source, session_id, seq) WHERE cut.id != longer.id"
+)
+_BEGINNINGS = (
+    f"SELECT DISTINCT cut FROM pairs JOIN ({_STOOD.format(view='reject')}) cut ON cut.id = pairs.cut"  # noqa: S608 - our own
+    f" JOIN {_LONGER} longer ON longer.id = pairs.longer"
+    " WHERE longer.ts BETWEEN ? AND ? AND longer.date BETWEEN ? AND ?"
+    " AND octet_length(longer.bytes) > octet_length(cut.bytes) AND starts_with(hex(longer.bytes), hex(cut.bytes))"
 )
 
 
@@ -28,6 +45,7 @@ class Reject:
     Attributes:
         bytes: length of what was kept.
         retried: whether it was fed again with success.
+        completed: whether it was cut off, and the whole line was imported later.
     """
 
     id: str
@@ -47,6 +65,7 @@ class Reject:
     extra: str | None
     bytes: int
     retried: bool = False
+    completed: bool = False
 
     @property
     def place(self) -> str:
@@ -58,8 +77,8 @@ class Reject:
         return asdict(self)
 
 
-def list_rejects(root: Path, *, limit: int | None = None, include_retried: bool = False) -> list[Reject]:
-    """Return the rejects, newest first; those fed again with success only if asked for.
+def list_rejects(root: Path, *, limit: int | None = None, include_done: bool = False) -> list[Reject]:
+    """Return the rejects, newest first; those fed again with success, or completed, only if asked for.
 
     Raises:
         LakeError: if there is no lake.
@@ -67,9 +86,28 @@ def list_rejects(root: Path, *, limit: int | None = None, include_retried: bool 
     retried = _retried(root)
     with Lake(root) as lake:
         rows = lake.sql(f"SELECT {_COLUMNS} FROM reject ORDER BY reject.ts DESC, seq").fetchall()  # noqa: S608
-    found = (replace(Reject(*row), retried=row[0] in retried) for row in rows)
-    kept = [reject for reject in found if include_retried or not reject.retried]
+        done = completed(lake)
+    found = (replace(Reject(*row), retried=row[0] in retried, completed=row[0] in done) for row in rows)
+    kept = [reject for reject in found if include_done or not (reject.retried or reject.completed)]
     return kept[:limit]
+
+
+def completed(lake: Lake) -> set[str]:
+    """Return the ids of imported rejects that are nothing but the beginning of what stands at their place now.
+
+    A file that is imported while it is being written may end in half a line, which is rejected. Imported again it
+    has the whole line there: that holds all bytes of the half one.
+    """
+    pairs = lake.arrow(_AT_ONE_PLACE).rename_columns(["cut", "longer", "ts", "date"])
+    if not pairs.num_rows:
+        return set()
+    times, days = pc.min_max(pairs["ts"]).as_py(), pc.min_max(pairs["date"]).as_py()
+    lake.connection.register("pairs", pairs.select(["cut", "longer"]))
+    try:
+        rows = lake.sql(_BEGINNINGS, [times["min"], times["max"], days["min"], days["max"]]).fetchall()
+    finally:
+        lake.connection.unregister("pairs")
+    return {cut for (cut,) in rows}
 
 
 def show(root: Path, reject_id: str) -> tuple[Reject, bytes]:
@@ -83,12 +121,14 @@ def show(root: Path, reject_id: str) -> tuple[Reject, bytes]:
             f"SELECT {_COLUMNS}, coalesce(raw_bin, encode(raw)) FROM reject WHERE starts_with(id, ?)",  # noqa: S608
             [reject_id.lower()],
         ).fetchmany(2)
+        done = completed(lake) if len(rows) == 1 else set()
     if len(rows) != 1:
         raise LakeError(
             f"{'several rejects have' if rows else 'no reject has'} the id {reject_id}: see `rugs rejects list`"
         )
     values, raw = rows[0][:-1], rows[0][-1]
-    return replace(Reject(*values), retried=values[0] in _retried(root)), bytes(raw or b"")
+    found = replace(Reject(*values), retried=values[0] in _retried(root), completed=values[0] in done)
+    return found, bytes(raw or b"")
 
 
 def _retried(root: Path) -> set[str]:

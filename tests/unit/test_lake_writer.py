@@ -376,7 +376,7 @@ def test_a_reject_fed_again_with_success_is_marked(tmp_path: Path) -> None:
     (reject,) = reject_ids(tmp_path)
     commit(writer, message(2, envelope(1), headers={HEADER_RETRY: reject}))
     assert reject_ids(tmp_path) == set()
-    assert reject_ids(tmp_path, include_retried=True) == {reject}
+    assert reject_ids(tmp_path, include_done=True) == {reject}
 
 
 @pytest.mark.parametrize("again", [b"broken", b"\x90"])

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_feed.made_up.feed import Feed
+from rugs_lake.rejects import list_rejects
 from rugs_legacy.clock import zone
 from rugs_legacy.export.request import Format
 from rugs_legacy.generate import START
@@ -123,6 +124,39 @@ def test_a_grown_file_is_missing_what_it_has_grown_by_until_it_is_imported(shelf
     assert (report.tally.missing, report.tally.extra, report.tally.different) == (missing, 0, 0)
     shelf.take_in(grown)
     assert shelf.reconcile(grown).is_equal
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_line_that_was_cut_off_and_has_come_whole_is_no_difference(shelf: Shelf, full: bool) -> None:
+    """A file was imported three times while it was being written, and each time in the midst of a line."""
+    path = shelf.file(OLD, LINES[:10])
+    whole = path.read_bytes()
+    end = len(whole) - 1
+    for size in (end - 30, end - 3):  # of one line
+        path.write_bytes(whole[:size])
+        shelf.take_in(path)
+    report = shelf.reconcile(path, full=full)
+    assert (report.is_equal, report.tally.completed) == (True, 1), report.as_dict()
+    path.write_bytes(whole)
+    shelf.take_in(path)
+    report = shelf.reconcile(path, full=full)
+    assert (report.is_equal, report.tally.completed) == (True, 2), report.as_dict()
+    assert report.tally.files == report.tally.dataset == 10
+    assert report.as_dict()["missing_events"] == []
+    assert list_rejects(shelf.root) == []
+    assert [each.completed for each in list_rejects(shelf.root, include_done=True)] == [True, True]
+    shelf.export(Format.GAME, "as_they_were", damaged=True)
+    assert (shelf.folder / "as_they_were" / OLD).read_bytes() == whole
+
+
+def test_a_damaged_line_that_no_other_begins_with_is_still_a_difference(shelf: Shelf) -> None:
+    path = shelf.file(OLD, [*LINES[:5], b"{broken"])
+    shelf.take_in(path)
+    report = shelf.reconcile(shelf.file(OLD, [*LINES[:5], tick(99)]))
+    assert (report.tally.missing, report.tally.extra) == (1, 1)
+    shelf.take_in(path)
+    report = shelf.reconcile(path)
+    assert (report.tally.extra, report.tally.completed) == (1, 0), "its bytes are nowhere in the file"
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -80,6 +80,8 @@ def _show(report: Report) -> None:
         f" {counted(len(tally.games), 'game')}, {counted(len(tally.days), 'day')}: {tally.files:,} rows in files,"
         f" {tally.dataset:,} in the data set; {tally.compared:,} compared in key fields and bytes ({looked_at})"
     )
+    if tally.completed:
+        print(f"cut lines since completed: {tally.completed:,} (the data set keeps them, too)")
     wrong = (
         f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
     )

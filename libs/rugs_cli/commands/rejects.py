@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="What could not be understood: kept with its bytes, its place and the reason.")
 
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Show so many at the most.")]
-All = Annotated[bool, typer.Option("--all", help="Also those that were fed again with success.")]
+All = Annotated[
+    bool, typer.Option("--all", help="Also those that were fed again with success, and cut lines that came whole.")
+]
 RejectId = Annotated[str, typer.Argument(help="Its id, or the first digits of it.", show_default=False)]
 RejectIds = Annotated[list[str] | None, typer.Argument(help="Ids, or first digits; without any, all.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Write the bytes alone, as they were received.")]
@@ -31,7 +33,7 @@ def list_(limit: Limit = None, all_: All = False, as_json: AsJson = False) -> No
     from rugs_lake.rejects import list_rejects
     from rugs_runtime.settings import Settings
 
-    found = list_rejects(Settings.load().data_dir, limit=limit, include_retried=all_)
+    found = list_rejects(Settings.load().data_dir, limit=limit, include_done=all_)
     if as_json:
         print_json([reject.as_dict() for reject in found])
     elif found:
@@ -93,7 +95,7 @@ async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
     from rugs_lake.rejects import list_rejects
     from rugs_runtime.stack import running_stack
 
-    rejects = list_rejects(settings.data_dir, include_retried=ids is not None)
+    rejects = list_rejects(settings.data_dir, include_done=ids is not None)
     if ids:
         rejects = [_named(each, rejects) for each in ids]
     stack = running_stack(settings.data_dir)

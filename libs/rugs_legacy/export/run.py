@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rugs_lake.paths import LakePaths
+from rugs_lake.rejects import completed
 from rugs_legacy.clock import zone
 from rugs_legacy.export import rows, stored
 from rugs_legacy.export.files import ExportError, OutFile, Target
@@ -166,7 +167,11 @@ class _Work:
         return stored.with_damage(wanted) if self._request.damaged else wanted
 
     def _stream(self, wanted: str, order: str) -> Iterator[stored.Stored]:
-        return self._watch.over(stored.stream(self._lake, self._request, wanted, order))
+        events = self._watch.over(stored.stream(self._lake, self._request, wanted, order))
+        if not self._request.damaged:
+            return events
+        cut = completed(self._lake)  # their whole lines are there, too
+        return (event for event in events if event.id not in cut)
 
     def _names(self, recordings: Iterable[Recording]) -> dict[tuple[str, ...], str]:
         """Return the name of each recording's file; none comes twice, also where upper and lower case are one."""

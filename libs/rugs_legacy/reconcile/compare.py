@@ -40,6 +40,7 @@ class Row(NamedTuple):
         fields: key fields by name; None where they are not compared, as for rows that are no sample.
         raw: the hash of its bytes; None where they are not compared.
         where: the place for people.
+        completed: of the data set's side: a line that was cut off, and stands there whole as well.
     """
 
     key: Key
@@ -48,6 +49,7 @@ class Row(NamedTuple):
     fields: dict[str, Any] | None
     raw: str | None
     where: str
+    completed: bool = False
 
 
 class Pair(NamedTuple):
@@ -146,7 +148,8 @@ class Figures:
     """How many rows the two sides have, and how many of these do not agree.
 
     `files` and `dataset` count rows; `missing` are in the files only, `extra` in the data set only, `different`
-    have other key fields or bytes, `moved` have the same bytes at another place.
+    have other key fields or bytes, `moved` have the same bytes at another place. `completed` lines, which the data
+    set has cut off and whole, are whole in the files: the cut ones are not counted as rows.
     """
 
     files: int = 0
@@ -155,10 +158,11 @@ class Figures:
     extra: int = 0
     different: int = 0
     moved: int = 0
+    completed: int = 0
 
     @property
     def figures(self) -> tuple[int, int, int, int, int, int]:
-        """The counts, in their order."""
+        """The counts that a table shows, in their order."""
         return self.files, self.dataset, self.missing, self.extra, self.different, self.moved
 
     @property
@@ -174,6 +178,7 @@ class Figures:
         self.extra += other.extra
         self.different += other.different
         self.moved += other.moved
+        self.completed += other.completed
 
 
 @dataclass
@@ -225,7 +230,7 @@ class Tally(Figures):
         self.sessions += 1
         there: Counter[str] = Counter()
         for group, count in counted.items():
-            there[group.event] += count.dataset
+            there[group.event] += count.dataset + count.completed
             self.add(count)
             if group.game is not None:
                 self.games.add(group.game)
@@ -245,6 +250,9 @@ def _count(counted: dict[Group, GroupCount], pair: Pair) -> bool:
     What differs may be of one group in the file, and of another in the data set: each row counts in its own.
     """
     file, dataset = pair.file, pair.dataset
+    if file is None and dataset is not None and dataset.completed:
+        counted.setdefault(dataset.group, GroupCount()).completed += 1
+        return False
     if dataset is not None:
         counted.setdefault(dataset.group, GroupCount()).dataset += 1
     if file is None:

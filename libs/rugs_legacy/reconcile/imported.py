@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,8 +102,8 @@ def stored_sessions(lake: Lake, wanted: Iterable[str]) -> set[str]:
     return {session for (session,) in lake.sql(query, [SOURCE, SOURCE]).fetchall()}
 
 
-def dataset_rows(lake: Lake, wanted: Iterable[str], *, full: bool) -> Iterator[Row]:
-    """Give the imported rows of sessions, in the order of their places."""
+def dataset_rows(lake: Lake, wanted: Iterable[str], completed: Set[str], *, full: bool) -> Iterator[Row]:
+    """Give the imported rows of sessions, in the order of their places; `completed` are ids of cut lines."""
     _register(lake, wanted)
     look = "true" if full else f"starts_with(id, '{_SAMPLE}')"
     columns = (
@@ -118,10 +118,11 @@ def dataset_rows(lake: Lake, wanted: Iterable[str], *, full: bool) -> Iterator[R
     )
     query += " ORDER BY session_id, seq, kind, id"
     for batch in lake.connection.sql(query, params=[SOURCE, SOURCE]).to_arrow_reader(_PIECE):
-        yield from map(_found, batch.to_pylist())
+        for row in batch.to_pylist():
+            yield _found(row, is_completed=row["id"] in completed)
 
 
-def _found(row: Mapping[str, Any]) -> Row:
+def _found(row: Mapping[str, Any], *, is_completed: bool) -> Row:
     is_reject = row["kind"] == REJECT
     where = f"{row['origin_file']}:{row['origin_line']}" if row["origin_file"] else f"{row['session_id']}:{row['seq']}"
     return Row(
@@ -131,6 +132,7 @@ def _found(row: Mapping[str, Any]) -> Row:
         None if row["hash"] is None or is_reject else {name: row[name] for name in _KEY_FIELDS},
         row["hash"],
         where,
+        is_completed,
     )
 
 

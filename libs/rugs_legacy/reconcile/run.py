@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rugs_lake.rejects import completed
 from rugs_legacy.envelopes import printable
 from rugs_legacy.export.known import is_manifest
 from rugs_legacy.files import find_files
@@ -57,7 +58,8 @@ class Report:
         """Return it as `rugs reconcile --json` prints it."""
         tally = self.tally
         counts = {
-            name: getattr(tally, name) for name in ("compared", "missing", "extra", "different", "moved", "sessions")
+            name: getattr(tally, name)
+            for name in ("compared", "missing", "extra", "different", "moved", "completed", "sessions")
         }
         return {
             "equal": self.is_equal,
@@ -90,12 +92,13 @@ def reconcile(
     files = Files(_recordings(find_files(paths, root), timezone, report), report.fail, progress)
     report.files, report.copies = files.count, files.copies
     imported = stored_sessions(lake, files.by_session)
+    cut = completed(lake) if imported else set[str]()
     known, again = sorted(imported), list[str]()
     rows = _rows(files, known, full=full)
-    report.tally.take(pairs(rows, dataset_rows(lake, known, full=full)), again)
+    report.tally.take(pairs(rows, dataset_rows(lake, known, cut, full=full)), again)
     for session in again:  # once more, and closely: what only moved is not missing
         rows = _rows(files, [session], full=True)
-        report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], full=True)))
+        report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], cut, full=True)))
     for session, recordings in files.by_session.items():
         for recording in recordings if session not in imported else ():
             _take_live(lake, files, recording, session, report)
