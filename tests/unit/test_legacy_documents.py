@@ -343,3 +343,9 @@ def test_a_document_that_is_too_large_to_be_held_is_named_and_left_alone(
     with traced() as memory, pytest.raises(UnknownFormatError, match="no lines, and more than 32 MiB"):
         look_at(path, NEW_YORK)
     assert memory.peak < 3 * MAX_DOCUMENT
+
+
+def test_a_price_that_is_no_number_to_store_is_not_read(tmp_path: Path) -> None:
+    content = json.dumps({"meta": GAME_META, "prices": ["1.0"]}).replace('["1.0"]', f'["1.0", 1e999, 1{"0" * 400}]')
+    game, tick = read_file(write(tmp_path, "x.game.json", content.encode()))[2]
+    assert (game["fields"]["unread"], tick["fields"]["price"]) == (2, 1.0)

@@ -119,7 +119,7 @@ def add_number(fields: dict[str, Any], name: str, value: object) -> None:
         if number is not None:
             fields[name] = number
             fields[f"{name}_text"] = value
-    elif type(value) is float or (type(value) is int and -(2**63) <= value < 2**63):
+    elif (type(value) is float and isfinite(value)) or (type(value) is int and -(2**63) <= value < 2**63):
         fields[name] = value
 
 
