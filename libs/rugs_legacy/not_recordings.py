@@ -1,6 +1,6 @@
-"""Files that lie beside recordings and are none: reports on captures (F11), an application's state (F13).
+"""Files that lie beside recordings and are none: reports on captures (F11), an application's state (F13), archives.
 
-They are named and left alone.
+They are named and left alone, though whole records may stand in them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,30 @@ _NAMES: Final = (
         STATE,
     ),
 )
+BEGINNING: Final = 265
+"""Bytes of a file that tell what kind of binary file it is."""
+_TABLE: Final = "rows are for queries, they are not imported"
+_ARCHIVE: Final = "unpack it, and import what is in it"
+_DATABASE: Final = "a database is not imported"
+_KINDS: Final = (
+    (0, b"PAR1", f"a Parquet file: {_TABLE}"),
+    (0, b"ARROW1", f"an Arrow file: {_TABLE}"),
+    (0, b"SQLite format 3\0", f"an SQLite file: {_DATABASE}"),
+    (8, b"DUCK", f"a DuckDB file: {_DATABASE}"),
+    (0, b"PK\x03\x04", f"a zip archive: {_ARCHIVE}"),
+    (0, b"PK\x05\x06", f"a zip archive: {_ARCHIVE}"),
+    (257, b"ustar", f"a tar archive: {_ARCHIVE}"),
+    (0, b"7z\xbc\xaf\x27\x1c", f"a 7z archive: {_ARCHIVE}"),
+    (0, b"Rar!\x1a\x07", f"a rar archive: {_ARCHIVE}"),
+    (0, b"\xfd7zXZ\0", f"packed with xz: {_ARCHIVE}"),
+    (0, b"BZh", f"packed with bzip2: {_ARCHIVE}"),
+    (0, b"\x04\x22\x4d\x18", f"packed with lz4: {_ARCHIVE}"),
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"\x89PNG\r\n", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"GIF8", "a picture (GIF)"),
+    (0, b"\x7fELF", "a program"),
+)
 _KEYS: Final = (({"event_types", "total_events"}, REPORT), ({"capture_mode", "game_count"}, STATE))
 
 
@@ -37,3 +61,8 @@ def why_no_recording(name: str, content: Any = None) -> str | None:
             if keys <= content.keys():
                 return reason
     return next((reason for names, reason in _NAMES if names.fullmatch(name)), None)
+
+
+def binary_kind(beginning: bytes) -> str | None:
+    """Return what a file is whose first `BEGINNING` bytes are no text, if it is of a well-known kind."""
+    return next((kind for place, magic, kind in _KINDS if beginning.startswith(magic, place)), None)

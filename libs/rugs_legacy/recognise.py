@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.formats import DOCUMENT_FORMATS, FORMATS, LINE_FORMATS
 from rugs_legacy.lines import read_blocks, read_whole
-from rugs_legacy.not_recordings import why_no_recording
+from rugs_legacy.not_recordings import BEGINNING, binary_kind, why_no_recording
 from rugs_legacy.packed import Content, unpacked_name
 from rugs_legacy.record import Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
@@ -19,9 +20,12 @@ from rugs_legacy.strict_json import BYTE_ORDER_MARK, read_object, read_value
 MAX_DOCUMENT: Final = 32 << 20
 """Bytes of a file that is one JSON value: it is held in memory."""
 _TOO_LARGE: Final = f"no lines, and more than {MAX_DOCUMENT >> 20} MiB: a document would have to be held in memory"
+_ARRAY: Final = re.compile(rb"\s*\[\s*([\[\]{]|-?\d|\"|$)")  # and no link, as a text may begin with
 _LOOK_AT_LINES: Final = 1000
 _LOOK_AT_BYTES: Final = 64 << 20
 BLANKS: Final = b" \t\r"
+CONFLICT_MARK: Final = re.compile(rb"(<{7}|>{7}|\|{7})(?: .*)?\r?|={7}\r?", re.DOTALL)
+"""What version control wrote between two versions of a file."""
 
 
 class UnknownFormatError(Exception):
@@ -43,7 +47,8 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
 
     A file is one JSON value, or one record a line: then the first whole record of a known format
     decides, or what looks like one where none is whole. The name decides only where there is no
-    JSON at all: in an empty file, or a damaged one.
+    JSON at all: in an empty file, or a damaged one. A file under another name than a recorder gave is
+    a recording only if most of its lines are whole records: others cite some, or hold some, and are none.
 
     Raises:
         UnknownFormatError: if it is of no known format.
@@ -52,13 +57,16 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
     name = unpacked_name(path.name)
     known, strange = None, None
     with Content(path) as content:
+        if kind := binary_kind(content.stream.read(BEGINNING)):
+            raise UnknownFormatError(kind)
+    with Content(path) as content:
         lines = _first_lines(content, size)
         first = next(lines, b"")
         is_object = _is_object(first)
         if is_object:
             known, strange = _as_lines(chain((first,), lines), name, timezone)
     if known is not None:
-        return known
+        return _by_most_lines(known, path, size)
     if not first:
         return _by_name_alone(name, size)
     if document := _as_document(path, size, name, first):
@@ -67,7 +75,7 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
         with Content(path) as content:
             known, strange = _as_lines(_first_lines(content, size), name, timezone)
         if known is not None:
-            return known
+            return _by_most_lines(known, path, size)
     if strange is not None:
         raise UnknownFormatError(why_no_recording(name) or f"no known format: {_looks(strange)}")
     by_name = _named(LINE_FORMATS, name)
@@ -77,6 +85,35 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
             why_no_recording(name) or (_TOO_LARGE if is_long else "no known format: no JSON lines")
         )
     return Recognised(by_name, first)
+
+
+def _by_most_lines(known: Recognised, path: Path, size: int) -> Recognised:
+    """Return what was recognised, if the file's name says a format, or no less than half of its first lines do.
+
+    Raises:
+        UnknownFormatError: if neither is so.
+    """
+    format_, name = known.format, unpacked_name(path.name)
+    if _named(FORMATS, name) is not None or not isinstance(format_, LineFormat):
+        return known
+    with Content(path) as content:
+        lines = [line for line in _first_lines(content, size) if not CONFLICT_MARK.fullmatch(line)]
+    alike = sum(_is_alike(line, format_) for line in lines)
+    if 2 * alike >= len(lines):
+        return known
+    raise UnknownFormatError(
+        why_no_recording(name)
+        or f"no recording: {alike} of its first {len(lines)} lines look like {format_.id};"
+        f" if it is a damaged one, give it a name as {format_.id} has it"
+    )
+
+
+def _is_alike(line: bytes, format_: LineFormat) -> bool:
+    """Whether a line is a record by its keys, or was to be one before it was damaged."""
+    try:
+        return format_.sniff(read_object(line), False)
+    except UnreadableError:
+        return format_.record_start.match(line) is not None
 
 
 _AnyFormat = TypeVar("_AnyFormat", bound=Format)
@@ -116,7 +153,7 @@ def _as_document(path: Path, size: int, name: str, first: bytes) -> Recognised |
     Raises:
         UnknownFormatError: if it is one of no known format.
     """
-    is_array = first.lstrip(BLANKS).startswith(b"[")
+    is_array = _ARRAY.match(first) is not None
     if size > MAX_DOCUMENT:
         if is_array:
             raise UnknownFormatError(_TOO_LARGE)

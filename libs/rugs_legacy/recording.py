@@ -16,13 +16,12 @@ from rugs_legacy.envelopes import Envelope, Envelopes, printable
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.lines import MAX_LINE, Block, digest, measure, read_blocks, read_whole
 from rugs_legacy.packed import Content, Readable, unpacked_name
-from rugs_legacy.recognise import BLANKS, UnknownFormatError, recognise
+from rugs_legacy.recognise import BLANKS, CONFLICT_MARK, UnknownFormatError, recognise
 from rugs_legacy.record import DocumentFormat, Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
 from rugs_legacy.strict_json import BYTE_ORDER_MARK
 from rugs_proto import ids
 
-_CONFLICT_MARK: Final = re.compile(rb"(<{7}|>{7}|\|{7})(?: .*)?\r?|={7}\r?", re.DOTALL)
 _MOST_TIMES: Final = 2000
 _ANY_TIMES: Final = 1 << 30
 """Bytes that a packed file may hold, however small it is; beyond, no more than `_MOST_TIMES` its own."""
@@ -216,7 +215,7 @@ class _Lines:
     def _damaged(self, line: bytes, number: int, offset: int, error: ValueError) -> Iterator[Envelope]:
         self._counts.rejected += 1
         reason = f"not UTF-8 at byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error)
-        if _CONFLICT_MARK.fullmatch(line):
+        if CONFLICT_MARK.fullmatch(line):
             reason = "a mark of version control, where two versions of the file were in conflict"
         yield self._make.reject(line, number, offset, reason)
         for piece in salvage(line, self._format.record_start, self._parse):

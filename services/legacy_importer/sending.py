@@ -21,10 +21,11 @@ from rugs_bus import BusError, PubAck, Publisher, put_blob
 from rugs_lake import ledger
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.envelopes import printable
-from rugs_legacy.export.known import Known, is_manifest
+from rugs_legacy.export.beside import look_at
+from rugs_legacy.export.known import Known
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
-from rugs_legacy.recording import Counts, Recording, look_at, read
+from rugs_legacy.recording import Counts, Recording, read
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
 
@@ -87,9 +88,6 @@ class Sender:
         self._known.close()
 
     async def _look_at(self, path: Path) -> Recording | None:
-        if is_manifest(path):
-            self._report.skip(str(path), "the manifest of an export: it says what the files beside it are")
-            return None
         try:
             if _is_small(path):
                 return look_at(path, self._timezone)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -250,12 +253,65 @@ def test_a_format_is_known_by_content_and_then_by_name(
         (line({"foo": 1}) + b"\n" + line({"foo": 2}), "x.jsonl", "'foo'"),
         (b"", "notes.txt", "empty"),
         (line({"foo": 1}), "game_20981231_220000.jsonl", "'foo'"),
-        (b"\x89PNG\r\n\x1a\n\x00", "x.png", "no JSON lines"),
+        (b"\x89PNG\r\n\x1a\n\x00", "x.png", "a picture"),
     ],
 )
 def test_what_is_no_recording_is_named_with_its_reason(tmp_path: Path, content: bytes, name: str, reason: str) -> None:
     with pytest.raises(UnknownFormatError, match=reason):
         look_at(write(tmp_path, content, name), NEW_YORK)
+
+
+def archive(kind: str) -> bytes:
+    """Return an archive with a whole recording in it, not compressed."""
+    content, packed = (tick(1) + b"\n") * 40, io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("game_20981231_220000.jsonl", content)
+    else:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            info = tarfile.TarInfo("game_20981231_220000.jsonl")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"PAR1" + tick(1) * 3, "a Parquet file"),
+        (b"ARROW1\0\0" + tick(1) + b"\n" + tick(2), "an Arrow file"),
+        (b"SQLite format 3\0" + tick(1) + b"\n" + tick(2), "an SQLite file"),
+        (archive("zip"), "a zip archive"),
+        (archive("tar"), "a tar archive"),
+        (gzip.compress(archive("tar")), "a tar archive"),
+    ],
+)
+@pytest.mark.parametrize("name", ["game_20981231_220000.jsonl", "x"])
+def test_a_binary_file_is_no_recording_though_records_stand_in_it(
+    tmp_path: Path, content: bytes, kind: str, name: str
+) -> None:
+    with pytest.raises(UnknownFormatError, match=f"^{kind}"):
+        look_at(write(tmp_path, content, name), NEW_YORK)
+
+
+NOTES = b"# How it looks\n\nA tick:\n```json\n" + tick(1) + b"\n```\nand F9: `" + frame() + b"`.\n"
+LOG = b"".join(b"12:00:00 DEBUG wrote " + tick(number) + b"\n" for number in range(20))
+
+
+@pytest.mark.parametrize("content", [NOTES, b"[A link](#x), and\n" + NOTES, LOG, b"\x80\x05" + LOG])
+def test_what_cites_records_is_no_recording_unless_its_name_says_so(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UnknownFormatError, match=r"no recording: \d+ of its first \d+ lines look like F1"):
+        look_at(write(tmp_path, content, "notes.md"), NEW_YORK)
+    assert envelopes_of(write(tmp_path, content, "game_20981231_220000.jsonl"))[0].rejected > 0
+
+
+@pytest.mark.parametrize("name", ["game_20981231_220000.jsonl", "renamed.jsonl"])
+def test_what_a_crash_left_of_a_recording_is_read_to_its_last_byte(tmp_path: Path, name: str) -> None:
+    lines = [start(), tick(1), tick(2), b"\0" * 4096 + tick(3), b"\0" * 9000]
+    counts, envelopes = envelopes_of(write(tmp_path, b"\n".join(lines), name))
+    assert counts == Counts(lines=5, records=3, rejected=2, salvaged=1)
+    rejects = [one["raw"].encode() for one in envelopes if one["doc_type"] == "reject"]
+    assert rejects == lines[3:]
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rugs_lake.rejects import completed
 from rugs_legacy.envelopes import printable
-from rugs_legacy.export.known import is_manifest
+from rugs_legacy.export.beside import look_at
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
@@ -17,7 +17,7 @@ from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
 from rugs_legacy.reconcile.files import Files, Progress
 from rugs_legacy.reconcile.imported import dataset_rows, file_rows, stored_sessions
 from rugs_legacy.reconcile.live import live_pairs
-from rugs_legacy.recording import Recording, look_at
+from rugs_legacy.recording import Recording
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
@@ -107,9 +107,6 @@ def reconcile(
 
 def _recordings(files: Iterable[Path], timezone: str, report: Report) -> Iterator[Recording]:
     for path in files:
-        if is_manifest(path):
-            report.skipped.append({"file": printable(str(path)), "reason": "the manifest of an export"})
-            continue
         try:
             yield look_at(path, timezone)
         except UnknownFormatError as error:
