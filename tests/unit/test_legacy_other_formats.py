@@ -60,9 +60,10 @@ def test_a_tick_of_the_recorder_sink() -> None:
 
 
 def test_a_filler_of_the_recorder_sink() -> None:
-    filler = {**TICK, "price": 1.0, "active": False, "phase": "UNKNOWN", "cooldown_timer": 14900}
+    filler = {**TICK, "price": 1.0, "active": False, "phase": "UNKNOWN", "cooldown_timer": 14900, "trade_count": 0}
     assert read(f3_recorder_sink.FORMAT, line(filler)).fields["is_filler"] is True
-    assert "is_filler" not in read(f3_recorder_sink.FORMAT, line({**filler, "cooldown_timer": 0})).fields
+    for unlike in ({"cooldown_timer": 0}, {"trade_count": 5}, {"trade_count": 5, "more": 1}):
+        assert "is_filler" not in read(f3_recorder_sink.FORMAT, line({**filler, **unlike})).fields
 
 
 def test_header_and_footer_of_the_recorder_sink() -> None:

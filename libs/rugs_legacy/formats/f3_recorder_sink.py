@@ -2,8 +2,8 @@
 
 Written under the same file names as F1; only the content tells the two apart. Times are local and
 without a zone. The footer is often missing, since the recorder dropped it at exit, and so are the
-last ticks. Prices went through a decimal: the server's `1` is written `1.0` as well, so a filler is
-marked by that literal and the running cooldown alone.
+last ticks. Prices went through a decimal: the server's `1` is written `1.0` as well, so the literal
+proves no filler: that no trade is counted has to be so, too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def _reader(timezone: str, name: str = "") -> Parse:
         if line.count(b'":') != _TICK_KEYS:  # a key stands twice, or a text looks like one
             return parse_slowly(line)
         ts, zone = read_time(tick.timestamp)
-        return Record(ts, None, zone, "game_tick", "tick", "received", tick.game_id, None, None, tick_fields(tick))
+        fields = tick_fields(tick, floats_only=True)
+        return Record(ts, None, zone, "game_tick", "tick", "received", tick.game_id, None, None, fields)
 
     def parse_slowly(line: bytes) -> Record:
         content = read_record(line)
@@ -60,7 +61,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
         except ValueError as error:
             raise UnreadableError(f"no whole tick: {error}") from error
         fields = others(content, ("timestamp", "game_id"))
-        add_readings(fields)
+        add_readings(fields, floats_only=True)
         ts, zone = read_time(content["timestamp"])
         game_id = check_name(content["game_id"], "game_id")
         return Record(ts, None, zone, "game_tick", "tick", "received", game_id, None, None, fields)
@@ -79,7 +80,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F3",
-    version=1,
+    version=2,
     title="ticks of the recorder sink",
     names=re.compile(r"game_\d{8}_\d{6}_\d{1,3}\.jsonl"),
     record_start=re.compile(rb'\{"(?:_metadata|game_id)"'),

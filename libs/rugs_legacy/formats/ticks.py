@@ -4,6 +4,7 @@ Two things are read into them, beside what is written:
 
 - `is_filler`. While a cooldown runs the feed sends no price, and the recorders wrote `1.0`. The
   feed's own price of one is written `1`: what tells them apart is the literal, an int or a float.
+  Where all prices are floats (F3), a trade tells, too: of what is not sent the recorders counted none.
 - `phase_read`, by `rugs_feed.phases`, from the flags. The phase as written stays in `phase`: its
   rules were wrong (`UNKNOWN` is the cooldown after a game, which `COOLDOWN` never named).
 """
@@ -36,8 +37,11 @@ class Tick(Struct, gc=False):
     trade_count: Whole
 
 
-def tick_fields(tick: Tick) -> dict[str, Any]:
-    """Return a tick's fields, numbers as they were written: an int stays one."""
+def tick_fields(tick: Tick, *, floats_only: bool = False) -> dict[str, Any]:
+    """Return a tick's fields, numbers as they were written: an int stays one.
+
+    `floats_only` says that its recorder wrote no price as an int.
+    """
     fields = {
         "tick": tick.tick,
         "price": tick.price,
@@ -47,15 +51,15 @@ def tick_fields(tick: Tick) -> dict[str, Any]:
         "cooldown_timer": tick.cooldown_timer,
         "trade_count": tick.trade_count,
     }
-    add_readings(fields)
+    add_readings(fields, floats_only=floats_only)
     return fields
 
 
-def add_readings(fields: dict[str, Any]) -> None:
+def add_readings(fields: dict[str, Any], *, floats_only: bool = False) -> None:
     """Add what is read into a tick's fields; all that are written are there, each of its type."""
     cooldown_timer = fields["cooldown_timer"]
     price = fields["price"]
-    if price == 1.0 and cooldown_timer > 0 and type(price) is float:
+    if price == 1.0 and cooldown_timer > 0 and type(price) is float and not (floats_only and fields["trade_count"]):
         fields["is_filler"] = True
     phase = phase_of(
         active=fields["active"], rugged=fields["rugged"], cooldown_timer=cooldown_timer, tick=fields["tick"]
