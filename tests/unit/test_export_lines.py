@@ -12,7 +12,7 @@ from rugs_feed.made_up.feed import Feed
 from rugs_legacy import recorders
 from rugs_legacy.clock import zone
 from rugs_legacy.export.lines import GameTeller, Teller
-from rugs_legacy.export.stored import Stored
+from rugs_legacy.export.stored import Games, Stored
 from rugs_legacy.export.telling import tell
 from tests.exportkit import Envelope, live, sent
 from tests.lakekit import NOON_US, id_of
@@ -40,7 +40,8 @@ def test_captured_games_are_written_as_the_old_recorder_did() -> None:
     old = next(recorders.games(Feed(12, START)))  # the first that is recorded from its beginning on
     game = json.loads(old[0])["game_id"]
     told = [row for row in told if row.game_id == game]
-    lines = [line.content for line in GameTeller(NEW_YORK).games(told)]
+    ended = Games(frozenset([(told[-1].source, told[-1].session_id, told[-1].seq)]))
+    lines = [line.content for line in GameTeller(NEW_YORK).games(told, ended)]
     assert len(old) > 100
     assert [*map(without_time, lines)] == [*map(without_time, old)]
     for line, wanted in zip(lines, old, strict=True):  # also 1 and 1.0, and the order of keys
@@ -106,14 +107,14 @@ def test_a_tick_that_a_program_told_of_is_a_line_and_not_beside_the_states_of_th
     fields = {"tick": 4, "price": 1.5, "phase": "ACTIVE_GAMEPLAY", "active": True, "rugged": False}
     own = {**live(2, "x", doc_type="game_tick", game_id="g-1", fields=fields, event="game.tick"), "raw": None}
     state = live(1, '42["gameStateUpdate",{"gameId":"g-1","price":2,"tickCount":4,"active":true}]')
-    alone = [json.loads(line.content) for line in GameTeller(NEW_YORK).games([stored(own)])]
-    assert [line["type"] for line in alone] == ["game_start", "tick", "game_end"]
+    alone = [json.loads(line.content) for line in GameTeller(NEW_YORK).games([stored(own)], Games())]
+    assert [line["type"] for line in alone] == ["game_start", "tick"]
     assert {key: alone[1][key] for key in fields} == fields
     assert (alone[1]["cooldown_timer"], alone[1]["trade_count"]) == (0, 0)
-    key = ("public_ws", "session-1", "g-1")
+    twice = Games(told_twice=frozenset([("public_ws", "session-1", "g-1")]))
     teller = GameTeller(NEW_YORK)
-    both = [json.loads(line.content) for line in teller.games([stored(state), stored(own)], frozenset([key]))]
-    assert [line.get("price") for line in both] == [None, 2, None]
+    both = [json.loads(line.content) for line in teller.games([stored(state), stored(own)], twice)]
+    assert [line.get("price") for line in both] == [None, 2]
     assert teller.left_out == {"ticks told twice": 1}
 
 
@@ -136,7 +137,8 @@ def records_of(*states: dict[str, Any]) -> list[dict[str, Any]]:
         stored(live(seq, "42" + json.dumps(["gameStateUpdate", {"gameId": "g-1", **each}])))
         for seq, each in enumerate(states, 1)
     ]
-    return [json.loads(line.content) for line in GameTeller(NEW_YORK).games(told)]
+    ended = Games(frozenset([("public_ws", "session-1", len(told))]))
+    return [json.loads(line.content) for line in GameTeller(NEW_YORK).games(told, ended)]
 
 
 def test_the_end_of_a_game_counts_what_was_filled_in_during_the_cooldown() -> None:

@@ -32,8 +32,9 @@ OutputForm = Annotated[
         "--format",
         "-f",
         show_default=False,
-        help="game-jsonl: a file a game, ticks between start and end. raw-jsonl: a file a capture, {seq, ts, event,"
-        " data} a line. claude-flow-jsonl: every event so, in one file. parquet, arrow: rows, in one file.",
+        help="game-jsonl: a file a game, ticks between start and end; also old files of games. raw-jsonl: a file a"
+        " capture, {seq, ts, event, data} a line. claude-flow-jsonl: every event so, in one file."
+        " parquet, arrow: rows, in one file.",
     ),
 ]
 Game = Annotated[str | None, typer.Option("--game", help="Only this game.", show_default=False)]

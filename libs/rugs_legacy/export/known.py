@@ -185,7 +185,7 @@ class _Checker:
 
     def _gives(self, row: Stored, line: bytes, number: int) -> bool:
         if self._format != Format.GAME:
-            return self._teller.tell(row, number if self._format == Format.CLAUDE_FLOW else row.seq) == line
+            return self._teller.tell(row, number) == line
         if row.game_id is None:
             return False
         if line.startswith(b'{"type": "game_start"'):

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from rugs_feed.extract import payload_of
 from rugs_legacy import old_records
-from rugs_legacy.export.stored import Stored
+from rugs_legacy.export.stored import Games, Stored
 from rugs_legacy.export.telling import tell
 from rugs_legacy.lines import PIECE
 
@@ -38,7 +38,8 @@ class Line(NamedTuple):
     """A line without its newline, and the event that it is.
 
     Attributes:
-        recording: what it belongs to: source and session, and for a captured game its id.
+        recording: what it belongs to: source and session, and for a captured game its id and where it begins.
+        ts: when the event was, microseconds since the epoch, UTC.
         is_raw: whether it is what was received, byte for byte.
     """
 
@@ -46,6 +47,7 @@ class Line(NamedTuple):
     source: str
     session_id: str
     seq: int
+    ts: int
     is_raw: bool
     content: bytes
 
@@ -91,22 +93,28 @@ class Teller:
         self._zone = zone
         self._everything = everything
 
-    def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
-        """Give a line for each event of raw captures: imported ones, and damaged ones, as they stood."""
-        for row in _as_they_stood(rows, self.left_out):
-            content = raw_line(row)
-            is_raw = content is not None
-            if not is_raw and row.doc_type != "reject":
-                content = self.tell(row, row.seq)
-            if content is not None:
-                yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, is_raw, content)
+    def lines(self, rows: Iterable[Stored], *, in_one: bool = False) -> Iterator[Line]:
+        """Give a line for each event of raw captures: imported ones, and damaged ones, as they stood.
+
+        The others are numbered by their place in the file: that of their session, or `in_one` of all.
+        """
+        for _, recording in groupby(rows, lambda row: () if in_one else (row.source, row.session_id)):
+            number = 1
+            for row in _as_they_stood(recording, self.left_out):
+                content = raw_line(row)
+                is_raw = content is not None
+                if not is_raw and row.doc_type != "reject":
+                    content = self.tell(row, number)
+                if content is not None:
+                    yield _line_of((row.source, row.session_id), row, content, is_raw=is_raw)
+                    number += 1
 
     def numbered(self, rows: Iterable[Stored]) -> Iterator[Line]:
         """Give a line for each event, all in the one form, numbered from 1."""
         number = 1
         for row in rows:
             if (content := self.tell(row, number)) is not None:
-                yield Line((), row.source, row.session_id, row.seq, False, content)
+                yield _line_of((), row, content)
                 number += 1
 
     def tell(self, row: Stored, number: int) -> bytes | None:
@@ -138,35 +146,43 @@ class GameTeller:
         self._summary = old_records.Summary()
         self._phase: str | None = None
 
-    def games(self, rows: Iterable[Stored], told_twice: frozenset[tuple[str, ...]] = frozenset()) -> Iterator[Line]:
-        """Give start, ticks and end of each game; the events of a game follow each other.
+    def games(self, rows: Iterable[Stored], known: Games) -> Iterator[Line]:
+        """Give start, ticks and end of each game; the events of a session follow each other, in their order.
 
-        Of the games in `told_twice` a program's own ticks are left out: the feed's states are there.
+        A game ends where its session's next one begins: one that goes on, or that is cut short, has no end.
+        Of those told twice a program's own ticks are left out: the feed's states are there.
         """
-        for key, events in groupby(rows, lambda row: (row.source, row.session_id, str(row.game_id))):
-            last: Stored | None = None
-            self.begin()
-            for row in events:
-                if row.doc_type == "game_tick" and key in told_twice:
-                    self.left_out["ticks told twice"] += 1
-                    continue
-                record = self.tick(row)
-                if record is None:
-                    self.left_out["tells of no tick"] += 1
-                    continue
-                if last is None:
-                    yield _told(key, row, self.start(row))
+        game: tuple[str, ...] = ()
+        key: tuple[str, ...] | None = None
+        last: Stored | None = None
+        for row in rows:
+            of = (row.source, row.session_id, str(row.game_id))
+            if row.doc_type == "game_tick" and of in known.told_twice:
+                self.left_out["ticks told twice"] += 1
+                continue
+            if of != game:
+                game, key, last = of, None, None
+                self.begin()
+            record = self.tick(row)
+            if record is None:
+                self.left_out["tells of no tick"] += 1
+            else:
+                if key is None:
+                    key = (*of, str(row.seq))
+                    yield _line_of(key, row, self.start(row))
                 self.take(record)
-                yield _told(key, row, _line(record))
+                yield _line_of(key, row, _line(record))
                 last = row
-            if last is not None:
-                yield _told(key, last, self.end(last))
+            if (row.source, row.session_id, row.seq) in known.ends:
+                if key is not None and last is not None:
+                    yield _line_of(key, last, self.end(last))
+                game = ()
 
     def lines(self, rows: Iterable[Stored]) -> Iterator[Line]:
         """Give the lines of imported per-game files, and damaged ones, as they stood."""
         for row in _as_they_stood(rows, self.left_out):
             if (content := raw_line(row)) is not None:
-                yield Line((row.source, row.session_id), row.source, row.session_id, row.seq, True, content)
+                yield _line_of((row.source, row.session_id), row, content, is_raw=True)
 
     def begin(self) -> None:
         """Know nothing of a game yet."""
@@ -217,8 +233,8 @@ class GameTeller:
         return old_records.local_time(row.ts, self._zone)
 
 
-def _told(key: tuple[str, ...], row: Stored, content: bytes) -> Line:
-    return Line(key, row.source, row.session_id, row.seq, False, content)
+def _line_of(recording: tuple[str, ...], row: Stored, content: bytes, *, is_raw: bool = False) -> Line:
+    return Line(recording, row.source, row.session_id, row.seq, row.ts, is_raw, content)
 
 
 def _line(record: old_records.Record) -> bytes:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rugs_lake.paths import LakePaths
 from rugs_lake.rejects import completed
+from rugs_legacy import old_names
 from rugs_legacy.clock import zone
 from rugs_legacy.export import rows, stored
 from rugs_legacy.export.files import ExportError, OutFile, Target
 from rugs_legacy.export.lines import GameTeller, Line, Teller
 from rugs_legacy.export.manifest import VERSION, FileEntry, Manifest, Runs
 from rugs_legacy.export.request import Format, Request
-from rugs_legacy.export.stored import Recording
+from rugs_legacy.export.stored import OldFile
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
@@ -29,7 +30,6 @@ Progress = Callable[[int, int], None]
 _STEP: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,180}\.jsonl")
-_GAME_END: Final = re.compile(r"[0-9a-f]{8}\Z")
 _ALL_IN_ONE: Final = "events"
 _AS_IN_THE_FILE: Final = "source, session_id, seq, doc_type != 'reject'"
 """A damaged line stands before what was salvaged out of its beginning."""
@@ -127,6 +127,7 @@ class _Work:
             teller = Teller(self._zone, everything=True)
             events = self._stream(stored.FRAMES, "ts, source, session_id, seq")
             return self._write(teller.numbered(events), None, teller.left_out)
+        self.left_out.update(stored.documents(self._lake, self._request))
         if self._request.format is Format.RAW:
             return self._captures()
         return self._games()
@@ -146,22 +147,21 @@ class _Work:
 
     def _captures(self) -> list[FileEntry]:
         teller = Teller(self._zone)
-        found = stored.recordings(self._lake, self._request, stored.FRAMES, by_game=False)
+        found = stored.old_files(self._lake, self._request, stored.FRAMES)
         events = self._stream(self._with_damage(stored.FRAMES), _AS_IN_THE_FILE)
-        return self._write(teller.lines(events), self._names(found), teller.left_out)
+        lines = teller.lines(events, in_one=self._to.file is not None)
+        return self._write(lines, _Names(found, self._request.format, self._zone), teller.left_out)
 
     def _games(self) -> list[FileEntry]:
         teller = GameTeller(self._zone)
-        old = stored.recordings(self._lake, self._request, stored.OLD_GAME_LINES, by_game=False)
-        captured = stored.recordings(self._lake, self._request, stored.TICKS_TOLD, by_game=True)
-        told_twice = frozenset(one.key for one in captured if one.told_twice)
+        old = stored.old_files(self._lake, self._request, stored.OLD_GAME_LINES)
+        games = stored.games(self._lake, self._request)
 
         def lines() -> Iterator[Line]:
             yield from teller.lines(self._stream(self._with_damage(stored.OLD_GAME_LINES), _AS_IN_THE_FILE))
-            events = self._stream(stored.TICKS_TOLD, "source, session_id, game_id, seq")
-            yield from teller.games(events, told_twice)
+            yield from teller.games(self._stream(stored.TICKS_TOLD, "source, session_id, seq"), games)
 
-        return self._write(lines(), self._names([*old, *captured]), teller.left_out)
+        return self._write(lines(), _Names(old, self._request.format, self._zone), teller.left_out)
 
     def _with_damage(self, wanted: str) -> str:
         return stored.with_damage(wanted) if self._request.damaged else wanted
@@ -173,24 +173,8 @@ class _Work:
         cut = completed(self._lake)  # their whole lines are there, too
         return (event for event in events if event.id not in cut)
 
-    def _names(self, recordings: Iterable[Recording]) -> dict[tuple[str, ...], str]:
-        """Return the name of each recording's file; none comes twice, also where upper and lower case are one."""
-        names: dict[tuple[str, ...], str] = {}
-        taken: set[str] = set()
-        for recording in recordings:
-            first = name = _name(recording, self._request.format, self._zone)
-            number = 1
-            while name.lower() in taken:
-                number += 1
-                name = f"{first.removesuffix('.jsonl')}-{number}.jsonl"
-            taken.add(name.lower())
-            names[recording.key] = name
-        return names
-
-    def _write(
-        self, lines: Iterable[Line], names: Mapping[tuple[str, ...], str] | None, left_out: Counter[str]
-    ) -> list[FileEntry]:
-        """Write lines into the files that their recordings have by `names`, or all into one.
+    def _write(self, lines: Iterable[Line], names: _Names | None, left_out: Counter[str]) -> list[FileEntry]:
+        """Write lines into a file for each recording, called by `names`, or all into one.
 
         Those of a recording follow each other.
         """
@@ -204,7 +188,7 @@ class _Work:
                     if file is not None:
                         entries.append(file.finish(self.runs.take()))
                     recording = line.recording
-                    file = self._to.create(names[recording])
+                    file = self._to.create(names.of(line))
                 assert file is not None  # noqa: S101 - the first line opens one
                 file.write_line(line.content)
                 self.runs.add(line)
@@ -217,13 +201,30 @@ class _Work:
         return entries
 
 
-def _name(recording: Recording, format_: Format, zone: tzinfo) -> str:
-    """Return the name of a recording's file: an imported file's own, else as the old recorder gave it."""
-    file = recording.file
-    if len(recording.key) == 2 and file is not None and _PLAIN_NAME.fullmatch(file):
-        return file
-    began = (_EPOCH + timedelta(microseconds=recording.began)).astimezone(zone)
-    if format_ is Format.RAW:
-        return f"{began:%Y-%m-%d_%H-%M-%S}_raw.jsonl"
-    end = _GAME_END.search(recording.key[-1]) if len(recording.key) == 3 else None
-    return f"game_{began:%Y%m%d_%H%M%S}{'_' + end[0] if end else ''}.jsonl"
+class _Names:
+    """Names the files of recordings: an imported one's own, else as the old recorder gave it.
+
+    None is given twice, also where upper and lower case are one.
+    """
+
+    def __init__(self, old: Mapping[tuple[str, str], OldFile], format_: Format, zone: tzinfo) -> None:
+        self._old, self._format, self._zone = old, format_, zone
+        self._taken: set[str] = set()
+
+    def of(self, first: Line) -> str:
+        """Return the name of the file that begins with a line."""
+        name = old_names.free_name(self._wanted(first), lambda name: name.lower() in self._taken)
+        self._taken.add(name.lower())
+        return name
+
+    def _wanted(self, first: Line) -> str:
+        source, session, *game = first.recording
+        file = None if game else self._old.get((source, session))
+        if file is not None and _PLAIN_NAME.fullmatch(file.name):
+            return file.name
+        began = (_EPOCH + timedelta(microseconds=first.ts if file is None else file.began)).astimezone(self._zone)
+        if self._format is Format.RAW:
+            return old_names.capture_name(began)
+        if file is not None and file.of_session:
+            return old_names.session_name(began)
+        return old_names.game_name(began, game[0] if game else "")

@@ -33,17 +33,23 @@ COLUMNS: Final = (
     "source, session_id, seq, id, epoch_us(ts) AS ts, doc_type, event, direction, game_id, raw, raw_bin,"
     " tick, price, phase, active, rugged, cooldown_timer, trade_count"
 )
-_WRITTEN_AS_TICKS: Final = (
-    "source = 'import' AND (doc_type = 'game_tick' AND contains(raw, '\"type\"') OR doc_type = 'system_event'"
-    " AND event IN ('game_start', 'game_end', 'session_start', 'game_complete', 'session_end'))"
+_DOCUMENTS: Final = {
+    Format.GAME: ("game_document", "session_document", "index_document", "session_metadata"),
+    Format.RAW: ("event_array",),
+}
+"""Whole documents, by the format that has the lines of their kind."""
+OLD_GAME_LINES: Final = (
+    "source = 'import' AND cause IS NULL AND (raw IS NOT NULL OR raw_bin IS NOT NULL) AND ("
+    "doc_type IN ('game_tick', 'player_action') OR doc_type = 'system_event' AND event NOT IN"
+    f" {_DOCUMENTS[Format.GAME] + _DOCUMENTS[Format.RAW]})"
 )
-"""Lines of per-game files (F1, F2): their bytes are the record. The ticks of other formats have no type."""
-OLD_GAME_LINES: Final = f"cause IS NULL AND {_WRITTEN_AS_TICKS}"
+"""Lines of old files of games (F1 to F4, F6), with what stands around their ticks and actions: their bytes are the
+record. What was read out of a whole document is none."""
 TICKS_TOLD: Final = (
     "cause IS NULL AND game_id IS NOT NULL AND ("
     "(doc_type = 'ws_event' AND event = 'gameStateUpdate' AND direction = 'received'"
     " AND (raw IS NOT NULL OR raw_bin IS NOT NULL))"
-    f" OR (doc_type = 'game_tick' AND NOT coalesce({_WRITTEN_AS_TICKS}, false)))"
+    " OR (doc_type = 'game_tick' AND source != 'import'))"
 )
 """What a game's ticks are read from: the feed's own states, and ticks that a program told of."""
 FRAMES: Final = "cause IS NULL AND doc_type = 'ws_event'"
@@ -77,20 +83,30 @@ class Stored(NamedTuple):
         return self.raw if self.raw_bin is None else self.raw_bin
 
 
-class Recording(NamedTuple):
-    """A recording that becomes one file: an imported file's session, or a game or session that was captured.
+class OldFile(NamedTuple):
+    """An imported file, which is a session.
 
     Attributes:
-        key: source and session, and for a captured game its id.
+        name: as it was called, unpacked; of copies the first by name.
         began: time of its first event, microseconds.
-        file: the name that the imported file had.
-        told_twice: a captured game of which both the feed's states and a program's ticks are there.
+        of_session: whether it is a session of games (F2).
     """
 
-    key: tuple[str, ...]
+    name: str
     began: int
-    file: str | None
-    told_twice: bool = False
+    of_session: bool
+
+
+class Games(NamedTuple):
+    """What all of a session's ticks say of where its games end, whichever of them are asked for.
+
+    Attributes:
+        ends: source, session and seq of the last tick of each game that another one follows.
+        told_twice: source, session and id of the games of which both the feed's states and a program's ticks are there.
+    """
+
+    ends: frozenset[tuple[str, str, int]] = frozenset()
+    told_twice: frozenset[tuple[str, str, str]] = frozenset()
 
 
 def keep_small(lake: Lake, spill: Path | None = None) -> None:
@@ -123,16 +139,47 @@ def _view(request: Request) -> str:
     return "(SELECT * FROM events UNION ALL SELECT * FROM reject)" if request.damaged else "events"
 
 
-def recordings(lake: Lake, request: Request, wanted: str, *, by_game: bool) -> list[Recording]:
-    """Return the recordings that the wanted events are of, in the order in which `stream` gives their events."""
+def old_files(lake: Lake, request: Request, wanted: str) -> dict[tuple[str, str], OldFile]:
+    """Return the imported files that the wanted events are of, by source and session."""
     condition, values = request.condition
-    key = "source, session_id, game_id" if by_game else "source, session_id"
     rows = lake.sql(
-        f"SELECT {key}, min(epoch_us(ts)), min(origin_file), count(DISTINCT doc_type) > 1 FROM events"  # noqa: S608
-        f" WHERE {wanted} AND {condition} GROUP BY {key} ORDER BY {key}",
+        "SELECT source, session_id, min(regexp_replace(coalesce(origin_file, ''), '\\.(gz|zst)$', '')),"  # noqa: S608
+        " min(epoch_us(ts)), bool_or(event IN ('session_start', 'game_complete', 'session_end')) FROM events"
+        f" WHERE source = 'import' AND {wanted} AND {condition} GROUP BY ALL",
         values,
     ).fetchall()
-    return [Recording(tuple(row[:-3]), row[-3], row[-2], row[-1]) for row in rows]
+    return {row[:2]: OldFile(*row[2:]) for row in rows}
+
+
+def documents(lake: Lake, request: Request) -> dict[str, int]:
+    """Return how many documents of each kind the format's files do not have: they are no lines."""
+    condition, values = request.condition
+    rows = lake.sql(
+        "SELECT event, count(*) FROM events WHERE source = 'import' AND cause IS NULL AND doc_type = 'system_event'"  # noqa: S608
+        f" AND list_contains(?, event) AND {condition} GROUP BY ALL",
+        [list(_DOCUMENTS[request.format]), *values],
+    ).fetchall()
+    return dict(rows)
+
+
+def games(lake: Lake, request: Request) -> Games:
+    """Return where games end, and which are told twice: of everything from the wanted source."""
+    anything = Request(request.format, source=request.source)
+    condition, values = anything.condition
+    told = f"FROM events WHERE {TICKS_TOLD} AND {condition}"
+    key = "source, session_id, game_id"
+    twice = lake.sql(
+        f"SELECT {key} {told} GROUP BY ALL HAVING count(DISTINCT doc_type) > 1",
+        values,
+    ).fetchall()
+    ends = lake.sql(
+        f"SELECT source, session_id, seq FROM (SELECT {key}, seq, lead(game_id) OVER (session ORDER BY seq, id) AS next"  # noqa: S608
+        f" FROM (SELECT {key}, seq, id, doc_type {told}"
+        f" QUALIFY doc_type = 'ws_event' OR NOT bool_or(doc_type = 'ws_event') OVER (PARTITION BY {key}))"
+        " WINDOW session AS (PARTITION BY source, session_id)) WHERE next != game_id",
+        values,
+    ).fetchall()
+    return Games(frozenset(ends), frozenset(twice))
 
 
 def stream(lake: Lake, request: Request, wanted: str, order: str) -> Iterator[Stored]:

@@ -21,6 +21,11 @@ def capture_name(began: datetime) -> str:
     return f"{began:%Y-%m-%d_%H-%M-%S}_raw.jsonl"
 
 
+def session_name(began: datetime) -> str:
+    """Return the name of a session of games that began then, local time."""
+    return f"session_{began:%Y%m%d_%H%M%S}.jsonl"
+
+
 def free_name(wanted: str, is_taken: Callable[[str], bool]) -> str:
     """Return the name, or where it is taken the first that is not; readers know it by its beginning and its end."""
     stem = wanted.removesuffix(".jsonl").removesuffix("_raw")
