@@ -260,6 +260,24 @@ def test_files_written_from_live_events_disagree_where_they_were_changed(shelf: 
     assert (report.tally.different, report.tally.missing, report.tally.extra) == (0, 0, 1)
 
 
+@pytest.mark.slow
+def test_files_that_are_parts_of_one_game_are_compared_with_it_together(shelf: Shelf, written: list[Path]) -> None:
+    """A game is split where a frame of it comes late: the old recorder has begun another file then."""
+    game = next(path for path in written if path.name.startswith("game_") and len(lines_of(path)) > 150)
+    lines = lines_of(game)
+    begin, end = lines[0], lines[-1]
+    shelf.file("parts/game_20991231_000000_aaaaaaaa.jsonl", [*lines[:100], end])
+    shelf.file("parts/game_20991231_000000_aaaaaaaa-2.jsonl", [begin, *lines[100:]])
+    report = shelf.reconcile(shelf.folder / "parts")
+    assert report.is_equal, report.as_dict()["differences"]
+    assert (report.live_files, report.tally.files) == (2, len(lines) - 2)
+    report = shelf.reconcile(shelf.folder / "parts", game)
+    assert report.is_equal, "one that is the whole game is no part of it"
+    shelf.file("parts/game_20991231_000000_aaaaaaaa-2.jsonl", [begin, *lines[103:]])
+    report = shelf.reconcile(shelf.folder / "parts")
+    assert (report.tally.missing, report.tally.extra, report.tally.sessions) == (0, 3, 1)
+
+
 def test_days_and_events_are_counted_on_both_sides(shelf: Shelf) -> None:
     later = [frame(seq, "e", ts=f"2099-01-0{seq}T12:00:00.000001") for seq in (1, 2)]
     path = shelf.file(RAW, later)

@@ -215,7 +215,7 @@ class Tally(Figures):
 
         Where `again` is given, sessions that differ are named there, and not counted.
         """
-        for session, of_one in groupby(compared, _session):
+        for session, of_one in groupby(compared, session_of):
             counted: dict[Group, GroupCount] = {}
             looked_at = 0
             for pair in of_one:
@@ -278,7 +278,8 @@ def _count(counted: dict[Group, GroupCount], pair: Pair) -> bool:
     return False
 
 
-def _session(pair: Pair) -> str:
+def session_of(pair: Pair) -> str:
+    """Return the session that a pair is counted in."""
     row = pair.file or pair.dataset
     assert row is not None  # noqa: S101 - a pair has one
     return row.group.session

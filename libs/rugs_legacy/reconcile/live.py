@@ -2,7 +2,8 @@
 
 Such a file's bytes are nowhere in the data set. So the stored events are written as the old recorder
 wrote them, and matched with the file's records: ticks by game, tick, phase, rugged and timer, and
-captured events by name and data, in their order. A file is compared with the session that fits it best.
+captured events by name and data, in their order. A file is compared with the session that fits it best;
+files that are parts of one game, together.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from rugs_legacy.envelopes import Envelope
 from rugs_legacy.export.lines import GameTeller, Teller
 from rugs_legacy.export.request import Format, Request
 from rugs_legacy.export.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
-from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs
+from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs, session_of
 from rugs_legacy.reconcile.imported import where_in_file
 
 if TYPE_CHECKING:
@@ -29,31 +30,68 @@ if TYPE_CHECKING:
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PLACE: Final = ("tick", "phase", "rugged", "cooldown_timer")
 _VALUES: Final = ("price", "active", "trade_count")
+_TICK: Final = "tick"
 _UTC: Final = zone("UTC")
 
 
-def live_pairs(lake: Lake, session: str, envelopes: Iterable[Envelope]) -> list[Pair] | None:
-    """Return the pairs of a file, which is a session, and what was captured live of the same games, or in that time.
+def live_pairs(lake: Lake, files: Sequence[tuple[str, Iterable[Envelope]]]) -> list[Pair] | None:
+    """Return the pairs of files, each a session, and what was captured live of the same games, or in that time.
 
-    None if nothing in the data set fits. The records of one file are held in memory, some 300 bytes each.
+    None if nothing in the data set fits. The records of the files are held in memory, some 300 bytes each.
     """
-    ticks: dict[str, list[Row]] = {}
-    events: list[tuple[Row, int]] = []
-    for envelope in envelopes:
-        if envelope["doc_type"] == "game_tick" and envelope.get("game_id") is not None and "raw" in envelope:
-            row = _tick_of_file(session, envelope)
-            ticks.setdefault(envelope["game_id"], []).append(row)
-        elif envelope["doc_type"] == "ws_event" and "raw" in envelope:
-            record = _object(envelope["raw"])
-            group = _group(session, envelope.get("game_id"), envelope["ts"], envelope["event"])
-            events.append((_event_row(group, record.get("data"), where_in_file(envelope)), envelope["ts"]))
+    ticks: dict[str, list[list[Row]]] = {}
     found: list[Pair] = []
-    for game, rows in ticks.items():
-        found += _best(sorted(rows, key=_order), _ticks_of_game(lake, session, game))
-    if events:
-        first, last = min(ts for _, ts in events), max(ts for _, ts in events)
-        found += _best(_numbered(row for row, _ in events), _events_between(lake, session, first, last))
-    return found if any(pair.is_equal for pair in found) else None
+    for session, envelopes in files:
+        of_file: dict[str, list[Row]] = {}
+        events: list[tuple[Row, int]] = []
+        for envelope in envelopes:
+            if envelope["doc_type"] == "game_tick" and envelope.get("game_id") is not None and "raw" in envelope:
+                of_file.setdefault(envelope["game_id"], []).append(_tick_of_file(session, envelope))
+            elif envelope["doc_type"] == "ws_event" and "raw" in envelope:
+                record = _object(envelope["raw"])
+                group = _group(session, envelope.get("game_id"), envelope["ts"], envelope["event"])
+                events.append((_event_row(group, record.get("data"), where_in_file(envelope)), envelope["ts"]))
+        for game, rows in of_file.items():
+            ticks.setdefault(game, []).append(sorted(rows, key=_order))
+        if events:
+            first, last = min(ts for _, ts in events), max(ts for _, ts in events)
+            found += _best(_numbered(row for row, _ in events), _events_between(lake, session, first, last))
+    for game, of_files in ticks.items():
+        found += _of_game(lake, game, of_files)
+    return sorted(found, key=session_of) if any(pair.is_equal for pair in found) else None
+
+
+def games_of(found: Iterable[Pair]) -> set[str]:
+    """Return the games whose ticks the files of these pairs have."""
+    groups = (pair.file.group for pair in found if pair.file is not None)
+    return {group.game for group in groups if group.game is not None and group.event == _TICK}
+
+
+def _of_game(lake: Lake, game: str, files: list[list[Row]]) -> list[Pair]:
+    """Return the pairs of the ticks that files have of a game.
+
+    A file that is not the whole game may be a part of it, as others are: those are compared together, where fewer
+    rows differ then.
+    """
+    session = files[0][0].group.session  # the pairs are counted in one
+    candidates = [*_ticks_of_game(lake, session, game)]
+    whole: list[Pair] = []
+    parts: list[Pair] = []
+    rows: list[Row] = []
+    for file in files:
+        of_file = [row._replace(group=row.group._replace(session=session)) for row in file]
+        found = _best(of_file, candidates)
+        if _unlike(found):
+            parts += found
+            rows += of_file
+        else:
+            whole += found
+    joined = _best(sorted(rows, key=_order), candidates)
+    return whole + (joined if _unlike(joined) < _unlike(parts) else parts)
+
+
+def _unlike(found: Iterable[Pair]) -> int:
+    return sum(not pair.is_equal for pair in found)
 
 
 def _best(files: list[Row], candidates: Iterable[list[Row]]) -> list[Pair]:
@@ -69,7 +107,7 @@ def _best(files: list[Row], candidates: Iterable[list[Row]]) -> list[Pair]:
 
 
 def _tick_of_file(session: str, envelope: Envelope) -> Row:
-    group = _group(session, envelope["game_id"], envelope["ts"], "tick")
+    group = _group(session, envelope["game_id"], envelope["ts"], _TICK)
     return _tick_row(group, _object(envelope["raw"]), where_in_file(envelope))
 
 
@@ -85,7 +123,7 @@ def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:
             record = teller.tick(row)
             if record is not None:
                 teller.take(record)
-                group = _group(session, game, row.ts, "tick")
+                group = _group(session, game, row.ts, _TICK)
                 told[row.doc_type].append(_tick_row(group, record, _where(row)))
         yield sorted(told["ws_event"] or told["game_tick"], key=_order)
 

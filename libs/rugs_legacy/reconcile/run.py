@@ -16,7 +16,7 @@ from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
 from rugs_legacy.reconcile.files import Files, Progress
 from rugs_legacy.reconcile.imported import dataset_rows, file_rows, stored_sessions
-from rugs_legacy.reconcile.live import live_pairs
+from rugs_legacy.reconcile.live import games_of, live_pairs
 from rugs_legacy.recording import Recording
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def reconcile(
     for session in again:  # once more, and closely: what only moved is not missing
         rows = _rows(files, [session], full=True)
         report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], cut, full=True)))
-    for session, recordings in files.by_session.items():
-        for recording in recordings if session not in imported else ():
-            _take_live(lake, files, recording, session, report)
+    live = ((session, each) for session, all_ in files.by_session.items() if session not in imported for each in all_)
+    _take_live(lake, files, live, report)
     return report
 
 
@@ -121,11 +120,36 @@ def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]
         yield from file_rows([files.envelopes(each, session) for each in files.by_session[session]], full=full)
 
 
-def _take_live(lake: Lake, files: Files, recording: Recording, session: str, report: Report) -> None:
-    """Compare a file of which nothing was imported: with live capture, or it is missing as a whole."""
-    found = live_pairs(lake, session, files.envelopes(recording, session))
-    if found is not None:
+def _take_live(lake: Lake, files: Files, live: Iterable[tuple[str, Recording]], report: Report) -> None:
+    """Compare files of which nothing was imported: with live capture, or they are missing as a whole.
+
+    Each is compared alone, and what differs then once more, together with the others that have its games.
+    """
+    differing: list[tuple[str, Recording, set[str]]] = []
+    for session, recording in live:
+        found = live_pairs(lake, [(session, files.envelopes(recording, session))])
+        if found is None:
+            report.tally.take(pairs(file_rows([files.envelopes(recording, session)], full=report.full), []))
+            continue
         report.live_files += 1
-        report.tally.take(found)
-    else:
-        report.tally.take(pairs(file_rows([files.envelopes(recording, session)], full=report.full), []))
+        if all(pair.is_equal for pair in found):
+            report.tally.take(found)
+        else:
+            differing.append((session, recording, games_of(found)))
+    for group in _with_games_in_common(differing):
+        found = live_pairs(lake, [(session, files.envelopes(recording, session)) for session, recording in group])
+        report.tally.take(found or ())
+
+
+def _with_games_in_common(files: Iterable[tuple[str, Recording, set[str]]]) -> list[list[tuple[str, Recording]]]:
+    groups: list[tuple[set[str], list[tuple[str, Recording]]]] = []
+    for session, recording, games in files:
+        joined = (set(games), [(session, recording)])
+        apart = []
+        for group in groups:
+            if group[0].isdisjoint(games):
+                apart.append(group)
+            else:
+                joined = (joined[0] | group[0], group[1] + joined[1])
+        groups = [*apart, joined]
+    return [members for _, members in groups]
