@@ -36,7 +36,8 @@ OK, FAILED = 0, 1
 _LOOK_AGAIN: Final = 0.1
 _CLOSING: Final = 5.0
 _FAILURES_SHOWN: Final = 20
-_FORMATS_OF_TICKS: Final = ("F1", "F2", "F3")
+_FORMATS_OF_TICKS: Final = ("F1", "F2", "F3", "F5", "F8", "F16")
+"""Those whose ticks are stored by the import; what captures tell is derived later, and seen by those that come then."""
 
 
 def main() -> int:
