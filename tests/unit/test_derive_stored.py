@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from rugs_capture.derivation import stored
-from rugs_capture.derivation.causes import Cause
+from rugs_capture.derivation.causes import Cause, causes_in
 from rugs_capture.derivation.stored import StoredEvents
 from rugs_feed.derive import KEPT_GAMES
+from rugs_proto import ids
 from tests.lakekit import DAY_US, INCARNATION, NOON_US, add, commit, envelope, message, open_writer, tick
 
 ANEW = "b" * 32
@@ -105,3 +106,19 @@ def test_how_far_derivation_had_come_is_one_batch_before_the_last_cause(
     with StoredEvents(tmp_path) as lake:
         assert lake.derived_to(INCARNATION) == 11
         assert lake.derived_to(ANEW) == 0
+
+
+def test_what_was_read_out_of_a_document_is_no_cause(tmp_path: Path) -> None:
+    """Its ticks were read out with it, and it has no bytes of its own: it is not unreadable."""
+    known: dict[str, Any] = {"source": "import", "session_id": "array", "cause": "d" * 32, "raw": ...}
+    told = [state(1, "g", id=ids.derived_id("ws_event", "d" * 32, number), **known) for number in (0, 1)]
+    read_out = message(2, *told)
+    writer = open_writer(tmp_path)
+    commit(writer, message(1, state(1, "live")), read_out, message(3, tick(0, "g", **known)))
+    writer.close()
+    assert causes_in(read_out) == []
+    with StoredEvents(tmp_path) as lake:
+        assert places(lake.windows(INCARNATION, 1, 9)) == [(1, 1)]
+        assert [life.events for life in lake.lives()] == [1]
+        assert lake.spans(INCARNATION, 9) == {"public_ws": (1, 1)}
+        assert lake.derived_to(INCARNATION) == 0

@@ -36,12 +36,14 @@ _many = msgspec.msgpack.Decoder(list[_Named]).decode
 def causes_in(message: Message) -> list[Cause]:
     """Return the events of a message that anything is derived from, in the order of their session.
 
-    What breaks the contract is none: the lake keeps it as a reject.
+    What breaks the contract is none: the lake keeps it as a reject. Nor is what was itself read out of a document:
+    whatever follows from it came with it.
     """
     if not _may_hold_any(message.body):
         return []
     events = wire.judge(message.body, "ws_event").events
-    found = [_cause(event, message.seq) for event in events if event.envelope.event in EVENTS]
+    causes = (event for event in events if event.envelope.cause is None and event.envelope.event in EVENTS)
+    found = [_cause(event, message.seq) for event in causes]
     if len(found) > 1:
         found.sort(key=lambda cause: cause.heard.seq)
     return found

@@ -1,7 +1,8 @@
 """The lake's stored events, in the order in which derivation reads them: that of the stream.
 
 A stream may have had several lives, one after the other; the lake knows them by their
-incarnations. Within one, events stand by their sequence.
+incarnations. Within one, events stand by their sequence. What was itself read out of a document is none: whatever
+follows from it was read out with it.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class StoredEvents:
         """Return the stream's lives that left causes of these days (UTC, both included), oldest first."""
         rows = self._rows(
             "SELECT incarnation, count(*), min(stream_seq), max(stream_seq) FROM ws_event"
-            " WHERE event IN (SELECT unnest($events)) AND date BETWEEN $first AND $last GROUP BY 1",
+            " WHERE cause IS NULL AND event IN (SELECT unnest($events)) AND date BETWEEN $first AND $last GROUP BY 1",
             {"events": sorted(EVENTS), **_days(first, last)},
         )
         return sorted((Life(*row) for row in rows), key=lambda life: self._rank(life.incarnation))
@@ -123,7 +124,8 @@ class StoredEvents:
         found = {row[0]: (row[1] if row[3] == KEPT_GAMES else 0, row[2]) for row in self._rows(_SPANS, told)}
         if self._rank(incarnation) == 0:  # nothing came before
             return {source: (max(first, 1), last) for source, (first, last) in found.items()}
-        earlier = [row[0] for row in self._rows("SELECT DISTINCT source FROM ws_event WHERE event = ?", [_GAME_STATE])]
+        sources = "SELECT DISTINCT source FROM ws_event WHERE cause IS NULL AND event = ?"
+        earlier = [row[0] for row in self._rows(sources, [_GAME_STATE])]
         return dict.fromkeys(earlier, (0, 0)) | found
 
     def derived_to(self, incarnation: str) -> int:
@@ -163,14 +165,14 @@ _ENDED_LIVES: Final = "SELECT incarnation FROM gap WHERE stream = ? AND last_seq
 
 _WITHIN: Final = (
     "incarnation = $life AND stream_seq BETWEEN $start AND $end"
-    " AND event IN (SELECT unnest($events)) AND date BETWEEN $first AND $last"
+    " AND cause IS NULL AND event IN (SELECT unnest($events)) AND date BETWEEN $first AND $last"
 )
 
 _SPANS: Final = """
 SELECT source, min(first_seq), max(last_seq), count(*) FROM (
     SELECT source, game_id, min(stream_seq) AS first_seq, max(stream_seq) AS last_seq
     FROM ws_event
-    WHERE event = $event AND game_id IS NOT NULL AND incarnation = $life AND stream_seq <= $seq
+    WHERE cause IS NULL AND event = $event AND game_id IS NOT NULL AND incarnation = $life AND stream_seq <= $seq
     GROUP BY source, game_id
     QUALIFY row_number() OVER (PARTITION BY source ORDER BY last_seq DESC) <= $games
 ) GROUP BY source
@@ -178,7 +180,8 @@ SELECT source, min(first_seq), max(last_seq), count(*) FROM (
 
 _LAST_GAMES: Final = f"""
 WITH told AS (
-    SELECT * FROM ws_event WHERE event = $event AND source = $source AND list_contains($lives, incarnation)
+    SELECT * FROM ws_event
+    WHERE cause IS NULL AND event = $event AND source = $source AND list_contains($lives, incarnation)
 ),
 last AS (
     SELECT game_id, max((list_position($lives, incarnation), stream_seq)) AS seen FROM told
@@ -199,10 +202,12 @@ WITH derived AS (
 ),
 last AS (
     SELECT max(stream_seq) AS last_cause FROM ws_event
-    WHERE incarnation = $life AND (source, session_id, seq) IN (SELECT (source, session_id, seq) FROM derived)
+    WHERE cause IS NULL AND incarnation = $life
+        AND (source, session_id, seq) IN (SELECT (source, session_id, seq) FROM derived)
 )
 SELECT min(stream_seq) FROM (
-    SELECT DISTINCT stream_seq FROM ws_event, last WHERE incarnation = $life AND stream_seq <= last_cause
+    SELECT DISTINCT stream_seq FROM ws_event, last
+    WHERE cause IS NULL AND incarnation = $life AND stream_seq <= last_cause
     ORDER BY stream_seq DESC LIMIT $batch
 )
 """  # noqa: S608 - our own text
