@@ -113,12 +113,12 @@ def completeness(rows: Iterable[Mapping[str, Any]]) -> dict[str, Completeness]:
     """Return each game's completeness from derived rows (or any maps with the same keys).
 
     Rows that are neither a tick nor a game, or name no game or tick, say nothing; nor does a
-    tick that an old recorder made up.
+    tick that an old recorder made up, or that it took out of the frame after a rug.
     """
     found: dict[str, Completeness] = {}
     for row in rows:
         game, fields = row.get("game_id"), row.get("fields", {})
-        if game is None or fields.get("is_filler"):
+        if game is None or fields.get("is_filler") or fields.get("phase") == "RUG_EVENT_1":
             continue
         known = found.get(game, Completeness())
         tick, last = fields.get("tick"), fields.get("last_tick")

@@ -9,14 +9,18 @@ LAST_TICK: Final = 100_000
 
 _TICKS: Final = f"game_id IS NOT NULL AND tick BETWEEN 0 AND {LAST_TICK} AND is_filler IS NOT TRUE"
 
+_ECHO: Final = "phase IS NOT DISTINCT FROM 'RUG_EVENT_1'"
+"""The frame after a rug, as the old recorders called it: the count has gone on, the game and its price have not."""
+
 TICK: Final = f"""
-SELECT * FROM game_tick WHERE {_TICKS}
+SELECT * FROM game_tick WHERE {_TICKS} AND NOT ({_ECHO})
 QUALIFY row_number() OVER (
     PARTITION BY game_id, tick ORDER BY filled IS TRUE, rugged IS TRUE DESC, ts DESC, source, id
 ) = 1
 """  # noqa: S608 - our own text
 """Each tick of each game once, whoever told of it: the exact one before a filled one, of a tick told in several
-phases the latest. What an old recorder made up is left out. Columns: those of `game_tick`."""
+phases the latest. What an old recorder made up is left out, and the frame after a rug, which is no tick of its own.
+Columns: those of `game_tick`."""
 
 
 def completeness(which: str = "true") -> str:
@@ -25,19 +29,21 @@ def completeness(which: str = "true") -> str:
     One row a game, from ticks and completed games alike: `game_id`, `first_ts`, `last_ts`, `sources`, `ended` (whether
     its last tick is known to be its last), `rugged`, `last_tick`, `peak`, `direct`, `filled`, `missing` (counts of the
     ticks 0 to `last_tick`), `missing_ticks` (runs of them, first and last), `complete`. A game's last tick is what its
-    history says; else the first rugged one; else, while it goes on, the last one known.
+    history says; else the first rugged one; else, while it goes on, the last one known. The frame after a rug counts as
+    none, wherever it came from: it only says that the game has rugged.
 
     `which` is a condition that rows of the views `game_tick` and `game` must meet.
     """
     return f"""
 WITH told AS (
-    SELECT game_id, tick, bool_or(filled IS NOT TRUE) AS direct, bool_or(rugged IS TRUE) AS rugged, max(price) AS price,
-        min(ts) AS first_ts, max(ts) AS last_ts, list(DISTINCT source) AS sources
+    SELECT game_id, tick, bool_and({_ECHO}) AS is_echo, bool_or({_ECHO}) AS echoed,
+        bool_or(filled IS NOT TRUE AND NOT ({_ECHO})) AS direct, bool_or(rugged IS TRUE AND NOT ({_ECHO})) AS rugged,
+        max(price) AS price, min(ts) AS first_ts, max(ts) AS last_ts, list(DISTINCT source) AS sources
     FROM game_tick WHERE {_TICKS} AND ({which}) GROUP BY game_id, tick
 ),
 seen AS (
-    SELECT game_id, min(tick) FILTER (rugged) AS rug, max(tick) AS top, min(first_ts) AS first_ts,
-        max(last_ts) AS last_ts, list_sort(list_distinct(flatten(list(sources)))) AS sources
+    SELECT game_id, min(tick) FILTER (rugged) AS rug, max(tick) FILTER (NOT is_echo) AS top, bool_or(echoed) AS echoed,
+        min(first_ts) AS first_ts, max(last_ts) AS last_ts, list_sort(list_distinct(flatten(list(sources)))) AS sources
     FROM told GROUP BY game_id
 ),
 history AS (
@@ -52,12 +58,13 @@ history AS (
 games AS (SELECT game_id FROM told UNION SELECT game_id FROM history),
 ends AS (
     SELECT game_id, coalesce(history.last_tick, rug, top) AS last_tick,
-        coalesce(history.last_tick, rug) IS NOT NULL AS ended, rug IS NOT NULL OR history.rugged IS TRUE AS rugged,
+        coalesce(history.last_tick, rug) IS NOT NULL AS ended,
+        rug IS NOT NULL OR echoed IS TRUE OR history.rugged IS TRUE AS rugged,
         history.peak, coalesce(first_ts, history.ts) AS first_ts, coalesce(last_ts, history.ts) AS last_ts,
         coalesce(seen.sources, history.sources) AS sources
     FROM games LEFT JOIN seen USING (game_id) LEFT JOIN history USING (game_id)
 ),
-present AS (SELECT told.* FROM told JOIN ends USING (game_id) WHERE tick <= last_tick),
+present AS (SELECT told.* FROM told JOIN ends USING (game_id) WHERE tick <= last_tick AND NOT is_echo),
 runs AS (
     SELECT game_id, list({{'first': before + 1, 'last': tick - 1}} ORDER BY tick) FILTER (tick > before + 1) AS missing
     FROM (

@@ -64,6 +64,24 @@ def test_a_tick_is_shown_once_the_exact_one_before_a_filled_one_and_the_latest_p
     ]
 
 
+def test_the_frame_after_a_rug_is_no_tick_of_its_own(tmp_path: Path) -> None:
+    """An old recorder wrote it down, with a count that had gone on by one or two; its row stays."""
+    whole = [*(told(number, at=number) for number in range(3)), told(3, at=3, price=0.1, rugged=True)]
+    after = told(5, "RUG_EVENT_1", at=4, price=0.1, rugged=True)
+    torn = [told(1, game="torn"), told(4, "RUG_EVENT_1", at=4, price=0.1, rugged=True, game="torn")]
+    store(tmp_path, message(1, *whole, after, *torn))
+    assert select(tmp_path, "SELECT game_id, tick FROM tick ORDER BY ALL") == [
+        *(("g", number) for number in range(4)),
+        ("torn", 1),
+    ]
+    columns = "game_id, ended, rugged, last_tick, direct, missing, complete"
+    assert select(tmp_path, f"SELECT {columns} FROM game_completeness ORDER BY game_id") == [
+        ("g", True, True, 3, 4, 0, True),
+        ("torn", False, True, 1, 1, 1, False),
+    ]
+    assert select(tmp_path, "SELECT count(*) FROM game_tick WHERE phase = 'RUG_EVENT_1'") == [(2,)]
+
+
 def test_a_game_says_what_is_missing_of_it_and_what_its_history_told(tmp_path: Path) -> None:
     known = [told(number, at=number, price=1 + number) for number in (2, 3, 7)]
     history = game("g", {"last_tick": 9, "peak_multiplier": 12.5, "rugged": True, "prices": [1, 2]})
@@ -83,9 +101,10 @@ def test_an_empty_lake_has_no_games(tmp_path: Path) -> None:
 
 GAMES = st.sampled_from(["a", "b", "c"])
 TICKS = st.builds(
-    lambda game, number, **fields: ("game_tick", game, {"tick": number, "price": 1.0, "phase": "x", **fields}),
+    lambda game, number, **fields: ("game_tick", game, {"tick": number, "price": 1.0, **fields}),
     GAMES,
     st.integers(-1, 6) | st.sampled_from([MAX_TICK, MAX_TICK + 1]),
+    phase=st.sampled_from(["x", "x", "RUG_EVENT_1"]),
     rugged=st.booleans() | st.none(),
     filled=st.booleans(),
     is_filler=st.sampled_from([False, False, True]),
