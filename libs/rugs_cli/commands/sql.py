@@ -92,11 +92,7 @@ def _write_to(file: BinaryIO, relation: duckdb.DuckDBPyRelation, chosen: Format)
     if chosen is Format.JSON:
         _write_json(file, reader)
     elif chosen is Format.CSV:
-        import pyarrow.csv
-
-        with pyarrow.csv.CSVWriter(file, reader.schema) as csv:
-            for batch in reader:
-                csv.write_batch(batch)
+        _write_csv(file, reader)
     elif chosen is Format.ARROW:
         import pyarrow.ipc
 
@@ -109,6 +105,35 @@ def _write_to(file: BinaryIO, relation: duckdb.DuckDBPyRelation, chosen: Format)
         with pyarrow.parquet.ParquetWriter(file, reader.schema, compression="zstd") as parquet:
             for batch in reader:
                 parquet.write_batch(batch)
+
+
+def _write_csv(file: BinaryIO, reader: pa.RecordBatchReader) -> None:
+    """Write lines of values; those that CSV has no form for, lists and objects, as JSON."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    schema = reader.schema
+    as_json = [
+        place
+        for place, field in enumerate(schema)
+        if pa.types.is_nested(field.type) or field.type == pa.month_day_nano_interval()
+    ]
+    for place in as_json:
+        schema = schema.set(place, pa.field(schema.field(place).name, pa.string()))
+    with pyarrow.csv.CSVWriter(file, schema) as csv:
+        for batch in reader:
+            columns = batch.columns
+            for place in as_json:
+                columns[place] = pa.array(map(_json_or_none, columns[place].to_pylist()), pa.string())
+            csv.write_batch(pa.record_batch(columns, schema=schema))
+
+
+def _json_or_none(value: Any) -> str | None:
+    import orjson
+
+    if value is None:
+        return None
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _write_json(file: BinaryIO, reader: pa.RecordBatchReader) -> None:
