@@ -23,7 +23,8 @@ class Envelopes:
     """Makes the envelopes of one file.
 
     `origin` is what they all say of where they come from: `sha256` and `file`, and `packed` where the
-    file is packed; `zone` is that of a reject, and `format_id` the format whose reader refused it.
+    file is packed, `fault` where that failed its check; `zone` is that of a reject, and `format_id` the
+    format whose reader refused it.
     """
 
     def __init__(self, session_id: str, origin: dict[str, Any], zone: str, format_id: str) -> None:

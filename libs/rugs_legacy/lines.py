@@ -48,11 +48,7 @@ def digest(stream: Readable, size: int) -> str:
 
 
 def measure(stream: Readable, most: int) -> tuple[int, str]:
-    """Return how many bytes there are up to the end, and their SHA-256, in hex; stop where there are more than `most`.
-
-    Raises:
-        PackedError: if they cannot be unpacked.
-    """
+    """Return the count of bytes up to the end, and their SHA-256, in hex; stop once there are more than `most`."""
     state, size = sha256(), 0
     while size <= most and (chunk := stream.read(CHUNK)):
         state.update(chunk)

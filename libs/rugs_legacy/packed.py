@@ -20,10 +20,11 @@ SUFFIXES: Final = (".gz", ".zst", ".zstd")
 _PIECE: Final = 512
 """Bytes that are unpacked at a time: the most that can come of them is 16 MiB."""
 _MAX_WINDOW: Final = 1 << 27
+_ERRORS: Final = (zlib.error, zstandard.ZstdError)
 
 
 class PackedError(OSError):
-    """A packed file's bytes are not what was packed."""
+    """Nothing of a packed file can be unpacked."""
 
 
 class Readable(Protocol):
@@ -42,26 +43,30 @@ class _Unpacker(Protocol):
 
 
 class Unpacked:
-    """The content of a packed file.
+    """The content of a packed file, as far as it can be unpacked; what stands behind the last part is given as it is.
 
     Attributes:
-        is_cut: set at the end, where the file ends before what was packed into it does.
+        method: how it is packed.
+
+    Known at the end:
+        is_cut: whether the file ends before what was packed into it does.
+        fault: why the rest could not be unpacked, or what was unpacked fails its check; None if all is well.
+        behind: bytes that stand behind what was packed, and are no padding.
     """
 
-    def __init__(self, packed: Readable, method: str) -> None:
+    def __init__(self, packed: BinaryIO, method: str) -> None:
         self.is_cut = False
+        self.fault: str | None = None
+        self.behind = 0
         self._packed = packed
-        self._method = method
+        self.method = method
         self._unpacker: _Unpacker | None = None
+        self._part_at = 0
         self._ahead = b""
         self._ready = bytearray()
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, none at the end.
-
-        Raises:
-            PackedError: if they cannot be unpacked.
-        """
+        """Return at most `size` bytes, none at the end."""
         while len(self._ready) < size and (more := self._unpack_more()):
             self._ready += more
         given = bytes(self._ready[:size])
@@ -70,56 +75,74 @@ class Unpacked:
 
     def _unpack_more(self) -> bytes:
         """Return some more of the content; none at the end."""
-        while True:
+        while self.fault is None:
             data = self._ahead or self._packed.read(_PIECE)
             self._ahead = b""
+            if self.behind:
+                self.behind += len(data)
+                return data
             if self._unpacker is None:  # before the file's first part, or between two of them
                 data = self._at_next_part(data)
             if not data:
                 self.is_cut = self._unpacker is not None
                 return b""
             if self._unpacker is None:
-                self._unpacker = _unpacker(self._method)
+                if method_of(data) != self.method:
+                    self.behind = len(data)
+                    return data
+                self._unpacker = _unpacker(self.method)
+                self._part_at = self._packed.tell() - len(data)
             try:
                 content = self._unpacker.decompress(data)
-            except (zlib.error, zstandard.ZstdError) as error:
-                raise PackedError(f"not whole {self._method}: {error}") from error
+            except _ERRORS as error:
+                self.fault = f"not whole {self.method}: {error}"
+                return self._before_error(data)
             if self._unpacker.eof:
                 self._ahead, self._unpacker = self._unpacker.unused_data, None
             if content:
                 return content
+        return b""
 
     def _at_next_part(self, data: bytes) -> bytes:
         """Return what the next part begins with; zeros behind the last one are no part."""
         while data and not data.strip(b"\0"):
             data = self._packed.read(_PIECE)
         data = data.lstrip(b"\0")
-        if data:
-            data += self._packed.read(max(0, _LONGEST_MAGIC - len(data)))
-            if method_of(data) != self._method:
-                raise PackedError(f"not whole {self._method}: something else stands behind it")
-        return data
+        return data + self._packed.read(max(0, _LONGEST_MAGIC - len(data))) if data else data
+
+    def _before_error(self, data: bytes) -> bytes:
+        """Return what the piece that was read last gives before its error: a failed call gives nothing.
+
+        The part is unpacked once more, that piece byte by byte.
+        """
+        piece_at = self._packed.tell() - len(data)
+        unpacker = _unpacker(self.method)
+        self._packed.seek(self._part_at)
+        while before := self._packed.read(min(_PIECE, piece_at - self._packed.tell())):
+            unpacker.decompress(before)
+        given = []
+        try:
+            for place in range(len(data)):
+                given.append(unpacker.decompress(data[place : place + 1]))
+        except _ERRORS:
+            pass
+        return b"".join(given)
 
 
 class Content:
     """A file, open for reading what is in it.
 
     Attributes:
-        method: how it is packed, if it is.
+        stream: what is in it; `Unpacked` if it is packed.
         file_size: its size as it lies, when it was opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
         self.file_size = os.fstat(self._file.fileno()).st_size
-        self.method = method_of(self._file.read(_LONGEST_MAGIC))
+        method = method_of(self._file.read(_LONGEST_MAGIC))
         self._file.seek(0)
-        self.stream: Readable = self._file if self.method is None else Unpacked(self._file, self.method)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether it is a packed file that ends too early; known at its end."""
-        return isinstance(self.stream, Unpacked) and self.stream.is_cut
+        self.stream: Readable = self._file if method is None else Unpacked(self._file, method)
 
     def __enter__(self) -> Self:
         return self

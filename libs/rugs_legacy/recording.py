@@ -15,7 +15,7 @@ from rugs_legacy.documents import envelopes_of, read_document
 from rugs_legacy.envelopes import Envelope, Envelopes, printable
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.lines import MAX_LINE, Block, digest, measure, read_blocks, read_whole
-from rugs_legacy.packed import Content, Readable, unpacked_name
+from rugs_legacy.packed import Content, PackedError, Readable, Unpacked, unpacked_name
 from rugs_legacy.recognise import BLANKS, CONFLICT_MARK, UnknownFormatError, recognise
 from rugs_legacy.record import DocumentFormat, Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
@@ -49,7 +49,9 @@ class Recording:
     """An old file, looked at: the first `size` bytes of its content, which are what is imported.
 
     `sha256` is that of these bytes: a packed copy of a file has the same. `packed_sha256` is that of
-    the file as it lies, where it is packed, and `packed_size` its size; `is_cut` says that such a file ends too early.
+    the file as it lies, where it is packed, and `packed_size` its size; `is_cut` says that such a file ends too early,
+    and `fault` why no more could be unpacked of it, or that it fails its check. `behind` bytes that are not packed
+    stand behind the others: in a file of lines they are the last of the content.
     """
 
     path: Path
@@ -61,6 +63,8 @@ class Recording:
     packed_sha256: str | None = None
     packed_size: int = 0
     is_cut: bool = False
+    fault: str | None = None
+    behind: int = 0
 
     def lying(self, done: int) -> int:
         """Return about how many bytes of the file as it lies are dealt with, where `done` of its content are."""
@@ -71,6 +75,8 @@ class Recording:
         origin = {"sha256": self.sha256, "file": printable(self.path.name)}
         if self.packed_sha256 is not None:
             origin["packed"] = self.packed_sha256
+        if self.fault is not None:  # any of its bytes may be the wrong ones
+            origin["fault"] = self.fault
         return Envelopes(self.session_id, origin, self.timezone, self.format.id)
 
 
@@ -80,32 +86,38 @@ def look_at(path: Path, timezone: str) -> Recording:
     Raises:
         UnknownFormatError: if its format is not one that can be read, or it is no file.
         FileChangedError: if it was cut meanwhile.
-        OSError: if it cannot be read, or unpacked.
+        OSError: if it cannot be read, or nothing of it be unpacked.
         ValueError: if there is no such time zone.
     """
     if not path.is_file():
         raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
     with Content(path) as content:
-        if content.method is not None:
-            return _look_into(path, content, timezone)
+        if isinstance(content.stream, Unpacked):
+            return _look_into(path, content.stream, content.file_size, timezone)
         format_, first = recognise(path, content.file_size, timezone)
         sha = digest(content.stream, content.file_size)
     session_id = ids.import_session_id(format_.id, first)
     return Recording(path, content.file_size, sha, format_, timezone, session_id)
 
 
-def _look_into(path: Path, content: Content, timezone: str) -> Recording:
+def _look_into(path: Path, packed: Unpacked, packed_size: int, timezone: str) -> Recording:
     """Look at a packed file: how much is in it is known at its end only."""
-    most = max(_ANY_TIMES, _MOST_TIMES * content.file_size)
-    size, sha = measure(content.stream, most)
+    most = max(_ANY_TIMES, _MOST_TIMES * packed_size)
+    size, sha = measure(packed, most)
     if size > most:
-        raise UnknownFormatError(f"{content.method} that unpacks to more than {_MOST_TIMES} times its size")
+        raise UnknownFormatError(f"{packed.method} that unpacks to more than {_MOST_TIMES} times its size")
+    if packed.fault is not None and not size:
+        raise PackedError(packed.fault)
     with path.open("rb") as file:
-        packed_sha = digest(file, content.file_size)
-    format_, first = recognise(path, size, timezone)
+        packed_sha = digest(file, packed_size)
+    format_, first = recognise(path, size - packed.behind, timezone)
+    if packed.behind and isinstance(format_, DocumentFormat):  # it would be none with them
+        size -= packed.behind
+        with Content(path) as content:
+            sha = digest(content.stream, size)
     session_id = ids.import_session_id(format_.id, first)
-    packed = (packed_sha, content.file_size, content.is_cut)
-    return Recording(path, size, sha, format_, timezone, session_id, *packed)
+    told = (packed_sha, packed_size, packed.is_cut, packed.fault, packed.behind)
+    return Recording(path, size, sha, format_, timezone, session_id, *told)
 
 
 def read(recording: Recording, counts: Counts) -> Iterator[Envelope]:

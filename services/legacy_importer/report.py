@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from rugs_legacy.envelopes import printable
+from rugs_legacy.record import DocumentFormat
 from rugs_legacy.recording import Counts, Recording
 
 COUNTED: Final = ("lines", "blank", "records", "rejected", "salvaged")
@@ -60,7 +61,7 @@ class FileReport:
             size=recording.size,
             session_id=recording.session_id,
             packed_sha256=recording.packed_sha256,
-            note="the packed file ends too early: what is in it until there was read" if recording.is_cut else None,
+            note=_note_on(recording),
         )
 
     def take_counts(self, counts: Counts) -> None:
@@ -89,6 +90,18 @@ class FileReport:
         """Return what the run's last message carries, as ASCII JSON; `name` is the file's base name."""
         told = {key: getattr(self, key) for key in ("sha256", "format", "reader", "tz", "size", *COUNTED)}
         return json.dumps({"file": name, **told, **({"known": self.known} if self.known else {})})
+
+
+def _note_on(recording: Recording) -> str | None:
+    """Return what is odd about a packed file."""
+    if recording.fault is not None:
+        return f"{recording.fault}; what could be unpacked was read"
+    if recording.is_cut:
+        return "the packed file ends too early: what is in it until there was read"
+    if recording.behind:
+        became = "left alone" if isinstance(recording.format, DocumentFormat) else "read as its last lines"
+        return f"{recording.behind} bytes that are not packed stand behind the others: they were {became}"
+    return None
 
 
 @dataclass

@@ -64,6 +64,8 @@ class Sender:
                 continue
             one = FileReport.of(recording)
             self._report.files.append(one)
+            if recording.fault is not None:  # what it holds is imported, but nobody can say that it is right, and all
+                self._report.fail(f"{path}: {recording.fault}")
             first = self._first_of.setdefault((one.sha256, one.reader), one)
             if first is not one:
                 copies.append((one, first))

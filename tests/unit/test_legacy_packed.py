@@ -34,6 +34,7 @@ def unpacked(packed: bytes, method: str, size: int = 1 << 16) -> bytes:
     stream = Unpacked(io.BytesIO(packed), method)
     content = b"".join(iter(lambda: stream.read(size), b""))
     assert not stream.is_cut
+    assert (stream.fault, stream.behind) == (None, 0)
     return content
 
 
@@ -82,12 +83,62 @@ def test_a_packed_file_that_is_cut_is_read_up_to_there(tmp_path: Path, method: s
     assert ids_of(events) == ids_of(everything[: len(events)])
 
 
+LINES = [start(), *(tick(number, price=1 + number / 7) for number in range(3000))]
+
+
 @METHODS
-def test_bytes_that_are_not_what_was_packed_are_an_error(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("name", [GAME_FILE, "whatever"])
+def test_what_fails_its_check_is_read_and_said_to_be_so(tmp_path: Path, method: str, name: str) -> None:
+    whole = PACKS[method](b"\n".join(LINES))
+    check = len(whole) - (8 if method == "gzip" else 4)
+    damaged = whole[:check] + bytes((whole[check] ^ 1,)) + whole[check + 1 :]
+    recording, counts, envelopes = read_file(write(tmp_path, name, damaged))
+    assert recording.fault is not None
+    assert recording.fault.startswith(f"not whole {method}: ")
+    assert counts == Counts(lines=len(LINES), records=len(LINES))
+    assert [one["raw"].encode() for one in envelopes] == LINES
+
+
+@METHODS
+def test_what_is_damaged_inside_is_read_as_far_as_it_goes(tmp_path: Path, method: str) -> None:
+    """Until the damage it is what it was; what is unpacked behind may be anything, and says so."""
+    whole = PACKS[method](b"\n".join(LINES))
+    half = len(whole) // 2
+    recording, counts, envelopes = read_file(write(tmp_path, GAME_FILE, whole[:half] + b"\xff" * 500 + whole[half:]))
+    assert recording.fault is not None
+    assert counts.records > 1000
+    assert [one["raw"].encode() for one in envelopes[:1000]] == LINES[:1000]
+    assert {one["origin"]["fault"] for one in envelopes} == {recording.fault}
+
+
+@METHODS
+def test_what_stands_behind_is_kept(tmp_path: Path, method: str) -> None:
+    """Lines of it are lines; what is none is a reject. Zeros are nothing but padding."""
+    packed = PACKS[method](b"\n".join([start(), tick(1), b""]))
+    for between in (b"", b"\0" * 3000):
+        recording, counts, envelopes = read_file(write(tmp_path, GAME_FILE, packed + between + b"junk\n" + tick(2)))
+        assert (recording.behind, recording.fault) == (5 + len(tick(2)), None)
+        assert counts == Counts(lines=4, records=3, rejected=1)
+        assert [one["raw"].encode() for one in envelopes] == [start(), tick(1), b"junk", tick(2)]
+    long = os.urandom(100_000).replace(b"\n", b"")
+    _, counts, envelopes = read_file(write(tmp_path, GAME_FILE, packed + b"x" + long))
+    assert (counts.records, counts.rejected, envelopes[-1]["raw"]) == (2, 1, b"x" + long)
+
+
+@METHODS
+def test_what_stands_behind_a_document_does_not_make_it_unreadable(tmp_path: Path, method: str) -> None:
+    content = b"[" + frame(1) + b"]"
+    plain = read_file(write(tmp_path, "x_samples.json", content))
+    recording, _, envelopes = read_file(write(tmp_path, "x_samples.json", PACKS[method](content) + b"junk"))
+    assert (recording.behind, recording.size, recording.sha256) == (4, len(content), plain[0].sha256)
+    assert ids_of(envelopes) == ids_of(plain[2])
+
+
+@METHODS
+def test_a_file_of_which_nothing_can_be_unpacked_is_an_error(tmp_path: Path, method: str) -> None:
     whole = PACKS[method](CONTENT)
-    for damaged in (whole[:30] + b"\xff\x00\xff" + whole[33:], whole + b"junk", whole + b"\0\0x"):
-        with pytest.raises(PackedError, match=f"not whole {method}"):
-            look_at(write(tmp_path, GAME_FILE + SUFFIX[method], damaged), NEW_YORK)
+    with pytest.raises(PackedError, match=f"not whole {method}"):
+        look_at(write(tmp_path, GAME_FILE + SUFFIX[method], whole[:4] + b"\xff" * 100), NEW_YORK)
 
 
 @given(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -112,6 +114,22 @@ def test_what_is_odd_is_noted(tmp_path: Path) -> None:
     report.repeated_games = [{"game_id": "g", "repeated": 15, "files": []}]
     assert report.notes()[1].startswith("games in more than one recording: 1, with 15 ticks")
     assert report.details()["repeated_games"] == report.repeated_games
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        (lambda packed: packed + b"junk", "4 bytes that are not packed stand behind the others"),
+        (lambda packed: packed[:-8] + b"\0" * 8, "not whole gzip: .*; what could be unpacked was read"),
+    ],
+)
+def test_what_is_odd_about_a_packed_file_is_noted(tmp_path: Path, changed: Callable[[bytes], bytes], note: str) -> None:
+    path = tmp_path / "game_20981231_220000.jsonl.gz"
+    path.write_bytes(changed(gzip.compress(start() + b"\n")))
+    report = Report(files=[FileReport.of(look_at(path, "America/New_York"))])
+    (found,) = report.notes()
+    assert re.search(note, found)
+    assert report.details()["file_reports"][0]["note"] in found
 
 
 def test_a_path_may_be_a_pattern(tmp_path: Path) -> None:

@@ -107,11 +107,15 @@ def reconcile(
 def _recordings(files: Iterable[Path], timezone: str, report: Report) -> Iterator[Recording]:
     for path in files:
         try:
-            yield look_at(path, timezone)
+            recording = look_at(path, timezone)
         except UnknownFormatError as error:
             report.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
         except (OSError, FileChangedError) as error:
             report.fail(f"{path}: {error}")
+        else:
+            if recording.fault is not None:
+                report.fail(f"{path}: {recording.fault}")
+            yield recording
 
 
 def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]:
