@@ -92,12 +92,37 @@ WRITES = {
     "lines": 'f = open(path, "a")\nf.write(json.dumps(event) + "\\n")',
     "lines in two steps": 'f = open(path, "a")\nf.write(json.dumps(event))\nf.write("\\n")',
     "lines by print": 'with path.open("w") as f:\n    print(json.dumps(event), file=f)',
+    "lines by dump": 'with open(p, "a") as f:\n for e in events:\n  json.dump(e, f)\n  f.write("\\n")',
+    "lines to a descriptor": 'with os.fdopen(fd, "a") as f:\n    f.write(json.dumps(r) + "\\n")',
+    "lines at once": 'Path(p).write_text("\\n".join(json.dumps(x) for x in buffer))',
+    "lines at once, mapped": 'Path(p).write_text("\\n".join(map(json.dumps, buffer)))',
+    "lines by a function": 'def _line(r):\n return json.dumps(r) + "\\n"\nclass A:\n def __init__(s, p):\n'
+    '  s.f = open(p, "a")\n def put(s, r):\n  s.f.write(_line(r))',
+    "lines by a name": 'f = open(p, "a")\ndata = json.dumps(r)\nf.write(data + "\\n")',
+    "lines by an option": 'f = open(p, "ab")\nf.write(orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE))',
+    "jsonlines": 'with jsonlines.open(p, "a") as f:\n    f.write(r)',
+    "jsonlines by keyword": 'jsonlines.open(p, mode="w")',
+    "a log": 'handler = logging.FileHandler("ticks.jsonl")',
+    "a log by keyword": 'logging.basicConfig(filename="events.ndjson")',
+    "a table": 'pq.write_table(table, "game_ticks.parquet")',
+    "a table by name": 'frame.to_parquet(base / f"{day}_ticks.parquet")',
+    "a database": 'sqlite3.connect("recordings.db")',
+    "a csv": 'with open("ticks.csv", "w", newline="") as f:\n    csv.writer(f).writerows(ticks)',
+    "a folder of parts": 'open(os.path.join("rugs_" + "recordings", name), "w")',
 }  # fmt: skip
 CLEAN = {
     "reading": 'with open("game_1.jsonl") as file:\n    events = [json.loads(line) for line in file]',
     "reading bytes": 'Path("x.jsonl").open("rb")',
     "settings": 'config_file.write_text(json.dumps(config))\njson.dump(state, open(state_file, "w"))',
     "one document": 'with open(path, "w") as file:\n    file.write(json.dumps(state, indent=2))',
+    "settings, indented, beside lines of text": 'with open(p, "w") as f:\n    f.write(json.dumps(s, indent=2))\n'
+    'print("x")\ng = open(log, "a")\ng.write(text + "\\n")',
+    "settings with their last line's end": 'with open(p, "w") as f:\n    json.dump(s, f, indent=2)\n    f.write("\\n")',
+    "settings at once": 'Path(p).write_text(json.dumps(settings) + "\\n")',
+    "settings beside lines of text": 'with open(p, "w") as f:\n    f.write(json.dumps(s))\nopen(q, "a").write("x\\n")',
+    "reading jsonlines": 'with jsonlines.open(p) as lines:\n    events = list(lines)',
+    "reading a table": 'ticks = pd.read_csv("ticks.csv")\nduckdb.connect("recordings.db", read_only=True)',
+    "other tables": 'frame.to_csv("report.csv")\nsqlite3.connect("settings.db")\nlogging.FileHandler("app.log")',
     "a report": 'events = [json.loads(line) for line in open("x.jsonl")]\nPath(out).write_text(report(events))',
     "another scope": 'def f():\n    path = "x.jsonl"\n    return read(path)\ndef g(path):\n    open(path, "w")',
     "how many": 'count = len(list(base.glob("*.jsonl")))\nopen(f"{count}.txt", "w")',
@@ -121,6 +146,13 @@ OTHER_FAULTS = [
     ("old-folder", 'recordings_dir = "recordings"'),
     ("old-folder", 'def f(folder="recordings"): pass'),
     ("old-folder", "x = 'rag_events'"),
+    ("old-folder", 'x = "rugs_" + "recordings"'),
+    ("old-folder", 'x = "~/" + "rugs_" + "recordings"'),
+    ("old-folder", """x = f"{'rugs_'}recordings" """),
+    ("old-folder", 'x = "_".join(["raw", "captures"])'),
+    ("old-folder", 'x = os.path.join(base, "record" + "ings")'),
+    ("home-path", 'x = "/home/" + "nomad/x"'),
+    ("home-path", 'x = "/home/nomad" + "/x"'),
     ("old-setting", 'os.getenv("RUGS_RECORDINGS_DIR")'),
     ("old-recorder", "import core.recorder_sink"),
     ("old-recorder", "from src.services.rag_ingester import RAGIngester as R"),
@@ -182,6 +214,10 @@ def test_whatever_a_file_holds_it_is_judged(source: str) -> None:
         report = check(Path(folder))
     assert report.files == 1
     assert all(each.line >= 1 and each.instead for each in report.findings)
+
+
+def test_a_text_of_many_parts_is_read(tmp_path: Path) -> None:
+    assert found(tmp_path, "x = " + " + ".join(['"~/rugs_"', *['""'] * 2_000, '"recordings"'])) == [(1, "old-folder")]
 
 
 def test_a_comment_excepts_its_line_and_the_call_that_it_stands_in(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from rugs_legacy.guard import names, python
 from rugs_legacy.guard.names import Finding
-from rugs_legacy.guard.python import Place
+from rugs_legacy.guard.syntax import Place
 
 ALLOW: Final = re.compile(r"(?:#|//|--|;|<!--|/\*|\brem\b)\s*rugs:\s*allow\b", re.IGNORECASE)
 """The comment that excepts its line."""

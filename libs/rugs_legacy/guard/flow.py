@@ -174,12 +174,13 @@ def _given(function: Function, call: ast.Call, *, is_method: bool) -> Iterator[t
 
 
 def _inside(value: ast.expr) -> Iterator[ast.AST]:
-    """Give an expression's nodes; not those within calls that return something else than what they are given."""
+    """Give an expression's nodes; of calls that return something else than what they are given, nothing within."""
     waiting: list[ast.AST] = [value]
     while waiting:
         node = waiting.pop()
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _ENDS:
+                yield node
                 continue
             case ast.Lambda():
                 continue

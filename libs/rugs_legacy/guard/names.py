@@ -73,6 +73,11 @@ RECORDING_FILE: Final = re.compile(
     r"\.(?:jsonl|ndjson)(?:\.\w+)?$|\.game\.json$|_(?:demo|session)\.json$|(?:^|[/\\])session_metadata\.json$"
 )
 """The end of the name of a file that the old recorders wrote, or of one like it."""
+RECORDING_TABLE: Final = re.compile(
+    r"(?i)(?:^|[/\\_.{}-])(?:ticks?|recordings?|captures?|game_?(?:data|events|history))(?:[_.{}-][^/\\]*)?"
+    r"\.(?:arrow|csv|db|duckdb|feather|parquet|sqlite3?)(?:\.\w+)?$"
+)
+"""The end of the name of a table or a database of the same."""
 RECORDING_WORD: Final = re.compile(r"(?i)recordings?_?(?:dir|file|path|folder)|captures?_?(?:dir|file|path|folder)")
 """In the name of a variable: where recordings lie."""
 RECORDER_WORD: Final = re.compile(rf"\b(?:{'|'.join(sorted((RECORDER_MODULES - {'recorders'}) | RECORDER_CLASSES))})\b")
