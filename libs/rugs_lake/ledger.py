@@ -69,6 +69,10 @@ class Run:
         """Whether its last message was taken: nothing more is counted."""
         return self.report is not None
 
+    def is_by(self, reader: str, tz: str) -> bool:
+        """Return whether it was by this reader version with this time zone."""
+        return self.report is not None and (self.report["reader"], self.report["tz"]) == (reader, tz)
+
 
 Entry = Run
 """A run that is done."""
@@ -125,24 +129,26 @@ def _read_report(told: str) -> dict[str, Any] | None:
     return report if is_sound else None
 
 
-def find(root: Path, sha256: str, reader: str, tz: str) -> Entry | None:
-    """Return the completed import of these bytes by this reader version with this time zone, if any."""
-    return _query(root, "sha256 = ? AND reader = ? AND tz = ? AND done_us IS NOT NULL", sha256, reader, tz)
+def imports_of(root: Path, sha256: str) -> list[Entry]:
+    """Return the completed imports of these bytes, the first one first: what it stored keeps its times."""
+    return _query(root, "sha256 = ? AND done_us IS NOT NULL ORDER BY done_us", sha256)
 
 
 def run(root: Path, run_id: str) -> Run | None:
     """Return what is committed of a run, or None before its first commit."""
-    return _query(root, "run_id = ?", run_id)
+    return next(iter(_query(root, "run_id = ?", run_id)), None)
 
 
-def _query(root: Path, condition: str, *values: str) -> Run | None:
+def _query(root: Path, condition: str, value: str) -> list[Run]:
     paths = LakePaths(root)
     if not paths.catalog.exists():
-        return None
+        return []
     with Catalog(paths, read_only=True) as catalog:
-        row = catalog.one(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition} LIMIT 1", *values)  # noqa: S608
-    if row is None:
-        return None
+        rows = catalog.all(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition}", value)  # noqa: S608
+    return [_run_of(row) for row in rows]
+
+
+def _run_of(row: Sequence[Any]) -> Run:
     run_id, last_message, messages, stored, duplicates, rejected, rejected_before, told, done_us = row
     counts = (last_message, messages, stored, duplicates, rejected, rejected_before)
     return Run(run_id, *counts, None if told is None else orjson.loads(told), done_us is not None)

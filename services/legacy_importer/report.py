@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -24,7 +25,8 @@ class FileReport:
     or something went wrong (failed, and `error` says what). `stored` and `duplicates` cover
     records and salvaged ones, and are None until the lake has them; `known` of the duplicates were not
     sent, since the file is an export's, and they were found there. `derived` events were read out
-    of a document and are not among these; None where the file was not read. `note` says what is odd.
+    of a document and are not among these; None where the file was not read. `note` says what is odd, and
+    `stored_tz` with which other time zone the file was imported before.
     """
 
     file: str
@@ -45,6 +47,7 @@ class FileReport:
     derived: int | None = None
     packed_sha256: str | None = None
     note: str | None = None
+    stored_tz: str | None = None
     stored: int | None = None
     duplicates: int | None = None
     error: str | None = None
@@ -151,6 +154,9 @@ class Report:
     def notes(self) -> list[str]:
         """Return what is worth a line to somebody who watches, besides figures and failures."""
         notes = [f"{one.file}: {one.note}" for one in self.files if one.note]
+        if zones := Counter(one.stored_tz for one in self.files if one.stored_tz):
+            told = ", ".join(f"{count} with {zone}" for zone, count in zones.items())
+            notes.append(f"files imported before with another time zone: {told}; what is stored keeps its times")
         if self.repeated_games:
             ticks = sum(game["repeated"] for game in self.repeated_games)
             notes.append(

@@ -66,11 +66,14 @@ class Sender:
             self._report.files.append(one)
             if recording.fault is not None:  # what it holds is imported, but nobody can say that it is right, and all
                 self._report.fail(f"{path}: {recording.fault}")
+            before = ledger.imports_of(self._root, one.sha256)
+            if before and before[0].report is not None and before[0].report["tz"] != one.tz:
+                one.stored_tz = before[0].report["tz"]
             first = self._first_of.setdefault((one.sha256, one.reader), one)
             if first is not one:
                 copies.append((one, first))
-            elif entry := ledger.find(self._root, one.sha256, one.reader, one.tz):
-                one.take_known(entry.report or {}, "known")
+            elif same := [each for each in before if each.is_by(one.reader, one.tz)]:
+                one.take_known(same[0].report or {}, "known")
             else:
                 await self._send_file(recording, one)
             self._watch(path, recording.lying(recording.size))

@@ -52,6 +52,8 @@ def test_what_goes_in_is_stored_once(desk: Desk) -> None:
 
         elsewhere = desk.imported("--timezone", "UTC")  # the same bytes, understood otherwise: not stored again
         assert (elsewhere["stored"], elsewhere["duplicates"]) == (0, 11)
+        _, by_hand, _ = desk.run(desk.recordings, "--timezone", "UTC")
+        assert "files imported before with another time zone: 5 with America/New_York" in by_hand
 
     counted = desk.rows("SELECT doc_type, count(*) FROM events GROUP BY 1 ORDER BY 1")
     assert counted == [("game_tick", 2), ("system_event", 2), ("ws_event", 3)]
@@ -63,7 +65,7 @@ def test_what_goes_in_is_stored_once(desk: Desk) -> None:
         (1.5, 3, "sent"),
     ]
     reports = list((desk.root / "manifests" / "imports").glob("*.json"))
-    assert len(reports) == 3
+    assert len(reports) == 4
     assert all(len(json.loads(report.read_bytes())["file_reports"]) == 5 for report in reports)
 
 

@@ -118,3 +118,11 @@ def test_up_where_nothing_can_be_written(tmp_path: Path, options: list[str]) -> 
     folder = tmp_path / "data"
     assert line.startswith(f"rugs: {folder}")
     assert line.endswith(": Not a directory; RUGS_DATA_DIR names the data folder")
+
+
+def test_an_import_with_no_such_time_zone_is_wrong_usage(tmp_path: Path) -> None:
+    done = rugs(tmp_path, "import", str(tmp_path), "--timezone", "Foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: rugs import")
+    assert done.stderr.splitlines()[-1].startswith("Error: Invalid value for --timezone: no such time zone: 'Foo'")
+    assert not (tmp_path / "data").exists()

@@ -31,6 +31,10 @@ def last(seq: int, place: int, run: str = RUN, **changes: object) -> Message:
     return message(seq, subject="rugs.events.system_event.import._", headers=import_headers(run, place, done))
 
 
+def find(root: Path, sha256: str, reader: str, tz: str) -> ledger.Entry | None:
+    return next((entry for entry in ledger.imports_of(root, sha256) if entry.is_by(reader, tz)), None)
+
+
 def counts(root: Path, run: str = RUN) -> tuple[int, int, int, int, int]:
     found = ledger.run(root, run)
     assert found is not None
@@ -46,9 +50,9 @@ def test_a_run_counts_over_many_commits_and_its_last_message_completes_the_ledge
     found = ledger.run(tmp_path, RUN)
     assert found is not None
     assert (found.done, found.report) == (False, None)
-    assert ledger.find(tmp_path, "f" * 64, "f1/1", "America/New_York") is None
+    assert find(tmp_path, "f" * 64, "f1/1", "America/New_York") is None
     commit(writer, last(4, 4))
-    entry = ledger.find(tmp_path, "f" * 64, "f1/1", "America/New_York")
+    entry = find(tmp_path, "f" * 64, "f1/1", "America/New_York")
     assert entry is not None
     assert (entry.run_id, entry.done, entry.report) == (RUN, True, REPORT)
     for other in (
@@ -56,14 +60,14 @@ def test_a_run_counts_over_many_commits_and_its_last_message_completes_the_ledge
         ("f" * 64, "f1/2", "America/New_York"),
         ("f" * 64, "f1/1", ""),
     ):
-        assert ledger.find(tmp_path, *other) is None
+        assert find(tmp_path, *other) is None
     lakekit.checked(tmp_path)
 
 
 def test_records_that_the_importer_knew_and_did_not_send_make_a_run_whole(tmp_path: Path) -> None:
     writer = open_writer(tmp_path)
     commit(writer, part(1, 1, 1, 2), last(2, 2, known=4))
-    entry = ledger.find(tmp_path, *ENTRY)
+    entry = find(tmp_path, *ENTRY)
     assert entry is not None
     assert (entry.stored, entry.report) == (2, {**REPORT, "known": 4})
     commit(writer, part(3, 1, 3, run=OTHER), last(4, 2, run=OTHER, known=4))
@@ -187,9 +191,9 @@ def test_a_run_that_is_not_whole_is_closed_but_no_ledger_entry(
     found = ledger.run(tmp_path, RUN)
     assert found is not None
     assert (found.closed, found.done, found.report) == (True, False, {**REPORT, **told})
-    assert ledger.find(tmp_path, *ENTRY) is None
+    assert find(tmp_path, *ENTRY) is None
     commit(writer, part(3, 1, 1, 2, run=OTHER), last(4, 2, run=OTHER, records=2))
-    entry = ledger.find(tmp_path, *ENTRY)
+    entry = find(tmp_path, *ENTRY)
     assert entry is not None
     assert (entry.run_id, entry.stored, entry.duplicates) == (OTHER, 0, 2)
 
@@ -234,5 +238,5 @@ def test_what_is_derived_from_a_record_is_stored_and_not_counted(tmp_path: Path)
     rows = message(2, derived, headers=import_headers(RUN, 2), subject="rugs.events.game_tick.import._")
     commit(writer, told, rows, last(3, 3, records=1))
     assert counts(tmp_path) == (3, 1, 0, 0, 0)
-    assert ledger.find(tmp_path, *ENTRY) is not None
+    assert find(tmp_path, *ENTRY) is not None
     assert lakekit.select(tmp_path, "SELECT doc_type FROM events ORDER BY 1") == [("game_tick",), ("system_event",)]

@@ -39,6 +39,7 @@ def import_files(
     (F14), notebooks (F15). One JSON document a file: games (F5, F8), player sessions (F7, F8), a day's index (F8),
     events in an array (F16). Reports on captures (F11) and an application's state (F13) are named and left alone.
     """
+    from rugs_legacy.clock import zone
     from rugs_legacy.files import named_by
     from rugs_runtime.settings import Settings
 
@@ -47,6 +48,10 @@ def import_files(
             named_by(path)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error), param_hint="PATHS") from error
+    try:
+        zone(timezone)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timezone") from None
     arguments = [*map(str, paths), "--timezone", timezone]
     if timeout is not None:
         arguments += ["--timeout", str(timeout)]
