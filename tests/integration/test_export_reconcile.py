@@ -100,6 +100,8 @@ async def test_what_was_captured_live_is_known_when_its_export_is_imported(rugs:
             assert done["lines"] > 50
             told_again = imported(rugs, out)
             assert (told_again["stored"], told_again["duplicates"]) == (0, done["lines"])
+    exported = [tmp_path / f"{format_}-whole" for format_ in LINE_FORMATS]
+    assert rugs.json("reconcile", "--full", *exported)["equal"] is True
     async with rugs.bus() as nc:
         await caught_up(nc, rugs.root)
     assert rows(rugs.root, COUNT) == before, "nor has anything been derived anew"

@@ -260,6 +260,26 @@ def test_files_written_from_live_events_disagree_where_they_were_changed(shelf: 
     assert (report.tally.different, report.tally.missing, report.tally.extra) == (0, 0, 1)
 
 
+def test_an_export_of_all_that_was_captured_agrees_with_what_it_was_made_of(shelf: Shelf) -> None:
+    """Claude-flow has what no recorder heard of, too, and all sessions in one file."""
+    told = ['0{"sid":"a"}', "40", '42["gameStateUpdate",{"gameId":"g-1","price":1.5}]', '42["chat",{"text":"hello"}]']
+    for session in ("one", "two"):
+        shelf.put([live(seq, raw, session_id=session, ts=NOON_US + seq) for seq, raw in enumerate(told, 1)])
+    shelf.put([live(5, "40", session_id="one", ts=NOON_US + 5, direction="sent")])
+    exported = shelf.export(Format.CLAUDE_FLOW, "flow")
+    report = shelf.reconcile(exported.folder)
+    assert report.is_equal, report.as_dict()["differences"]
+    assert report.tally.files == report.tally.compared == 9
+    (path,) = exported.folder.glob("*.jsonl")
+    assert shelf.take_in(path).stored == 0
+    other = Shelf(shelf.folder / "other")
+    other.put([live(1, told[0], session_id="one", ts=NOON_US + 1)])
+    assert other.reconcile(path).tally.missing == 8
+    other.close()
+    path.write_bytes(path.read_bytes().replace(b"hello", b"hellO"))
+    assert not shelf.reconcile(path).is_equal, "it is not what the manifest tells of"
+
+
 @pytest.mark.slow
 def test_files_that_are_parts_of_one_game_are_compared_with_it_together(shelf: Shelf, written: list[Path]) -> None:
     """A game is split where a frame of it comes late: the old recorder has begun another file then."""

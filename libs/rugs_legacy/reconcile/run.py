@@ -14,6 +14,7 @@ from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
+from rugs_legacy.reconcile.exported import exported_pairs
 from rugs_legacy.reconcile.files import Files, Progress
 from rugs_legacy.reconcile.imported import dataset_rows, file_rows, stored_sessions
 from rugs_legacy.reconcile.live import games_of, live_pairs
@@ -100,7 +101,7 @@ def reconcile(
         rows = _rows(files, [session], full=True)
         report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], cut, full=True)))
     live = ((session, each) for session, all_ in files.by_session.items() if session not in imported for each in all_)
-    _take_live(lake, files, live, report)
+    _take_live(lake, root, files, live, report)
     return report
 
 
@@ -124,13 +125,22 @@ def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]
         yield from file_rows([files.envelopes(each, session) for each in files.by_session[session]], full=full)
 
 
-def _take_live(lake: Lake, files: Files, live: Iterable[tuple[str, Recording]], report: Report) -> None:
+def _take_live(lake: Lake, root: Path, files: Files, live: Iterable[tuple[str, Recording]], report: Report) -> None:
     """Compare files of which nothing was imported: with live capture, or they are missing as a whole.
 
     Each is compared alone, and what differs then once more, together with the others that have its games.
     """
     differing: list[tuple[str, Recording, set[str]]] = []
     for session, recording in live:
+        try:
+            of_lines = exported_pairs(root, recording, files.envelopes(recording, session))
+        except (OSError, FileChangedError) as error:
+            report.fail(f"{recording.path}: {error}")
+            continue
+        if of_lines is not None:
+            report.live_files += 1
+            report.tally.take(of_lines)
+            continue
         found = live_pairs(lake, [(session, files.envelopes(recording, session))])
         if found is None:
             report.tally.take(pairs(file_rows([files.envelopes(recording, session)], full=report.full), []))
