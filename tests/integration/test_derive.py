@@ -47,7 +47,7 @@ async def test_what_follows_from_live_frames_is_in_the_lake_and_says_its_cause(r
     assert rows(rig.root, orphans) == [(0,)]
 
     async def is_told() -> bool:  # of frames behind the last derived message a mark does, a little later
-        return await told_position(rig.nc) == status["position"]
+        return await told_position(rig.nc) == int(status["position"])
 
     await until(is_told)
 

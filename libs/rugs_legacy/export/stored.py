@@ -163,10 +163,10 @@ def documents(lake: Lake, request: Request) -> dict[str, int]:
 
 
 def games(lake: Lake, request: Request) -> Games:
-    """Return where games end, and which are told twice: of everything from the wanted source."""
-    anything = Request(request.format, source=request.source)
-    condition, values = anything.condition
-    told = f"FROM events WHERE {TICKS_TOLD} AND {condition}"
+    """Return where games end, and which are told twice: of all that the sessions say of which something is wanted."""
+    condition, values = request.condition
+    sessions = f"SELECT (source, session_id) FROM events WHERE {TICKS_TOLD} AND {condition}"  # noqa: S608 - our own
+    told = f"FROM events WHERE {TICKS_TOLD} AND (source, session_id) IN ({sessions})"
     key = "source, session_id, game_id"
     twice = lake.sql(
         f"SELECT {key} {told} GROUP BY ALL HAVING count(DISTINCT doc_type) > 1",
