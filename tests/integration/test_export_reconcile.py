@@ -127,6 +127,7 @@ def test_a_broken_line_is_found_and_the_exit_code_says_so(recordings: Path, tmp_
     [
         (["export"], 2, "--format"),
         (["export", "--format", "nosuch"], 2, "nosuch"),
+        (["export", "--format", "arrow", "--from", "2025-02-02", "--to", "2025-01-01"], 2, "the period is empty"),
         (["export", "--format", "raw-jsonl", "--timezone", "no/where"], 2, "no such time zone"),
         (["export", "--format", "raw-jsonl", "--from", "yesterday"], 2, "ISO 8601"),
         (["export", "--format", "raw-jsonl"], 1, "no lake"),

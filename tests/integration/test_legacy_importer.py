@@ -188,3 +188,14 @@ def test_no_broker(desk: Desk, broker: Broker, monkeypatch: pytest.MonkeyPatch) 
     code, _, err = desk.run(desk.recordings, "--json")
     assert code == 1
     assert len(err.splitlines()) == 1
+
+
+def test_an_import_of_nothing_at_all_fails(desk: Desk) -> None:
+    """A mistyped folder passes no gate."""
+    with desk.writer():
+        code, _, err = desk.run(desk.recordings, "--wait")
+        assert (code, err) == (1, "legacy-importer: nothing was imported: none of 0 files is a recording\n")
+        desk.put("notes.md", b"# hello")
+        code, out, err = desk.run(desk.recordings, "--wait", "--json")
+        assert (code, err) == (1, "legacy-importer: nothing was imported: none of 1 files is a recording\n")
+        assert json.loads(out)["stored"] == 0

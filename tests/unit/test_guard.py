@@ -303,6 +303,17 @@ def test_the_command_passes_a_clean_tree_and_refuses_what_is_none(tmp_path: Path
     assert guard().returncode == 2
 
 
+@pytest.mark.parametrize("files", [[], ["README.md"], ["settings.json", "Makefile"]])
+def test_the_command_does_not_pass_a_tree_without_source(tmp_path: Path, files: list[str]) -> None:
+    """It is the wrong folder."""
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    done = guard(tmp_path)
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert "no Python or JavaScript is among them" in done.stdout
+    assert check(tmp_path).as_dict()["ok"] is False
+
+
 def test_looking_through_a_tree_needs_nothing_but_python(tmp_path: Path) -> None:
     script = "import sys; from rugs_legacy.guard.check import check; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()

@@ -310,3 +310,11 @@ def test_days_and_events_are_counted_on_both_sides(shelf: Shelf) -> None:
     }
     assert told["rows"] == {"files": 2, "dataset": 2}
     assert told["equal"] is True
+
+
+def test_nothing_at_all_is_not_equal_to_anything(shelf: Shelf) -> None:
+    """A mistyped folder passes no gate."""
+    shelf.file("empty/README.md", [b"# none"])
+    report = shelf.reconcile(shelf.folder / "empty")
+    assert not report.is_equal
+    assert report.errors == ["nothing was compared: none of 1 files is a recording"]

@@ -17,6 +17,8 @@ Folder = Annotated[
 def guard(folder: Folder, as_json: AsJson = False) -> None:
     """Check a producer's source tree for recorders of its own; exit code 1 when there is something left of them.
 
+    So it is where there is no Python or JavaScript at all: it is the wrong folder.
+
     Looked for: recordings written to files, old recorder modules and who imports them, their folders and settings,
     and paths of somebody's home. A comment `# rugs: allow` excepts its line. Nothing is imported or run.
     """
@@ -28,7 +30,8 @@ def guard(folder: Folder, as_json: AsJson = False) -> None:
     else:
         for each in report.findings:
             print(f"{folder / each.file}:{each.line}: {each.rule}: {each.what}\n    instead: {each.instead}")
-        found = f"{len(report.findings):,} findings" if report.findings else "nothing of the old recorders is left"
+        clean = "nothing of the old recorders is left" if report.sources else "no Python or JavaScript is among them"
+        found = f"{len(report.findings):,} findings" if report.findings else clean
         print(f"{report.files:,} files: {found}" + (f" ({report.allowed:,} allowed)" if report.allowed else ""))
-    if report.findings:
+    if report.findings or not report.sources:
         raise typer.Exit(1)

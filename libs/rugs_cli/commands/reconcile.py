@@ -85,7 +85,8 @@ def _show(report: Report) -> None:
     wrong = (
         f"{tally.missing:,} missing, {tally.extra:,} only there, {tally.different:,} different, {tally.moved:,} moved"
     )
-    print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
+    if report.is_equal or not tally.is_equal:
+        print("they are equal" if report.is_equal else f"they are NOT equal: {wrong}")
 
 
 def _show_differences(tally: Tally) -> None:

@@ -56,6 +56,8 @@ class Request:
     damaged: bool = False
 
     def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("the period is empty: its begin is not before its end")
         if self.damaged and (
             self.format not in (Format.GAME, Format.RAW) or (self.game, self.since, self.until) != (None,) * 3
         ):

@@ -26,6 +26,7 @@ ALLOW: Final = re.compile(r"(?:#|//|--|;|<!--|/\*|\brem\b)\s*rugs:\s*allow\b", r
 """The comment that excepts its line."""
 
 _PYTHON: Final = frozenset({".py", ".pyw", ".pyi"})
+_JAVASCRIPT: Final = frozenset({".js", ".ts"})
 _TEXT: Final = frozenset(
     {".bat", ".bash", ".cfg", ".cmd", ".conf", ".desktop", ".env", ".fish", ".html", ".ini", ".ipynb", ".js", ".json"}
     | {".plist", ".properties", ".ps1", ".service", ".sh", ".spec", ".sql", ".timer", ".toml", ".ts", ".xml"}
@@ -42,16 +43,20 @@ _LARGEST: Final = 4 << 20
 
 @dataclass
 class Report:
-    """What was found in a folder, in the order of files and lines."""
+    """What was found in a folder, in the order of files and lines.
+
+    `sources` of the files are Python or JavaScript: a folder without any is not a producer's.
+    """
 
     files: int = 0
+    sources: int = 0
     allowed: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON says it."""
         found = [{**each._asdict(), "instead": each.instead} for each in self.findings]
-        return {"ok": not found, "files": self.files, "allowed": self.allowed, "findings": found}
+        return {"ok": self.sources > 0 and not found, "files": self.files, "allowed": self.allowed, "findings": found}
 
 
 def check(folder: Path) -> Report:
@@ -71,6 +76,7 @@ def check(folder: Path) -> Report:
         if found is None:
             continue
         report.files += 1
+        report.sources += _is_python(path) or path.suffix.lower() in _JAVASCRIPT
         report.allowed += allowed
         name = path.relative_to(folder).as_posix()
         places = sorted(dict.fromkeys((each.first, each.rule, each.what) for each in found))
@@ -100,7 +106,7 @@ def _in_file(path: Path) -> tuple[list[Place] | None, int]:
     told = path.stat()
     if not stat.S_ISREG(told.st_mode):
         return None, 0
-    is_python = kind in _PYTHON or (not kind and _is_script(path))
+    is_python = _is_python(path)
     is_text = kind in _TEXT or name in _NAMES or name.startswith((".env", "dockerfile.")) or not kind
     if not is_python and (not is_text or told.st_size > _LARGEST):
         return None, 0
@@ -119,7 +125,9 @@ def _in_file(path: Path) -> tuple[list[Place] | None, int]:
     return _excepted(found, allowed)
 
 
-def _is_script(path: Path) -> bool:
+def _is_python(path: Path) -> bool:
+    if path.suffix:
+        return path.suffix.lower() in _PYTHON
     with path.open("rb") as file:
         return bool(re.match(rb"#!.*\bpython", file.readline(200)))
 

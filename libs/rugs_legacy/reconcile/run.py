@@ -92,6 +92,8 @@ def reconcile(
     report = Report(lake.snapshot, full)
     files = Files(_recordings(find_files(paths, root), timezone, report), report.fail, progress)
     report.files, report.copies = files.count, files.copies
+    if not files.count and not report.errors:
+        report.fail(f"nothing was compared: none of {len(report.skipped)} files is a recording")
     imported = stored_sessions(lake, files.by_session)
     cut = completed(lake) if imported else set[str]()
     known, again = sorted(imported), list[str]()
