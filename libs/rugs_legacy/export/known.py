@@ -41,11 +41,6 @@ _LOOK_UP: Final = (
 )
 
 
-def is_manifest(path: Path) -> bool:
-    """Return whether a file is the manifest of an export, and no recording."""
-    return path.name.endswith(manifests.SUFFIX) and manifests.read(path) is not None
-
-
 class Manifests:
     """What the manifests beside files say of them; those of a folder are read once."""
 
