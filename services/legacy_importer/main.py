@@ -135,8 +135,8 @@ async def _work(options: argparse.Namespace, settings: Settings, report: Report)
         showing, watch = watching(files)
         with showing:
             await _send(nc, settings.data_dir, options.timezone, files, report, watch)
-        if not report.files and not report.errors:
-            report.fail(f"nothing was imported: none of {len(files)} files is a recording")
+        if not files and not report.errors:
+            report.fail("nothing was imported: there is no file at all")
         if options.wait:
             await wait_for_commits(nc, settings.data_dir, report)
             await _look_for_repeated_games(settings.data_dir, report)

@@ -190,12 +190,12 @@ def test_no_broker(desk: Desk, broker: Broker, monkeypatch: pytest.MonkeyPatch) 
     assert len(err.splitlines()) == 1
 
 
-def test_an_import_of_nothing_at_all_fails(desk: Desk) -> None:
-    """A mistyped folder passes no gate."""
+def test_an_import_of_nothing_at_all_fails_and_one_of_files_that_are_no_recordings_names_them(desk: Desk) -> None:
     with desk.writer():
         code, _, err = desk.run(desk.recordings, "--wait")
-        assert (code, err) == (1, "legacy-importer: nothing was imported: none of 0 files is a recording\n")
+        assert (code, err) == (1, "legacy-importer: nothing was imported: there is no file at all\n")
         desk.put("notes.md", b"# hello")
         code, out, err = desk.run(desk.recordings, "--wait", "--json")
-        assert (code, err) == (1, "legacy-importer: nothing was imported: none of 1 files is a recording\n")
-        assert json.loads(out)["stored"] == 0
+        assert (code, err) == (0, "")
+        told = json.loads(out)
+        assert (told["stored"], len(told["skipped_files"])) == (0, 1)
