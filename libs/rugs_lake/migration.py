@@ -10,8 +10,10 @@ from before expire, it needs its size once more on the disk.
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
@@ -27,7 +29,7 @@ from rugs_lake.compaction import LiveFile, effort, live_files
 from rugs_lake.cursor import Cursor, SupersededError, take_epoch
 from rugs_lake.evolution import check_readable, is_readable, lake_version, write_version
 from rugs_lake.orphans import sweep
-from rugs_lake.paths import EPOCH_DAY
+from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.schema import SCHEMA_VERSION, parse_version
 from rugs_lake.staging import Staged
 from rugs_lake.table import conform
@@ -134,9 +136,15 @@ def migrate(catalog: Catalog, *, progress: Callable[[int, int], None] = lambda d
     What a killed run has done stays done. A writer that still runs goes on until the last step, which ends it.
 
     Raises:
-        LakeError: if there is nothing to migrate, no way, not enough room, or a row would come out changed.
+        LakeError: if there is nothing to migrate, no way, not enough room, another migration, or a row that would
+            come out changed.
         TornFileError: if a file of the lake is damaged; see `rugs verify`. In each case the lake is as it was.
     """
+    with _alone(catalog.paths):
+        return _migrate(catalog, progress)
+
+
+def _migrate(catalog: Catalog, progress: Callable[[int, int], None]) -> Migrated:
     todo = plan(catalog)
     if todo.source is None or not todo.is_needed:
         raise LakeError(f"nothing to migrate: this lake has the schema version {SCHEMA_VERSION} of this program")
@@ -165,10 +173,27 @@ def migrate(catalog: Catalog, *, progress: Callable[[int, int], None] = lambda d
 
 
 def abandon(catalog: Catalog) -> int:
-    """Delete what a migration that never came to its end has written; return how many files."""
-    staged = staging.staged(catalog)
-    staging.drop(catalog, staged)
+    """Delete what a migration that never came to its end has written; return how many files.
+
+    Raises:
+        LakeError: if it is still running.
+    """
+    with _alone(catalog.paths):
+        staged = staging.staged(catalog)
+        staging.drop(catalog, staged)
     return len(staged)
+
+
+@contextmanager
+def _alone(paths: LakePaths) -> Iterator[None]:
+    """Hold the lock of migrations while the body runs; it goes with the process, however that ends."""
+    paths.state.mkdir(exist_ok=True)
+    with (paths.state / "migrate.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LakeError("a migration of this lake is running: wait for its end") from error
+        yield
 
 
 def _way(source: str) -> list[Migration]:

@@ -41,13 +41,11 @@ def begin(catalog: Catalog) -> None:
 
 
 def note(catalog: Catalog, new: Staged) -> None:
-    """Note a new file; delete it if a migration beside this one has noted another in its place."""
+    """Note a new file."""
     told = orjson.dumps(asdict(new.file)).decode()
     row = (new.old_file_id, new.schema_version, new.content.to_bytes(16, "big"), told)
     with catalog.transaction() as connection:
-        noted = connection.execute("INSERT OR IGNORE INTO rugs_staged VALUES (?, ?, ?, ?)", row).rowcount
-    if not noted:
-        (catalog.paths.data / new.file.path).unlink()
+        connection.execute("INSERT INTO rugs_staged VALUES (?, ?, ?, ?)", row)
 
 
 def staged(catalog: Catalog) -> list[Staged]:

@@ -52,7 +52,7 @@ async def capturing(tmp_path: Path) -> AsyncIterator[tuple[Rugs, Feed]]:
         states = (playing([1, 1 + number / 10_000], 1, game=f"burst-{number // 100}") for number in range(BURST))
         await feed.send(socket, *("42" + json.dumps(["gameStateUpdate", state]) for state in states))
 
-    async with Feed.serving(script) as feed:
+    async with Feed.serving(script, ping_ms=300_000) as feed:  # it never pings: one connection, however long it takes
         rugs = Rugs(tmp_path / "data", RUGS_FEED_URL=feed.url)
         assert (await asyncio.to_thread(rugs, "up", "--detach")).returncode == 0
         try:

@@ -242,10 +242,13 @@ def test_a_writer_started_at_the_last_step_is_not_run_over(lake: Path) -> None:
 
 def test_two_at_once(lake: Path) -> None:
     before = rows(lake)
-    both = [start(lake, "rugs", "migrate", "--json") for _ in range(2)]
-    for process in both:
-        process.communicate(timeout=100)
-    assert 0 in {process.returncode for process in both}
+    first = start(lake, "rugs", "migrate", "--json", RUGS_STOP_AT="migration_staged")
+    wait(lambda: stands_still(first.pid))
+    for command in (["migrate"], ["migrate", "--abandon"]):
+        assert run(lake, "rugs", *command, code=1) == "rugs: a migration of this lake is running: wait for its end\n"
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=100)
+    assert first.returncode == 0
     assert next_rows(lake) == before
     whole(lake)
 

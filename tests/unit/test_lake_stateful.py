@@ -77,7 +77,8 @@ class LakeMachine(RuleBasedStateMachine):
 
     @rule(back=st.integers(1, 5))
     def deliver_again(self, back: int) -> None:
-        lakekit.add(self.writer, *self.stream[-back:][: max(0, self.writer.next_seq - 1)])
+        delivered = self.stream[: self.writer.next_seq - 1]
+        lakekit.add(self.writer, *delivered[-back:])
 
     @rule(lost=st.sampled_from([None, None, "before", "after"]))
     def commit(self, lost: str | None) -> None:
