@@ -97,8 +97,8 @@ def peaks_of_import(rugs: Rugs, path: Path) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("content", "name", "small", "large", "suffix"),
     [
-        pytest.param(captures, "x_raw.jsonl", 32, ASKED or 112, ".zst", id="raw captures"),
-        pytest.param(games, "game_20251202_020000.jsonl", 4, ASKED or 16, ".gz", id="ticks"),
+        pytest.param(captures, "x_raw.jsonl", 16, ASKED or 80, ".zst", id="raw captures"),
+        pytest.param(games, "game_20251202_020000.jsonl", 3, ASKED or 12, ".gz", id="ticks"),
     ],
 )
 def test_a_file_of_any_size_takes_the_same_memory(

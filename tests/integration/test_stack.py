@@ -157,6 +157,7 @@ def test_down_ends_what_a_killed_supervisor_left(rugs: Rugs) -> None:
 
 
 def test_down_stops_also_what_is_paused(rugs: Rugs) -> None:
+    rugs.environment["RUGS_STOP_TIMEOUT"] = "3"
     rugs("up", "--detach")
     pids = [rugs.info.pid, rugs.pid("parquet-writer"), rugs.pid("nats-server")]
     for pid in pids:
