@@ -13,6 +13,7 @@ from rugs_legacy.generate import files_of_every_format, write_files
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_runtime.broker import Broker
 from tests.importkit import Desk
+from tests.lakekit import FULL
 from tests.legacy_files import ids_of, read_file
 from tests.legacy_lines import line
 from tests.stackkit import wait
@@ -40,7 +41,7 @@ def expected_ids(folder: Path) -> tuple[set[str | None], set[str | None]]:
     return events, rejects
 
 
-@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL] if FULL else [signal.SIGTERM])
 def test_an_import_of_every_format_ended_again_and_again_comes_to_the_same_lake(
     desk: Desk, way: signal.Signals
 ) -> None:
