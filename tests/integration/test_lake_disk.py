@@ -47,6 +47,7 @@ def fill(disk: Path, leave: int) -> Path:
     return ballast
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_a_commit_wherever_it_hits_and_the_same_commit_goes_through_later(disk: Path) -> None:
     root = disk / "lake"
     writer = open_writer(root)
@@ -75,6 +76,7 @@ def test_a_full_disk_stops_a_commit_wherever_it_hits_and_the_same_commit_goes_th
     assert not LakePaths(root).temporary_files()
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_a_compaction_and_leaves_everything_as_it_was(disk: Path) -> None:
     root = disk / "lake"
     writer = open_writer(root)

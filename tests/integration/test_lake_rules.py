@@ -155,6 +155,7 @@ def test_a_lake_copied_while_its_writer_runs_is_whole(tmp_path: Path) -> None:
     assert lakekit.checked(tmp_path / "copy").rows == 9
 
 
+@pytest.mark.slow
 def test_two_processes_that_make_the_lake_at_once_make_one(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests import lakekit;"

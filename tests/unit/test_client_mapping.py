@@ -325,6 +325,7 @@ def test_what_a_program_holds_becomes_plain() -> None:
     check_plain(plain(circle))
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.decimals() | st.dates(),

@@ -51,6 +51,7 @@ def lives(root: Path) -> list[str]:
         return [life.incarnation for life in lake.lives()]
 
 
+@pytest.mark.slow
 def test_events_come_in_stream_order_and_those_of_a_message_by_their_numbers(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

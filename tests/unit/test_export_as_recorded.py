@@ -6,6 +6,8 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
+
 from rugs_legacy.export.request import Format
 from rugs_legacy.generate import START, files_of_every_format
 from rugs_legacy.recording import Counts, look_at, read
@@ -18,6 +20,7 @@ from tests.legacy_lines import line, tick
 FRAME = '42["gameStateUpdate",{"gameId":"g-1","active":true,"price":1,"tickCount":7,"rugged":false}]'
 
 
+@pytest.mark.slow
 def test_lines_of_every_old_file_of_games_are_written_as_they_stood_and_known_in_another_lake(tmp_path: Path) -> None:
     here, there = Shelf(tmp_path / "here"), Shelf(tmp_path / "there")
     files = {Path(name).name: content for name, content in files_of_every_format(12).items() if is_of_games(name)}
@@ -56,6 +59,7 @@ def test_a_packed_session_that_begins_with_a_tick_is_written_under_a_name_that_i
     assert {look_at(exported.folder / name, NEW_YORK).format.id for name in names} == {"F2"}
 
 
+@pytest.mark.slow
 def test_a_capture_and_its_games_are_the_same_by_export_and_by_dual_write(shelf: Shelf) -> None:
     """Also where what the old recorder did not hear of stands first and between, and where games go on."""
     told = []
@@ -102,6 +106,7 @@ def test_events_salvaged_out_of_a_damaged_array_are_numbered_from_one(shelf: She
     assert shelf.take_in_all(exported.folder).stored == 0
 
 
+@pytest.mark.slow
 def test_documents_are_no_lines_and_are_counted_as_left_out(shelf: Shelf) -> None:
     for name, content in files_of_every_format(12).items():
         if name.endswith((".game.json", "_samples.json")):

@@ -6,6 +6,7 @@ import json
 from itertools import chain
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,7 @@ STATES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50)  # each draws much
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), STATES | JSON), max_size=6))
 def test_whatever_comes_is_digested_or_counted_and_what_is_derived_can_be_stored(told: list[tuple[str, Any]]) -> None:

@@ -80,6 +80,7 @@ def test_a_truncated_file_is_torn(lake: Path, fast: bool, keep: int) -> None:
     assert (report.ok, report.torn) == (False, [str(path.relative_to(LakePaths(lake).data))])
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_anywhere_is_found_and_fast_never_stumbles_over_one(lake: Path) -> None:
     path = lakekit.live_paths(lake)[0]
     content = path.read_bytes()
@@ -91,6 +92,7 @@ def test_a_flipped_byte_anywhere_is_found_and_fast_never_stumbles_over_one(lake:
     lakekit.checked(lake)
 
 
+@pytest.mark.slow
 def test_page_checksums_alone_find_a_flipped_byte_inside_any_page(lake: Path) -> None:
     """Compaction, which does not look at digests, must not carry damage over."""
     path = lakekit.live_paths(lake)[0]

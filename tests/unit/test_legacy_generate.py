@@ -51,6 +51,7 @@ def states(captures: list[bytes]) -> list[dict[str, Any]]:
     return [record["data"] for record in records if record["event"] == "gameStateUpdate"]
 
 
+@pytest.mark.slow
 def test_what_is_shipped_is_what_the_generator_writes() -> None:
     shipped = {str(path.relative_to(SHIPPED)): path.read_bytes() for path in SHIPPED.rglob("*") if path.is_file()}
     assert shipped == demo_files()
@@ -103,6 +104,7 @@ def test_there_is_a_recording_of_every_format(every_format: dict[str, bytes], tm
     assert doc_types >= known - {"server_state"}
 
 
+@pytest.mark.slow
 def test_recordings_of_every_format_are_the_same_each_time(every_format: dict[str, bytes]) -> None:
     assert files_of_every_format(5) == every_format
 
