@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
+from rugs_lake.parquet import file_digest
 from rugs_legacy import recording
 from rugs_legacy.export import manifest
 from rugs_legacy.recognise import UnknownFormatError
@@ -34,12 +34,7 @@ def _why_no_recording(path: Path) -> str | None:
     for found in manifest.beside(path.parent):
         for entry in found.files:
             if entry.runs is None and entry.bytes == size:
-                sha = sha or _sha256(path)
+                sha = sha or file_digest(path)
                 if entry.sha256 == sha:
                     return f"rows of an export ({found.format}), as its manifest says: for queries, not imported"
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
