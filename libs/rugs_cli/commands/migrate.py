@@ -25,13 +25,13 @@ def migrate(check: Check = False, abandon: Abandon = False, as_json: AsJson = Fa
     before. A new minor version needs nothing: the writer adds its columns when it starts.
     """
     from rugs_lake import migration
-    from rugs_lake.catalog import Catalog, LakeError
+    from rugs_lake.catalog import Catalog
     from rugs_lake.memory import keep_small
     from rugs_lake.paths import LakePaths
     from rugs_runtime.settings import Settings
 
     if check and abandon:
-        raise LakeError("--check and --abandon do not go together")
+        raise typer.BadParameter("--check and --abandon do not go together")
     keep_small()
     with Catalog(LakePaths(Settings.load().data_dir)) as catalog:
         if abandon:
