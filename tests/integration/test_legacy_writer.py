@@ -50,6 +50,14 @@ def both_sources(count: int = 600) -> list[Frame]:
     return [each for pair in zip(told, cdp, strict=True) for each in pair]
 
 
+async def begin(nc: Client, writer: Writer, legacy: LegacyWriter, told: list[Frame]) -> None:
+    """Start both, and let the legacy-writer write what there is by then."""
+    writer.start()
+    legacy.start()
+    await derivekit.publish(nc, told)
+    await legacy.done(nc)
+
+
 async def test_a_reader_of_the_files_gets_what_the_lake_has(
     nc: Client, writer: Writer, legacy: LegacyWriter, tmp_path: Path
 ) -> None:
@@ -101,10 +109,7 @@ async def test_what_the_stream_has_no_more_is_read_from_the_lake(
 
 async def test_what_nobody_has_any_more_is_said_loudly(nc: Client, writer: Writer, legacy: LegacyWriter) -> None:
     told = both_sources(100)
-    writer.start()
-    legacy.start()
-    await derivekit.publish(nc, told[:50])
-    await legacy.done(nc)
+    await begin(nc, writer, legacy, told[:50])
     await caught_up(nc, writer.root)
     legacy.kill()
     writer.kill()
@@ -119,10 +124,7 @@ async def test_another_life_of_the_stream_goes_on_behind_what_the_lake_has_of_th
     nc: Client, broker: Broker, writer: Writer, legacy: LegacyWriter, tmp_path: Path
 ) -> None:
     told = both_sources()
-    writer.start()
-    legacy.start()
-    await derivekit.publish(nc, told[:300])
-    await legacy.done(nc)
+    await begin(nc, writer, legacy, told[:300])
     legacy.kill()
     await derivekit.publish(nc, told[300:500])
     await caught_up(nc, writer.root)
@@ -160,10 +162,7 @@ async def test_a_disk_that_takes_no_more_stops_it_and_it_goes_on_by_itself(
     nc: Client, writer: Writer, legacy: LegacyWriter, tmp_path: Path
 ) -> None:
     told = both_sources()
-    writer.start()
-    legacy.start()
-    await derivekit.publish(nc, told[:300])
-    await legacy.done(nc)
+    await begin(nc, writer, legacy, told[:300])
     assert legacy.process is not None
     limits = resource.prlimit(legacy.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(legacy.process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -204,10 +203,7 @@ async def test_told_to_stop_who_writes_first_takes_what_the_stream_holds(
     nc: Client, writer: Writer, legacy: LegacyWriter, tmp_path: Path
 ) -> None:
     told = both_sources()
-    writer.start()
-    legacy.start()
-    await derivekit.publish(nc, told[:50])
-    await legacy.done(nc)
+    await begin(nc, writer, legacy, told[:50])
     await caught_up(nc, writer.root)
     for process in (writer, legacy):  # both have fallen behind
         process.signal(signal.SIGSTOP)
