@@ -17,7 +17,7 @@ from rugs_legacy.export import run
 from rugs_legacy.export.known import Known
 from rugs_legacy.export.request import Format, Request
 from rugs_legacy.export.run import Exported
-from rugs_legacy.reconcile.run import Report, reconcile
+from rugs_legacy.reconcile.run import Report, look_at_files, reconcile
 from rugs_legacy.recording import Counts, look_at, read
 from tests import lakekit
 
@@ -89,8 +89,9 @@ class Shelf:
 
     def reconcile(self, *paths: Path, full: bool = True) -> Report:
         """Compare files with the lake."""
+        files = look_at_files(paths, self.root, NEW_YORK)
         with rugs_lake.open(self.root) as lake:
-            return reconcile(lake, self.root, paths, NEW_YORK, full=full, progress=lambda _, __: None)
+            return reconcile(lake, self.root, files, full=full, progress=lambda _, __: None)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the lake."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import rugs_bus
 import rugs_lake
 from rugs_bus import BusError, PubAck, Publisher
-from rugs_lake import stats
+from rugs_cli.commits import is_committed
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.recording import Recording, read_again
 from rugs_proto import wire
-from rugs_proto.subjects import EVENTS_STREAM, HEADER_RETRY, parse_event_subject
+from rugs_proto.subjects import HEADER_RETRY, parse_event_subject
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -29,9 +29,6 @@ PAGE_BYTES: Final = 32 * 1024 * 1024
 """Bytes of rejects that are read at once; one larger is read alone."""
 TAKEN_SECONDS: Final = 60.0
 """How long the broker may take for one of them."""
-COMMIT_SECONDS: Final = 30.0
-"""How long to wait until the writer has taken what was published."""
-_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass
@@ -102,7 +99,7 @@ async def retry(root: Path, rejects: Sequence[Reject], nc: Client | None) -> Ret
         if publisher is not None:
             await publisher.close()
     if nc is not None and last:
-        done.committed = await _is_committed(nc, root, last)
+        done.committed = await is_committed(nc, root, last)
     return done
 
 
@@ -148,19 +145,6 @@ def _pages(rejects: Sequence[Reject]) -> Iterator[list[Reject]]:
         size += reject.bytes
     if page:
         yield page
-
-
-async def _is_committed(nc: Client, root: Path, seq: int) -> bool:
-    """Wait until the lake has taken a message of the stream; False if that takes longer than `COMMIT_SECONDS`."""
-    incarnation = (await rugs_bus.stream_state(nc)).incarnation
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + COMMIT_SECONDS
-    while clock() < deadline:
-        for cursor in stats.cursors(root):
-            if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
-                return True
-        await asyncio.sleep(_LOOK_SECONDS)
-    return False
 
 
 def understood(reject: Reject, content: bytes) -> RetryMessage | None:

@@ -1,9 +1,9 @@
 """Old timestamps to microseconds since the Unix epoch, fast.
 
 Whether a format writes local times without a zone, or aware ones, is a fact about the
-format that its reader knows; the look of a string decides nothing. A local time that
-occurred twice, or never, because clocks were changed is converted by a fixed rule, and
-the name of the zone that is returned beside it says so.
+format that its reader knows; the look of a string decides nothing. A recorder writes its times in order: of
+a local time that occurred twice, because clocks were changed, the occurrence is meant that does not lie before
+the time read last. The name of the zone that is returned beside the time says which one was taken.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: local t
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MINUTE_US: Final = 60_000_000
 _CACHED_MINUTES: Final = 4096
+_OUT_OF_ORDER_US: Final = 60_000_000
+"""How far a recorder's times may step back without a change of clocks: several writers share a file."""
 
 
 def zone(name: str) -> tzinfo:
@@ -38,7 +40,7 @@ def zone(name: str) -> tzinfo:
 
 
 class Clock:
-    """Converts the timestamps of one file.
+    """Converts the timestamps of one file, in the file's order.
 
     `aware` says that the format writes UTC offsets; where one is missing there, the
     time is local, as it is for every timestamp of a format that is not aware.
@@ -49,12 +51,14 @@ class Clock:
         self._zone = zone(timezone)
         self._aware = aware
         self._minutes: dict[str, tuple[int, str]] = {}
+        self._latest: int | None = None
+        """The time that was read last."""
 
     def read(self, text: str) -> tuple[int, str]:
         """Return the time in microseconds, UTC, and the zone that was assumed.
 
-        The zone is "" where the text carries its offset; `NAME;fold=0` where the local
-        time occurred twice and the first is taken; `NAME;gap` where it never occurred
+        The zone is "" where the text carries its offset; `NAME;fold=0` or `NAME;fold=1` where the local
+        time occurred twice and the first, or the second, is taken; `NAME;gap` where it never occurred
         and the offset before the change is taken.
 
         Raises:
@@ -68,7 +72,8 @@ class Clock:
         micros = int(digits)
         if micros >= _MINUTE_US:
             raise UnreadableError(f"timestamp is no time: {text!r}")
-        return minute[0] + micros, minute[1]
+        self._latest = minute[0] + micros
+        return self._latest, minute[1]
 
     def _read_whole(self, text: str) -> tuple[int, str]:
         parts = _ISO(text)
@@ -77,32 +82,45 @@ class Clock:
         minute, seconds, fraction, offset = parts.groups()
         if offset is not None and not self._aware:
             raise UnreadableError(f"timestamp carries an offset, which this format never writes: {text!r}")
-        try:
-            base, assumed = self._minute(datetime.fromisoformat(minute), offset)
-        except (ValueError, OverflowError) as error:
-            raise UnreadableError(f"timestamp is no time: {text!r}") from error
         micros = int(seconds) * 1_000_000 + int((fraction or "").ljust(6, "0"))
         if micros >= _MINUTE_US:
             raise UnreadableError(f"timestamp is no time: {text!r}")
+        try:
+            minutes = self._candidates(datetime.fromisoformat(minute), offset)
+        except (ValueError, OverflowError) as error:
+            raise UnreadableError(f"timestamp is no time: {text!r}") from error
+        base, assumed = minutes[0]
+        if len(minutes) > 1 and self._is_second(minutes[0][0] + micros, minutes[1][0] + micros):
+            base, assumed = minutes[1]
         if not TS_MIN_US <= base + micros < TS_END_US:
             raise UnreadableError(f"timestamp is outside 2000 to 2200: {text!r}")
-        if len(self._minutes) >= _CACHED_MINUTES:
-            self._minutes.clear()
-        # A whole minute lies within the range or outside of it: both ends are whole minutes.
-        self._minutes[f"{minute}:{offset or ''}"] = base, assumed
-        return base + micros, assumed
+        if len(minutes) == 1:
+            if len(self._minutes) >= _CACHED_MINUTES:
+                self._minutes.clear()
+            # A whole minute lies within the range or outside of it: both ends are whole minutes.
+            self._minutes[f"{minute}:{offset or ''}"] = base, assumed
+        self._latest = base + micros
+        return self._latest, assumed
 
-    def _minute(self, local: datetime, offset: str | None) -> tuple[int, str]:
-        """Return a minute's first microsecond, UTC, and the zone that was assumed."""
+    def _is_second(self, first: int, second: int) -> bool:
+        """Whether a local time that occurred twice is the second: the first lies before the time read last."""
+        if self._latest is None:
+            return False
+        earliest = self._latest - _OUT_OF_ORDER_US
+        return first < earliest <= second
+
+    def _candidates(self, local: datetime, offset: str | None) -> list[tuple[int, str]]:
+        """Return the minutes that a local one may be: each one's first microsecond, UTC, and the zone assumed."""
         if offset is not None:
             aware = datetime.fromisoformat(local.isoformat() + offset)
-            return (local - _EPOCH) // _MICROSECOND - _offset(aware) // _MICROSECOND, ""
-        first, second = local.replace(tzinfo=self._zone, fold=0), local.replace(tzinfo=self._zone, fold=1)
-        base = (local - _EPOCH) // _MICROSECOND - _offset(first) // _MICROSECOND
-        if first.utcoffset() == second.utcoffset():
-            return base, self._zone_name
-        real = first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) == local
-        return base, f"{self._zone_name};{'fold=0' if real else 'gap'}"
+            return [((local - _EPOCH) // _MICROSECOND - _offset(aware) // _MICROSECOND, "")]
+        first, second = (local.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        begins = [(local - _EPOCH) // _MICROSECOND - _offset(moment) // _MICROSECOND for moment in (first, second)]
+        if begins[0] == begins[1]:
+            return [(begins[0], self._zone_name)]
+        if first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != local:
+            return [(begins[0], f"{self._zone_name};gap")]
+        return [(begin, f"{self._zone_name};fold={fold}") for fold, begin in enumerate(begins)]
 
 
 def _offset(moment: datetime) -> timedelta:

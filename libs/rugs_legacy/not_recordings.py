@@ -32,7 +32,13 @@ BEGINNING: Final = 265
 _TABLE: Final = "rows are for queries, they are not imported"
 _ARCHIVE: Final = "unpack it, and import what is in it"
 _DATABASE: Final = "a database is not imported"
+_AGAIN: Final = "packed once more inside: unpack it once, and import what is in it"
+_ENCODED: Final = "convert it to UTF-8, and import that"
 _KINDS: Final = (
+    (0, b"\x1f\x8b\x08", f"gzip {_AGAIN}"),
+    (0, b"\x28\xb5\x2f\xfd", f"zstd {_AGAIN}"),
+    (0, b"\xff\xfe\x00\x00", f"text in UTF-32: {_ENCODED}"),
+    (0, b"\x00\x00\xfe\xff", f"text in UTF-32: {_ENCODED}"),
     (0, b"PAR1", f"a Parquet file: {_TABLE}"),
     (0, b"ARROW1", f"an Arrow file: {_TABLE}"),
     (0, b"SQLite format 3\0", f"an SQLite file: {_DATABASE}"),
@@ -51,6 +57,14 @@ _KINDS: Final = (
     (0, b"GIF8", "a picture (GIF)"),
     (0, b"\x7fELF", "a program"),
 )
+_UNMARKED: Final = "without a byte order mark"
+_ZEROS: Final = (
+    ((False, True, False, True), f"text in UTF-16 (little endian) {_UNMARKED}: {_ENCODED}"),
+    ((True, False, True, False), f"text in UTF-16 (big endian) {_UNMARKED}: {_ENCODED}"),
+    ((False, True, True, True), f"text in UTF-32 (little endian) {_UNMARKED}: {_ENCODED}"),
+    ((True, True, True, False), f"text in UTF-32 (big endian) {_UNMARKED}: {_ENCODED}"),
+)
+"""Which of the first four bytes are zero where text begins with two ASCII characters, as JSON does (RFC 4627, 3)."""
 _KEYS: Final = (({"event_types", "total_events"}, REPORT), ({"capture_mode", "game_count"}, STATE))
 
 
@@ -64,5 +78,10 @@ def why_no_recording(name: str, content: Any = None) -> str | None:
 
 
 def binary_kind(beginning: bytes) -> str | None:
-    """Return what a file is whose first `BEGINNING` bytes are no text, if it is of a well-known kind."""
-    return next((kind for place, magic, kind in _KINDS if beginning.startswith(magic, place)), None)
+    """Return what content is whose first `BEGINNING` bytes are no UTF-8 text, if it is of a well-known kind."""
+    known = next((kind for place, magic, kind in _KINDS if beginning.startswith(magic, place)), None)
+    return known or next((kind for zeros, kind in _ZEROS if _zeros(beginning) == zeros), None)
+
+
+def _zeros(beginning: bytes) -> tuple[bool, ...]:
+    return tuple(byte == 0 for byte in beginning[:4])

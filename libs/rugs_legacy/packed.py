@@ -1,12 +1,14 @@
-"""Files that are packed with gzip or zstd, read as what is in them, in flat memory.
+"""Read files as what is in them, in flat memory: packed with gzip or zstd, or written as UTF-16.
 
-Whether a file is packed its first bytes tell, not its name. What is in it is what counts: a packed
-copy of a file has the same lines in the same places.
+A file's first bytes say how it is packed or encoded, not its name. Its content counts: a packed copy of a file,
+or one in UTF-16, has the same lines in the same places.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
+import stat
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +17,10 @@ from typing import BinaryIO, Final, Protocol, Self
 import zstandard
 
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SKIPPABLE: Final = b"\x2a\x4d\x18"
+"""The end of the magic number of zstd's skippable frames (RFC 8878, 3.1.2); the first byte is 0x50 to 0x5f."""
 _LONGEST_MAGIC: Final = 4
+_UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 SUFFIXES: Final = (".gz", ".zst", ".zstd")
 _PIECE: Final = 512
 """Bytes that are unpacked at a time: the most that can come of them is 16 MiB."""
@@ -42,17 +47,28 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
+class Converted(Readable, Protocol):
+    """The content of a file that is not the file's own bytes."""
+
+    @property
+    def method(self) -> str:
+        """How it is packed, or encoded."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ends before its content does. Known at the end, as what follows is."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why the rest could not be unpacked, or what was unpacked fails its check; None if all is well."""
+
+    @property
+    def behind(self) -> int:
+        """Bytes that stand behind what was packed, and are no padding."""
+
+
 class Unpacked:
-    """The content of a packed file, as far as it can be unpacked; what stands behind the last part is given as it is.
-
-    Attributes:
-        method: how it is packed.
-
-    Known at the end:
-        is_cut: whether the file ends before what was packed into it does.
-        fault: why the rest could not be unpacked, or what was unpacked fails its check; None if all is well.
-        behind: bytes that stand behind what was packed, and are no padding.
-    """
+    """The content of a packed file, as far as it can be unpacked; what stands behind the last part follows as it is."""
 
     def __init__(self, packed: BinaryIO, method: str) -> None:
         self.is_cut = False
@@ -72,6 +88,12 @@ class Unpacked:
         given = bytes(self._ready[:size])
         del self._ready[:size]
         return given
+
+    def peek(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end; they are read again."""
+        begin = self.read(size)
+        self._ready[:0] = begin
+        return begin
 
     def _unpack_more(self) -> bytes:
         """Return some more of the content; none at the end."""
@@ -129,20 +151,72 @@ class Unpacked:
         return b"".join(given)
 
 
+class Transcoded:
+    """UTF-16 text as UTF-8, without its byte order mark.
+
+    Half a surrogate pair stays what it is, as three bytes that are not UTF-8: a line that holds one is a reject.
+    """
+
+    def __init__(self, stream: Readable, encoding: str) -> None:
+        self._stream = stream
+        self._inner = stream if isinstance(stream, Unpacked) else None
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._ready = bytearray()
+        self._is_at_end = False
+        self._ends_early = False
+        self.method = encoding if self._inner is None else f"{encoding} in {self._inner.method}"
+        self.behind = 0
+        stream.read(len(codecs.BOM_UTF16))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file, or the last character, ends too early."""
+        return self._ends_early or (self._inner is not None and self._inner.is_cut)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the rest could not be unpacked, where the text is packed."""
+        return None if self._inner is None else self._inner.fault
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+        while len(self._ready) < size and not self._is_at_end:
+            data = self._stream.read(size)
+            self._is_at_end = not data
+            try:
+                self._ready += self._decoder.decode(data, not data).encode(errors="surrogatepass")
+            except UnicodeDecodeError:  # half a character, and nothing behind it
+                self._ends_early = True
+        given = bytes(self._ready[:size])
+        del self._ready[:size]
+        return given
+
+
 class Content:
     """A file, open for reading what is in it.
 
     Attributes:
-        stream: what is in it; `Unpacked` if it is packed.
-        file_size: its size as it lies, when it was opened.
+        stream: what is in it.
+        converted: the same, where it is not the file's own bytes.
+        file_size: its size on disk, when it was opened.
+
+    Raises:
+        OSError: if it cannot be opened, or is no plain file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("rb")
-        self.file_size = os.fstat(self._file.fileno()).st_size
-        method = method_of(self._file.read(_LONGEST_MAGIC))
-        self._file.seek(0)
-        self.stream: Readable = self._file if method is None else Unpacked(self._file, method)
+        # A pipe that has taken the file's place must not block.
+        self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+        try:
+            status = os.fstat(self._file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(f"not a plain file: {path}")
+            self.file_size = status.st_size
+            self.converted = _converted(self._file)
+        except BaseException:
+            self._file.close()
+            raise
+        self.stream: Readable = self.converted or self._file
 
     def __enter__(self) -> Self:
         return self
@@ -151,8 +225,22 @@ class Content:
         self._file.close()
 
 
+def _converted(file: BinaryIO) -> Converted | None:
+    """Return the content of a file at its start; None if that is the file's own bytes."""
+    method = method_of(begin := file.read(_LONGEST_MAGIC))
+    file.seek(0)
+    if method is None:
+        encoding = _utf16(begin)
+        return None if encoding is None else Transcoded(file, encoding)
+    unpacked = Unpacked(file, method)
+    encoding = _utf16(unpacked.peek(_LONGEST_MAGIC))
+    return unpacked if encoding is None else Transcoded(unpacked, encoding)
+
+
 def method_of(begin: bytes) -> str | None:
     """Return how bytes are packed that begin so; None if they are not."""
+    if begin[1:4] == _SKIPPABLE and begin[0] >> 4 == 0x5:
+        return "zstd"
     return next((method for magic, method in _MAGIC.items() if begin.startswith(magic)), None)
 
 
@@ -160,6 +248,13 @@ def unpacked_name(name: str) -> str:
     """Return the name that a file had before it was packed."""
     suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
     return name.removesuffix(suffix)
+
+
+def _utf16(begin: bytes) -> str | None:
+    """Return the encoding that a text's byte order mark says, where it is UTF-16."""
+    if begin.startswith(codecs.BOM_UTF32_LE):
+        return None
+    return next((encoding for mark, encoding in _UTF16.items() if begin.startswith(mark)), None)
 
 
 def _unpacker(method: str) -> _Unpacker:

@@ -32,6 +32,10 @@ class UnknownFormatError(Exception):
     """The file is of no format that can be read; the message is the reason, on one line."""
 
 
+class UnreadableFileError(UnknownFormatError):
+    """A file that by its name is a recording, and of which nothing can be read as it is."""
+
+
 class Recognised(NamedTuple):
     """A file's format, and what its session is known by: its first record, or first line if none is whole.
 
@@ -51,14 +55,14 @@ def recognise(path: Path, size: int, timezone: str) -> Recognised:
     a recording only if most of its lines are whole records: others cite some, or hold some, and are none.
 
     Raises:
-        UnknownFormatError: if it is of no known format.
+        UnknownFormatError: if it is of no known format; `UnreadableFileError` where its name says one.
         ValueError: if there is no such time zone.
     """
     name = unpacked_name(path.name)
     known, strange = None, None
     with Content(path) as content:
         if kind := binary_kind(content.stream.read(BEGINNING)):
-            raise UnknownFormatError(kind)
+            raise UnknownFormatError(kind) if _named(FORMATS, name) is None else UnreadableFileError(kind)
     with Content(path) as content:
         lines = _first_lines(content, size)
         first = next(lines, b"")

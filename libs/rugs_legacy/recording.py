@@ -14,8 +14,9 @@ from typing import Final
 from rugs_legacy.documents import envelopes_of, read_document
 from rugs_legacy.envelopes import Envelope, Envelopes, printable
 from rugs_legacy.errors import UnreadableError
+from rugs_legacy.files import special_kind
 from rugs_legacy.lines import MAX_LINE, Block, digest, measure, read_blocks, read_whole
-from rugs_legacy.packed import Content, PackedError, Readable, Unpacked, unpacked_name
+from rugs_legacy.packed import Content, Converted, PackedError, Readable, unpacked_name
 from rugs_legacy.recognise import BLANKS, CONFLICT_MARK, UnknownFormatError, recognise
 from rugs_legacy.record import DocumentFormat, Format, LineFormat, Parse
 from rugs_legacy.salvage import salvage
@@ -44,12 +45,20 @@ class Counts:
     read: int = field(default=0, compare=False)
 
 
+def why_without_records(lines: int, records: int) -> str | None:
+    """Return what is wrong with a file that has lines that are not blank, and no record or salvaged one among them."""
+    if records or not lines:
+        return None
+    them = "its one line is no record, and is" if lines == 1 else f"none of its {lines} lines is a record: they are"
+    return f"{them} kept as {'a reject' if lines == 1 else 'rejects'} (see `rugs rejects list`)"
+
+
 @dataclass(frozen=True)
 class Recording:
     """An old file, looked at: the first `size` bytes of its content, which are what is imported.
 
-    `sha256` is that of these bytes: a packed copy of a file has the same. `packed_sha256` is that of
-    the file as it lies, where it is packed, and `packed_size` its size; `is_cut` says that such a file ends too early,
+    `sha256` is that of these bytes: a packed copy of a file has the same. `packed_sha256` is that of the file on
+    disk, where it is packed or in UTF-16, and `packed_size` its size; `is_cut` says that such a file ends too early,
     and `fault` why no more could be unpacked of it, or that it fails its check. `behind` bytes that are not packed
     stand behind the others: in a file of lines they are the last of the content.
     """
@@ -89,19 +98,19 @@ def look_at(path: Path, timezone: str) -> Recording:
         OSError: if it cannot be read, or nothing of it be unpacked.
         ValueError: if there is no such time zone.
     """
-    if not path.is_file():
-        raise UnknownFormatError("not a plain file" if path.exists() else "it points nowhere")
+    if (kind := special_kind(path)) is not None:
+        raise UnknownFormatError(kind)
     with Content(path) as content:
-        if isinstance(content.stream, Unpacked):
-            return _look_into(path, content.stream, content.file_size, timezone)
+        if content.converted is not None:
+            return _look_into(path, content.converted, content.file_size, timezone)
         format_, first = recognise(path, content.file_size, timezone)
         sha = digest(content.stream, content.file_size)
     session_id = ids.import_session_id(format_.id, first)
     return Recording(path, content.file_size, sha, format_, timezone, session_id)
 
 
-def _look_into(path: Path, packed: Unpacked, packed_size: int, timezone: str) -> Recording:
-    """Look at a packed file: how much is in it is known at its end only."""
+def _look_into(path: Path, packed: Converted, packed_size: int, timezone: str) -> Recording:
+    """Look at a packed or encoded file: how much is in it is known at its end only."""
     most = max(_ANY_TIMES, _MOST_TIMES * packed_size)
     size, sha = measure(packed, most)
     if size > most:

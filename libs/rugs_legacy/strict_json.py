@@ -1,13 +1,15 @@
-"""JSON as the standard says it, for lines that the fast readers do not take.
+"""Read JSON exactly, for lines that the fast readers do not take.
 
-It is slow and exact: it refuses what Python's reader lets through (NaN, a key that
-stands twice), and its reasons go into rejects.
+It is slow, refuses a key that stands twice, and its reasons go into rejects. NaN and the infinities, which Python
+writes and the standard does not know, are taken, as live capture takes them.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final
 
 from rugs_legacy.errors import UnreadableError
 
@@ -47,7 +49,7 @@ def read_value(content: bytes) -> Any:
         return dict(pairs)
 
     try:
-        value = json.loads(text, object_pairs_hook=keep, parse_constant=_refuse, parse_int=_whole)
+        value = json.loads(text, object_pairs_hook=keep, parse_int=_whole)
     except UnreadableError:
         raise
     except json.JSONDecodeError as error:
@@ -61,8 +63,22 @@ def read_value(content: bytes) -> Any:
     return value
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise UnreadableError(f"not JSON: {constant}")
+def without_non_finite(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object without NaN and the infinities: they are left out, and null where they stand further inside."""
+    return {key: _finite(value) for key, value in content.items() if not is_non_finite(value)}
+
+
+def is_non_finite(value: object) -> bool:
+    """Return whether a value is NaN or an infinity."""
+    return type(value) is float and not isfinite(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if is_non_finite(value) else value
 
 
 def _whole(digits: str) -> int | float:

@@ -128,7 +128,7 @@ async def _import(options: argparse.Namespace, settings: Settings, report: Repor
 
 
 async def _work(options: argparse.Namespace, settings: Settings, report: Report) -> None:
-    files = list(find_files(options.paths, settings.data_dir))
+    files = list(find_files(options.paths, settings.data_dir, report.fail_to_read))
     nc = await rugs_bus.connect(_broker_url(settings), name=NAME, timeout=settings.connect_timeout)
     try:
         await _wait_for_stream(nc, settings.connect_timeout)

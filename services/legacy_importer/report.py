@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from rugs_legacy.envelopes import printable
 from rugs_legacy.record import DocumentFormat
-from rugs_legacy.recording import Counts, Recording
+from rugs_legacy.recording import Counts, Recording, why_without_records
 
 COUNTED: Final = ("lines", "blank", "records", "rejected", "salvaged")
 
@@ -89,6 +90,11 @@ class FileReport:
         """Records that the lake is to hold."""
         return self.records + self.salvaged
 
+    @property
+    def why_without_records(self) -> str | None:
+        """Why the file counts as a failure although it was read: not one of its lines is a record."""
+        return why_without_records(self.lines - self.blank, self.events)
+
     def ledger_entry(self, name: str) -> str:
         """Return what the run's last message carries, as ASCII JSON; `name` is the file's base name."""
         told = {key: getattr(self, key) for key in ("sha256", "format", "reader", "tz", "size", *COUNTED)}
@@ -126,10 +132,17 @@ class Report:
         """Note an error of the import as a whole, or of a file that could not be read."""
         self.errors.append(printable(error))
 
+    def fail_to_read(self, path: Path, error: Exception) -> None:
+        """Name a file or folder that cannot be read, and why: the import goes on with the others."""
+        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        self.skip(str(path), reason)
+        self.fail(f"{path}: {reason}")
+
     @property
     def failures(self) -> list[str]:
         """One line for everything that went wrong."""
-        return [*self.errors, *(f"{one.file}: {one.error}" for one in self.files if one.error)]
+        of_files = ((one.file, one.error or one.why_without_records) for one in self.files)
+        return [*self.errors, *(f"{file}: {reason}" for file, reason in of_files if reason)]
 
     def summary(self) -> dict[str, Any]:
         """Return the import in figures, in the shape that `--json` prints.
@@ -143,7 +156,8 @@ class Report:
             known = [getattr(one, name) for one in self.files]
             figures[name] = None if None in known else sum(known)
         names = [skipped["file"] for skipped in self.skipped_files]
-        return {**figures, "skipped_files": names, "seconds": round(self.seconds, 3)}
+        told = {"skipped_files": names, "notes": self.notes(), "failures": self.failures}
+        return {**figures, **told, "seconds": round(self.seconds, 3)}
 
     def details(self) -> dict[str, Any]:
         """Return the import with every file, and why others were skipped, as it is kept in the manifests."""

@@ -24,7 +24,7 @@ from rugs_legacy.envelopes import printable
 from rugs_legacy.export.beside import look_at
 from rugs_legacy.export.known import Known
 from rugs_legacy.lines import FileChangedError
-from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
 from rugs_legacy.recording import Counts, Recording, read
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
@@ -99,10 +99,10 @@ class Sender:
             return await asyncio.to_thread(look_at, path, self._timezone)
         except UnknownFormatError as error:
             self._report.skip(str(path), str(error))
+            if isinstance(error, UnreadableFileError):
+                self._report.fail(f"{path}: {error}")
         except (OSError, FileChangedError) as error:
-            reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-            self._report.skip(str(path), reason)
-            self._report.fail(f"{path}: {reason}")
+            self._report.fail_to_read(path, error)
         return None
 
     async def _send_file(self, recording: Recording, one: FileReport) -> None:

@@ -51,7 +51,7 @@ def real(source: Path, folder: Path) -> dict[str, Recordings]:
     """Find real recordings under `source`; `folder` gets links to them, by kind."""
     for kind in KINDS:
         (folder / kind).mkdir(parents=True)
-    for number, file in enumerate(find_files([source], folder)):
+    for number, file in enumerate(find_files([source], folder, lambda _path, _error: None)):
         try:
             found = _FORMATS.get(look_at(file, TIMEZONE).format.id)
         except UnknownFormatError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,7 @@ def test_what_goes_in_is_stored_once(desk: Desk) -> None:
         assert figures == {"files": 5, "lines": 13, "blank": 2, "records": 9, "rejected": 2, "salvaged": 2}
         assert (told["stored"], told["duplicates"]) == (7, 4)
         assert [Path(skipped).name for skipped in told["skipped_files"]] == ["notes.md"]
-        assert list(told)[6:] == ["stored", "duplicates", "skipped_files", "seconds"]
+        assert list(told)[6:] == ["stored", "duplicates", "skipped_files", "notes", "failures", "seconds"]
 
         again = desk.imported()
         assert (again["stored"], again["duplicates"], again["files"]) == (0, 11, 5)
@@ -138,17 +140,39 @@ def desk_has_rows(desk: Desk) -> bool:
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_imported(desk: Desk) -> None:
+    """Links, pipes and sockets are left alone; what should be a recording and has no record is a failure."""
     desk.put(GAME, start(), tick(1))
     (desk.recordings / "gone_raw.jsonl").symlink_to("nowhere")
+    (desk.recordings / "loop_raw.jsonl").symlink_to("loop_raw.jsonl")
     os.mkfifo(desk.recordings / "pipe_raw.jsonl")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(desk.recordings / "socket_raw.jsonl"))
+    (desk.recordings / RAW).write_bytes(frame(1).decode().encode("utf-16-be"))
+    (desk.recordings / CDP).write_bytes(gzip.compress(gzip.compress(cdp_frame(1))))
+    desk.put("junk_raw.jsonl", b"not one", b"record")
+    cut = b"\n".join(tick(number, price=number / 7) for number in range(500))
+    (desk.recordings / f"{GAME}.gz").write_bytes(gzip.compress(cut)[:-40])
     with desk.writer():
-        told = desk.imported()
-    assert told["stored"] == 2
-    assert [Path(skipped).name for skipped in told["skipped_files"]] == ["gone_raw.jsonl", "pipe_raw.jsonl"]
-    (kept,) = (desk.root / "manifests" / "imports").glob("*.json")
+        runs = [desk.run(desk.recordings, "--wait", "--json") for _ in range(2)]
+    told, again = (json.loads(out) for _, out, _ in runs)
+    assert [code for code, _, _ in runs] == [1, 1], "known files are no better than new ones"
+    assert (told["stored"] > 400, again["stored"], told["failures"]) == (True, 0, again["failures"])
+    assert [note.partition(": ")[2] for note in told["notes"]] == [
+        "the packed file ends too early: what is in it until there was read"
+    ]
+    assert {Path(each.partition(": ")[0]).name: each.partition(": ")[2] for each in told["failures"]} == {
+        RAW: "text in UTF-16 (big endian) without a byte order mark: convert it to UTF-8, and import that",
+        CDP: "gzip packed once more inside: unpack it once, and import what is in it",
+        "junk_raw.jsonl": "none of its 2 lines is a record: they are kept as rejects (see `rugs rejects list`)",
+    }
+    kept = sorted((desk.root / "manifests" / "imports").glob("*.json"))[0]
     assert {Path(one["file"]).name: one["reason"] for one in json.loads(kept.read_bytes())["skipped"]} == {
         "gone_raw.jsonl": "it points nowhere",
-        "pipe_raw.jsonl": "not a plain file",
+        "loop_raw.jsonl": "a link that leads to itself",
+        "pipe_raw.jsonl": "a pipe, not a plain file",
+        "socket_raw.jsonl": "a socket, not a plain file",
+        RAW: "text in UTF-16 (big endian) without a byte order mark: convert it to UTF-8, and import that",
+        CDP: "gzip packed once more inside: unpack it once, and import what is in it",
     }
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -57,6 +58,39 @@ def test_a_local_hour_that_came_twice_is_noted(times: int) -> None:
         first = micros(datetime(2025, 11, 2, 5, 30, tzinfo=UTC))
         assert clock.read("2025-11-02T01:30:00.000000") == (first, "America/New_York;fold=0")
         assert clock.read("2025-11-02T02:00:00.000000")[1] == NEW_YORK
+
+
+@given(
+    st.integers(0, 3600),
+    st.lists(st.integers(0, 1700) | st.integers(0, 5), min_size=1, max_size=40),
+    st.sampled_from(
+        [
+            (NEW_YORK, datetime(2025, 11, 2, 6, tzinfo=UTC)),
+            ("Europe/Berlin", datetime(2025, 10, 26, 1, tzinfo=UTC)),
+            ("Australia/Lord_Howe", datetime(2025, 4, 5, 15, tzinfo=UTC)),
+        ]
+    ),
+)
+def test_a_recording_over_the_change_of_clocks_keeps_its_order(before: int, steps: list[int], change: Any) -> None:
+    """Where the local time steps back by the change, the second occurrence is meant: every instant is recovered."""
+    name, moment = change
+    moment -= timedelta(seconds=before % 1800)
+    clock = Clock(name, aware=False)
+    for step in steps:
+        local = moment.astimezone(ZoneInfo(name))
+        read, assumed = clock.read(local.replace(tzinfo=None, fold=0).isoformat())
+        assert read == micros(moment)
+        assert ("fold=1" in assumed) == (local.fold == 1)
+        moment += timedelta(seconds=step)
+
+
+def test_what_two_writers_write_out_of_order_is_no_change_of_clocks() -> None:
+    clock = Clock(NEW_YORK, aware=False)
+    for local, offset in (("01:30:00", 4), ("01:29:30", 4), ("01:59:59", 4), ("01:00:01", 5), ("01:59:59.5", 4)):
+        hour, minute, second = local.split(":")
+        expected = datetime(2025, 11, 2, int(hour) + offset, int(minute), int(second[:2]), tzinfo=UTC)
+        text = f"2025-11-02T{local[:8]}"
+        assert clock.read(text)[0] == micros(expected), local
 
 
 def test_a_local_hour_that_never_was_is_noted() -> None:

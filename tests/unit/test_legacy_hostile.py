@@ -6,6 +6,7 @@ Records and documents of all formats, with anything put in the place of anything
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +109,23 @@ def test_whatever_stands_in_a_file_is_refused_or_accounted_for(name: str, conten
         for event in one.events:
             if event.envelope.doc_type == "reject" and event.raw is not None:
                 assert read_again(recording, event.raw, 1, 0) == [], "what was refused is refused again"
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(sorted(FILES)), st.sampled_from([b"NaN", b"Infinity", b"-Infinity"]), st.data())
+def test_a_number_that_is_not_finite_makes_no_record_unreadable(
+    name: str, constant: bytes, data: st.DataObject
+) -> None:
+    """In the place of any number with a fraction: Python's recorders wrote these, and nothing finite is lost."""
+    content = FILES[name]
+    fractions = [*re.finditer(rb"(?<=[ \[])-?\d+\.\d+(?=[,}\]])", content)]
+    if not fractions:
+        return
+    place = data.draw(st.sampled_from(fractions))
+    changed = content[: place.start()] + constant + content[place.end() :]
+    with tempfile.TemporaryDirectory() as folder:
+        _, before, _ = read_file(write(Path(folder), name, content))
+        _, counts, envelopes = read_file(write(Path(folder), name, changed))
+    assert (counts.records, counts.rejected) == (before.records, before.rejected)
+    for envelope in envelopes:  # and what the bus takes has none
+        json.dumps(envelope["fields"], allow_nan=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
+import struct
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -15,14 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_legacy import recording as recording_module
-from rugs_legacy.packed import PackedError, Unpacked
-from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.packed import PackedError, Transcoded, Unpacked
+from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_files import NEW_YORK, ids_of, read_file, write
 from tests.legacy_lines import end, frame, start, tick
 from tests.memory import traced
 
 Pack = Callable[[bytes], bytes]
+
+
+def skippable(content: bytes = b"index", kind: int = 0) -> bytes:
+    """One of zstd's skippable frames: pzstd begins each frame with one, seekable files end with one."""
+    return struct.pack("<II", 0x184D2A50 + kind, len(content)) + content
+
+
 PACKS: dict[str, Pack] = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(write_checksum=True).compress}
 SUFFIX = {"gzip": ".gz", "zstd": ".zst"}
 METHODS = pytest.mark.parametrize("method", PACKS)
@@ -152,6 +161,99 @@ def test_what_was_packed_comes_out_again(parts: list[bytes], method: str, size: 
     packed = b"".join(map(PACKS[method], parts))
     if packed:
         assert unpacked(packed + b"\0" * zeros, method, size) == b"".join(parts)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=2000).map(PACKS["zstd"])
+        | st.tuples(st.binary(max_size=3000), st.integers(0, 15)).map(lambda given: skippable(*given)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.integers(1, 70_000),
+)
+def test_skippable_frames_are_skipped_wherever_they_stand(frames: list[bytes], size: int) -> None:
+    content = b"".join(zstandard.decompress(frame) for frame in frames if frame[1:4] != b"\x2a\x4d\x18")
+    assert unpacked(b"".join(frames), "zstd", size) == content
+
+
+def test_files_of_parallel_and_seekable_zstd_are_the_same_recording(tmp_path: Path) -> None:
+    plain = read_file(write(tmp_path, GAME_FILE, CONTENT))
+    packed = PACKS["zstd"](CONTENT[:200]), PACKS["zstd"](CONTENT[200:])
+    parallel = b"".join(skippable(struct.pack("<I", len(part))) + part for part in packed)
+    seekable = b"".join(packed) + skippable(os.urandom(2000), kind=14)
+    for number, whole in enumerate((parallel, seekable)):
+        again = read_file(write(tmp_path, f"{number}/{GAME_FILE}.zst", whole))
+        assert (again[0].sha256, again[0].is_cut, again[0].behind, again[1]) == (plain[0].sha256, False, 0, plain[1])
+    assert look_at(write(tmp_path, f"{GAME_FILE}.zst", seekable[:-1]), NEW_YORK).is_cut
+
+
+ENCODINGS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
+ENCODED = pytest.mark.parametrize("encoding", ENCODINGS)
+
+
+def in_utf16(content: bytes, encoding: str) -> bytes:
+    return ENCODINGS[encoding] + content.decode().encode(encoding)
+
+
+@ENCODED
+@pytest.mark.parametrize("pack", [bytes, *PACKS.values()], ids=["plain", *PACKS])
+def test_utf16_with_a_byte_order_mark_is_the_same_recording(tmp_path: Path, encoding: str, pack: Pack) -> None:
+    """As PowerShell writes what is redirected into a file."""
+    lines = CONTENT + tick(7, note="\U0001f680 \u00e9").replace(b"\\ud83d\\ude80", "\U0001f680".encode()) + b"\n"
+    documents = {GAME_FILE: lines, "x_samples.json": b"[" + frame(1) + b"]"}
+    for name, content in documents.items():
+        plain = read_file(write(tmp_path, name, content))
+        again = read_file(write(tmp_path, f"other/{name}", pack(in_utf16(content, encoding))))
+        assert (again[0].sha256, again[0].session_id, again[1]) == (plain[0].sha256, plain[0].session_id, plain[1])
+        assert ids_of(again[2]) == ids_of(plain[2])
+        assert again[0].packed_sha256 is not None
+        assert (again[0].is_cut, again[0].fault) == (False, None)
+
+
+@ENCODED
+def test_utf16_that_ends_in_the_midst_of_a_character_is_cut(tmp_path: Path, encoding: str) -> None:
+    recording, counts, _ = read_file(write(tmp_path, GAME_FILE, in_utf16(CONTENT, encoding)[:-1]))
+    assert (recording.is_cut, counts.records) == (True, 5)
+
+
+@ENCODED
+def test_half_a_surrogate_pair_in_utf16_is_a_rejected_line(tmp_path: Path, encoding: str) -> None:
+    half = b"\x3d\xd8" if encoding == "utf-16-le" else b"\xd8\x3d"
+    content = in_utf16(tick(1) + b"\n", encoding) + half + (tick(2) + b"\n").decode().encode(encoding)
+    _, counts, envelopes = read_file(write(tmp_path, GAME_FILE, content))
+    assert (counts.records, counts.rejected, counts.salvaged) == (1, 1, 1)
+    assert envelopes[1]["raw"] == b"\xed\xa0\xbd" + tick(2)
+
+
+@given(st.text(max_size=2000), st.sampled_from(sorted(ENCODINGS)), st.integers(1, 3000))
+def test_text_in_utf16_comes_out_as_utf8(text: str, encoding: str, size: int) -> None:
+    stream = Transcoded(io.BytesIO(ENCODINGS[encoding] + text.encode(encoding)), encoding)
+    assert b"".join(iter(lambda: stream.read(size), b"")) == text.encode()
+    assert not stream.is_cut
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (gzip.compress(gzip.compress(CONTENT)), "gzip packed once more"),
+        (PACKS["zstd"](gzip.compress(CONTENT)), "gzip packed once more"),
+        (gzip.compress(PACKS["zstd"](CONTENT)), "zstd packed once more"),
+        (CONTENT.decode().encode("utf-16-le"), "UTF-16 .little endian. without a byte order mark"),
+        (CONTENT.decode().encode("utf-16-be"), "UTF-16 .big endian. without a byte order mark"),
+        (CONTENT.decode().encode("utf-32"), "text in UTF-32"),
+        (CONTENT.decode().encode("utf-32-le"), "UTF-32 .little endian. without a byte order mark"),
+        (gzip.compress(codecs.BOM_UTF32_BE + CONTENT.decode().encode("utf-32-be")), "text in UTF-32"),
+        (b"PK\x03\x04" + bytes(50), "a zip archive"),
+    ],
+)
+def test_what_cannot_be_read_as_it_is_is_named_for_what_it_is(tmp_path: Path, content: bytes, kind: str) -> None:
+    """Under a recorder's name that is a failure; under any other, the file is left alone."""
+    with pytest.raises(UnreadableFileError, match=kind):
+        look_at(write(tmp_path, GAME_FILE, content), NEW_YORK)
+    with pytest.raises(UnknownFormatError, match=kind) as caught:
+        look_at(write(tmp_path, "whatever", content), NEW_YORK)
+    assert not isinstance(caught.value, UnreadableFileError)
 
 
 @METHODS

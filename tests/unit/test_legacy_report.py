@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -14,7 +16,7 @@ import pytest
 from legacy_importer.report import FileReport, Report
 from legacy_importer.waiting import compare
 from rugs_lake.ledger import Run
-from rugs_legacy.files import find_files, named_by
+from rugs_legacy.files import find_files, named_by, special_kind
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_lines import start, tick
 
@@ -81,6 +83,8 @@ def test_the_summary_keeps_its_shape(one: FileReport) -> None:
         "stored": None,
         "duplicates": None,
         "skipped_files": ["x.md"],
+        "notes": [],
+        "failures": [],
         "seconds": 1.235,
     }
     one.take_known(vars(one), "copy")
@@ -95,10 +99,44 @@ def test_each_file_is_found_once_and_the_data_root_is_left_alone(tmp_path: Path)
         path = tmp_path / "recordings" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    (tmp_path / "recordings" / "loop").symlink_to(tmp_path)
+    (tmp_path / "recordings" / "folder").symlink_to(tmp_path)
+    (tmp_path / "recordings" / "loop").symlink_to("loop")
+    (tmp_path / "recordings" / "one").symlink_to("other")
+    (tmp_path / "recordings" / "other").symlink_to("one")
+    failed: list[Path] = []
+
+    def unreadable(path: Path, _error: OSError) -> None:
+        failed.append(path)
+
     named = [tmp_path / "recordings", tmp_path / "recordings" / "b.jsonl"]
-    found = [str(path.relative_to(tmp_path / "recordings")) for path in find_files(named, data)]
-    assert found == ["a/.hidden", "a/c.jsonl", "b.jsonl", "loop"]
+    found = [str(path.relative_to(tmp_path / "recordings")) for path in find_files(named, data, unreadable)]
+    assert found == ["a/.hidden", "a/c.jsonl", "b.jsonl", "folder", "loop", "one", "other"]
+    assert failed == []
+    kinds = {name: special_kind(tmp_path / "recordings" / name) for name in ("folder", "loop", "one", "b.jsonl")}
+    loop = "a link that leads to itself"
+    assert kinds == {
+        "folder": "a link to a folder: name it itself, and it is entered",
+        "loop": loop,
+        "one": loop,
+        "b.jsonl": None,
+    }
+
+
+def test_a_folder_that_cannot_be_listed_ends_nothing(tmp_path: Path) -> None:
+    """Nested so deeply that no path reaches it: as root, permissions would not matter."""
+    name = "d" * 200
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    (tmp_path / "z.jsonl").touch()
+    failed: list[tuple[Path, int | None]] = []
+    found = [*find_files([tmp_path], tmp_path / "data", lambda path, error: failed.append((path, error.errno)))]
+    assert found == [tmp_path / "z.jsonl"]
+    assert [code for _, code in failed] == [errno.ENAMETOOLONG]
 
 
 def test_what_is_odd_is_noted(tmp_path: Path) -> None:

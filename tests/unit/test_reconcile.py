@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rugs_client.events import now_us
 from rugs_feed.made_up.feed import Feed
 from rugs_lake.rejects import list_rejects
 from rugs_legacy.clock import zone
 from rugs_legacy.export.request import Format
 from rugs_legacy.generate import START
 from rugs_legacy.reconcile.compare import Group, Pair, Row, Tally, pairs, pairs_by_content
-from tests.exportkit import Shelf, lines_of, live, sent
+from tests.exportkit import NEW_YORK, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, end, frame, start, tick
 
@@ -170,6 +172,35 @@ def test_a_changed_line_is_named_and_those_behind_it_have_only_moved(shelf: Shel
     assert tally.moved == len(LINES) - 8 + 1
     examples = [example for count in tally.differences.values() for example in count.examples]
     assert f"{OLD}:8: differs in bytes, price" in examples
+
+
+def test_a_file_without_a_single_record_is_never_equal(shelf: Shelf) -> None:
+    """Its lines are in the lake, as rejects: that says nothing of what they were."""
+    junk = shelf.file(OLD, [b"# \xfe\xff", b"no record either"])
+    shelf.take_in(junk)
+    encoded = shelf.folder / RAW
+    encoded.write_bytes(frame(1).decode().encode("utf-32"))
+    report = shelf.reconcile(junk, encoded)
+    assert not report.is_equal
+    assert [error.partition(": ")[2] for error in sorted(report.errors, key=len)] == [
+        "text in UTF-32: convert it to UTF-8, and import that",
+        "none of its 2 lines is a record: they are kept as rejects (see `rugs rejects list`)",
+    ]
+
+
+def test_what_was_written_within_the_last_seconds_may_be_on_its_way(shelf: Shelf) -> None:
+    """The old recorder wrote it, its publisher has not: that is left out, and what is older is missing."""
+
+    def at(seconds: float) -> str:
+        return (datetime.now(zone(NEW_YORK)) - timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+
+    old = [frame(seq, data=[seq], ts=at(seconds)) for seq, seconds in ((1, 60), (2, 40))]
+    shelf.put([live(seq, f'42["gameStateUpdate",{seq}]', ts=now_us() - 60_000_000) for seq in (1,)])
+    for before in ([], old):  # a file that nothing fits yet, and one that goes on
+        path = shelf.file(RAW, [*before, *(frame(seq, data=[seq], ts=at(0)) for seq in range(3, 8))])
+        tally = shelf.reconcile(path).tally
+        assert (tally.recent, tally.missing) == (5, len(before) - bool(before)), tally
+        assert tally.is_equal == (not before)
 
 
 def test_a_line_that_is_gone_is_only_in_the_data_set(shelf: Shelf) -> None:

@@ -11,7 +11,9 @@ import zstandard
 
 from rugs_capture.ingest.terms import RequestError
 
-_NO_SIZE: Final = (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR)
+_PIECE: Final = 512
+"""Bytes of zstd that are unpacked at a time: the most that can come of them is 16 MiB."""
+_MAX_WINDOW: Final = 1 << 27
 
 
 def check_encoding(told: str) -> str:
@@ -58,15 +60,17 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    """Unpack the one frame. The size that it tells is not trusted with memory before it is known to be small."""
-    size = zstandard.get_frame_parameters(body).content_size
-    if size not in _NO_SIZE and size > limit:
-        raise too_large(limit)
-    unpacker = zstandard.ZstdDecompressor()
-    try:
-        return unpacker.decompress(body, max_output_size=limit, allow_extra_data=False)
-    except zstandard.ZstdError:  # torn, or larger than the limit: reading as far as that tells which
-        with unpacker.stream_reader(body) as reader:
-            if len(reader.read(limit + 1)) > limit:
-                raise too_large(limit) from None
-        raise
+    """Unpack one frame behind the other, skippable ones too. The size that a frame says is not trusted with memory."""
+    unpacked, at = bytearray(), 0
+    while at < len(body):
+        frame = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
+        while not frame.eof:
+            piece = body[at : at + _PIECE]
+            if not piece:
+                raise EOFError("it ends too early")
+            unpacked += frame.decompress(piece)
+            at += len(piece)
+            if len(unpacked) > limit:
+                raise too_large(limit)
+        at -= len(frame.unused_data)
+    return bytes(unpacked)

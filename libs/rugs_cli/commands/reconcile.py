@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -32,6 +34,9 @@ def reconcile(
 ) -> None:
     """Compare old files with the data set, per session, game and day; exit code 1 when they disagree.
 
+    What the files hold now is compared, once the lake has taken what the stream holds now; what was written
+    within the last seconds, and may not have reached the stream, is left out.
+
     Of what was imported every row is counted and known by its id, and of one row in sixteen the key fields and the
     bytes are compared: --full does that for all. Files of which nothing was imported are compared with what was
     captured live of the same games, or in the same time.
@@ -39,6 +44,7 @@ def reconcile(
     from tempfile import TemporaryDirectory
 
     import rugs_lake
+    from rugs_cli.commits import catch_up
     from rugs_lake.memory import keep_small
     from rugs_legacy.clock import zone
     from rugs_legacy.export import stored
@@ -49,12 +55,16 @@ def reconcile(
         zone(timezone)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    root = Settings.load().data_dir
+    settings = Settings.load()
+    root = settings.data_dir
     keep_small()
+    files = run.look_at_files(paths, root, timezone)
+    if not asyncio.run(catch_up(settings)):
+        print("rugs: the lake is behind the stream: what is missing may be on its way (rugs status)", file=sys.stderr)
     bar = progress_of("comparing", in_bytes=True)
     with rugs_lake.open(root) as lake, TemporaryDirectory(prefix="rugs-") as spill, bar as progress:
         stored.keep_small(lake, Path(spill))
-        report = run.reconcile(lake, root, paths, timezone, full=full, progress=progress)
+        report = run.reconcile(lake, root, files, full=full, progress=progress)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -80,6 +90,8 @@ def _show(report: Report) -> None:
         f" {counted(len(tally.games), 'game')}, {counted(len(tally.days), 'day')}: {tally.files:,} rows in files,"
         f" {tally.dataset:,} in the data set; {tally.compared:,} compared in key fields and bytes ({looked_at})"
     )
+    if tally.recent:
+        print(f"left out, written within the last seconds: {tally.recent:,}")
     if tally.completed:
         print(f"cut lines since completed: {tally.completed:,} (the data set keeps them, too)")
     wrong = (

@@ -20,7 +20,7 @@ def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
 
 FORMAT = LineFormat(
     id="F1",
-    version=2,
+    version=3,
     title="per-game ticks",
     names=re.compile(r"game_\d{8}_\d{6}(_[0-9a-f]{1,16})?\.jsonl"),
     record_start=typed.RECORD_START,

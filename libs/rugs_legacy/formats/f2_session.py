@@ -20,7 +20,7 @@ def _sniff(content: dict[str, Any], name_fits: bool) -> bool:
 
 FORMAT = LineFormat(
     id="F2",
-    version=2,
+    version=3,
     title="session of games",
     names=re.compile(r"session_\d{8}_\d{6}(-\d+)?\.jsonl"),
     record_start=typed.RECORD_START,

@@ -16,7 +16,7 @@ import msgspec
 from rugs_legacy.clock import Clock
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.formats.objects import map_of, name_of, others, read_record, text_of
-from rugs_legacy.formats.ticks import Tick, add_readings, tick_fields
+from rugs_legacy.formats.ticks import Tick, add_readings, check_shape, tick_fields
 from rugs_legacy.record import LineFormat, Parse, Record, check_name
 
 
@@ -57,7 +57,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
         if "type" in content:
             raise UnreadableError(f"no record of this format: it has a type, {str(content['type'])[:80]!r}")
         try:
-            msgspec.convert(content, Tick)
+            check_shape(content, Tick)
         except ValueError as error:
             raise UnreadableError(f"no whole tick: {error}") from error
         fields = others(content, ("timestamp", "game_id"))
@@ -80,7 +80,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F3",
-    version=2,
+    version=3,
     title="ticks of the recorder sink",
     names=re.compile(r"game_\d{8}_\d{6}_\d{1,3}\.jsonl"),
     record_start=re.compile(rb'\{"(?:_metadata|game_id)"'),

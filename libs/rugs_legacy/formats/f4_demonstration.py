@@ -73,7 +73,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F4",
-    version=1,
+    version=2,
     title="demonstration",
     names=NAMES,
     record_start=re.compile(rb'\{"(?:type|_header|_footer)"'),
@@ -98,7 +98,7 @@ _NOBODY: Final = (None, None, None)
 
 METADATA: Final = DocumentFormat(
     id="F4",
-    version=1,
+    version=2,
     title="session of demonstrations",
     names=re.compile(r"session_metadata\.json"),
     marks=(b'"_metadata"',),

@@ -18,7 +18,7 @@ def _sniff(content: Any, _name_fits: bool) -> bool:
 
 FORMAT = DocumentFormat(
     id="F5",
-    version=1,
+    version=2,
     title="game document",
     names=re.compile(r"\d{8}T\d{6}_.+\.game\.json"),
     marks=(b'"meta"', b'"game_id"'),

@@ -47,7 +47,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F6",
-    version=1,
+    version=2,
     title="player actions",
     names=re.compile(r".+_player\.jsonl"),
     record_start=re.compile(rb'\{"type"'),

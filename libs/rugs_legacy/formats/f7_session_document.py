@@ -18,7 +18,7 @@ def _sniff(content: Any, _name_fits: bool) -> bool:
 
 FORMAT = DocumentFormat(
     id="F7",
-    version=1,
+    version=2,
     title="session document",
     names=re.compile(r".+_demo\.json"),
     marks=(b'"meta"', b'"player_id"'),

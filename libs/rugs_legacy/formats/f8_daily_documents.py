@@ -43,7 +43,7 @@ def _read_index(content: dict[str, Any]) -> Document:
 
 FORMAT = DocumentFormat(
     id="F8",
-    version=1,
+    version=2,
     title="daily documents",
     names=re.compile(r".+\.game\.json|.+_session\.json|index\.json"),
     marks=(b'"game_id"',),

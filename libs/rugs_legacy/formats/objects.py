@@ -10,7 +10,7 @@ import msgspec
 
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.record import check_name
-from rugs_legacy.strict_json import read_object
+from rugs_legacy.strict_json import read_object, without_non_finite
 from rugs_proto.envelope import TS_END_US, TS_MIN_US, check_plain
 
 MAX_RECORD: Final = 64 * 1024
@@ -93,12 +93,12 @@ def epoch_ms(content: Mapping[str, Any], key: str) -> int:
 
 
 def others(content: Mapping[str, Any], taken: Collection[str]) -> dict[str, Any]:
-    """Return what else an object says, for an envelope's fields.
+    """Return what else an object says, for an envelope's fields, without NaN and the infinities.
 
     Raises:
         UnreadableError: if an envelope cannot carry it.
     """
-    fields = {key: value for key, value in content.items() if key not in taken}
+    fields = without_non_finite({key: value for key, value in content.items() if key not in taken})
     try:
         check_plain(fields)
         size = len(msgspec.msgpack.encode(fields))  # finds half a surrogate pair, too

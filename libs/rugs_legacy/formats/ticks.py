@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from rugs_feed.phases import PHASE_VERSION, phase_of
+from rugs_legacy.strict_json import is_non_finite
 from rugs_proto.envelope import MAX_NAME
 
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
@@ -55,14 +57,25 @@ def tick_fields(tick: Tick, *, floats_only: bool = False) -> dict[str, Any]:
     return fields
 
 
+def check_shape(content: dict[str, Any], shape: type[Struct]) -> None:
+    """Check that an object is a whole record. NaN and the infinities stand for any number: what is said is left out.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    numbers = {key: 0 for key, value in content.items() if is_non_finite(value)}
+    msgspec.convert(content | numbers, shape)
+
+
 def add_readings(fields: dict[str, Any], *, floats_only: bool = False) -> None:
-    """Add what is read into a tick's fields; all that are written are there, each of its type."""
-    cooldown_timer = fields["cooldown_timer"]
-    price = fields["price"]
-    if price == 1.0 and cooldown_timer > 0 and type(price) is float and not (floats_only and fields["trade_count"]):
+    """Add what is read into a tick's fields: each that was written is of its type; one that was NaN is missing."""
+    cooldown_timer = fields.get("cooldown_timer")
+    price = fields.get("price")
+    is_one = price == 1.0 and type(price) is float
+    if is_one and (cooldown_timer or 0) > 0 and not (floats_only and fields.get("trade_count")):
         fields["is_filler"] = True
     phase = phase_of(
-        active=fields["active"], rugged=fields["rugged"], cooldown_timer=cooldown_timer, tick=fields["tick"]
+        active=fields["active"], rugged=fields["rugged"], cooldown_timer=cooldown_timer, tick=fields.get("tick")
     )
     if phase is not None:
         fields["phase_read"] = phase

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from rugs_legacy.clock import Clock
 from rugs_legacy.errors import UnreadableError
-from rugs_legacy.formats.ticks import Name, Number, Tick, Whole, add_readings, tick_fields
+from rugs_legacy.formats.ticks import Name, Number, Tick, Whole, add_readings, check_shape, tick_fields
 from rugs_legacy.record import Parse, Record, check_name
-from rugs_legacy.strict_json import read_object
+from rugs_legacy.strict_json import read_object, without_non_finite
 from rugs_proto.envelope import check_plain
 
 RECORD_START: Final = re.compile(rb'\{"type"')
@@ -104,8 +104,10 @@ def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]]) -> R
     if shape is None:
         raise UnreadableError(f"no known type of record: {str(kind)[:80]!r}")
     try:
-        msgspec.convert(content, shape)
-        fields = {key: value for key, value in content.items() if key not in ("type", "timestamp", "game_id")}
+        check_shape(content, shape)
+        fields = without_non_finite(
+            {key: value for key, value in content.items() if key not in ("type", "timestamp", "game_id")}
+        )
         check_plain(fields)
         msgspec.msgpack.encode(fields)
     except ValueError as error:

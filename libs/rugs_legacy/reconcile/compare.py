@@ -41,6 +41,7 @@ class Row(NamedTuple):
         raw: the hash of its bytes; None where they are not compared.
         where: the place for people.
         completed: of the data set's side: a line that was cut off, and stands there whole as well.
+        recent: of the files' side: so new that the data set cannot be expected to have it.
     """
 
     key: Key
@@ -50,6 +51,7 @@ class Row(NamedTuple):
     raw: str | None
     where: str
     completed: bool = False
+    recent: bool = False
 
 
 class Pair(NamedTuple):
@@ -149,7 +151,8 @@ class Figures:
 
     `files` and `dataset` count rows; `missing` are in the files only, `extra` in the data set only, `different`
     have other key fields or bytes, `moved` have the same bytes at another place. `completed` lines, which the data
-    set has cut off and whole, are whole in the files: the cut ones are not counted as rows.
+    set has cut off and whole, are whole in the files: the cut ones are not counted as rows. Nor are `recent` rows of
+    the files, which the data set does not have yet.
     """
 
     files: int = 0
@@ -159,6 +162,7 @@ class Figures:
     different: int = 0
     moved: int = 0
     completed: int = 0
+    recent: int = 0
 
     @property
     def figures(self) -> tuple[int, int, int, int, int, int]:
@@ -179,6 +183,7 @@ class Figures:
         self.different += other.different
         self.moved += other.moved
         self.completed += other.completed
+        self.recent += other.recent
 
 
 @dataclass
@@ -230,7 +235,7 @@ class Tally(Figures):
         self.sessions += 1
         there: Counter[str] = Counter()
         for group, count in counted.items():
-            there[group.event] += count.dataset + count.completed
+            there[group.event] += count.dataset + count.completed + count.recent
             self.add(count)
             if group.game is not None:
                 self.games.add(group.game)
@@ -252,6 +257,9 @@ def _count(counted: dict[Group, GroupCount], pair: Pair) -> bool:
     file, dataset = pair.file, pair.dataset
     if file is None and dataset is not None and dataset.completed:
         counted.setdefault(dataset.group, GroupCount()).completed += 1
+        return False
+    if dataset is None and file is not None and file.recent:
+        counted.setdefault(file.group, GroupCount()).recent += 1
         return False
     if dataset is not None:
         counted.setdefault(dataset.group, GroupCount()).dataset += 1

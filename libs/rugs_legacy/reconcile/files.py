@@ -8,7 +8,7 @@ from pathlib import Path
 from rugs_legacy.envelopes import Envelope
 from rugs_legacy.export.known import Manifests
 from rugs_legacy.lines import FileChangedError
-from rugs_legacy.recording import Counts, Recording, read
+from rugs_legacy.recording import Counts, Recording, read, why_without_records
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of the files are compared, of how many."""
@@ -55,6 +55,9 @@ class Files:
                 self._note(recording, counts.read)
         except (OSError, FileChangedError) as error:
             self._fail(f"{recording.path}: {error}")
+        else:
+            if reason := why_without_records(counts.lines - counts.blank, counts.records + counts.salvaged):
+                self._fail(f"{recording.path}: {reason}")
         self._note(recording, recording.size)
 
     def _note(self, recording: Recording, done: int) -> None:

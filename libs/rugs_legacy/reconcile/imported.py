@@ -29,6 +29,8 @@ _TYPES: Final = {"tick": int, "phase": str, "active": bool, "rugged": bool, "coo
 _FIELDS: Final = (*_TYPES, "price")
 _KEY_FIELDS: Final = ("ts", "doc_type", "event", "direction", "game_id", "player_id", *_FIELDS)
 _PIECE: Final = 5_000
+_RECENT_US: Final = 5_000_000
+"""How long what a recorder has written may take to the stream: its publisher may be a program of its own."""
 
 
 def is_sample(event_id: str) -> bool:
@@ -36,19 +38,29 @@ def is_sample(event_id: str) -> bool:
     return event_id.startswith(_SAMPLE)
 
 
-def file_rows(files: Sequence[Iterable[Envelope]], *, full: bool) -> Iterator[Row]:
-    """Give the rows of the files of one session, in the order of their places, each once though it stand in several."""
+def is_recent(envelope: Envelope, at: int | None) -> bool:
+    """Return whether an event was written just before a moment, in microseconds, UTC; it may be on its way then."""
+    return at is not None and abs(envelope["ts"] - at) <= _RECENT_US
+
+
+def file_rows(files: Sequence[Iterable[Envelope]], *, full: bool, at: int | None = None) -> Iterator[Row]:
+    """Give the rows of the files of one session, in the order of their places, each once though it stand in several.
+
+    `at` is when the files were looked at, where the lake has their rows from live capture, if at all.
+    """
     last: Row | None = None
-    for row in heapq.merge(*(_rows_of(file, full=full) for file in files), key=lambda row: (row.key, row.identity)):
+    for row in heapq.merge(
+        *(_rows_of(file, full=full, at=at) for file in files), key=lambda row: (row.key, row.identity)
+    ):
         if last is None or (row.key, row.identity) != (last.key, last.identity):
             yield row
         last = row
 
 
-def _rows_of(envelopes: Iterable[Envelope], *, full: bool) -> Iterator[Row]:
+def _rows_of(envelopes: Iterable[Envelope], *, full: bool, at: int | None) -> Iterator[Row]:
     for envelope in envelopes:
         if "cause" not in envelope:  # what is read out of a document follows from it
-            yield _row(envelope, full=full)
+            yield _row(envelope, full=full)._replace(recent=is_recent(envelope, at))
 
 
 def _row(envelope: Envelope, *, full: bool) -> Row:

@@ -22,7 +22,7 @@ from rugs_legacy.export.lines import GameTeller, Teller
 from rugs_legacy.export.request import Format, Request
 from rugs_legacy.export.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
 from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs, session_of
-from rugs_legacy.reconcile.imported import where_in_file
+from rugs_legacy.reconcile.imported import is_recent, where_in_file
 
 if TYPE_CHECKING:
     from rugs_lake.reader import Lake
@@ -34,9 +34,10 @@ _TICK: Final = "tick"
 _UTC: Final = zone("UTC")
 
 
-def live_pairs(lake: Lake, files: Sequence[tuple[str, Iterable[Envelope]]]) -> list[Pair] | None:
+def live_pairs(lake: Lake, files: Sequence[tuple[str, Iterable[Envelope]]], at: int) -> list[Pair] | None:
     """Return the pairs of files, each a session, and what was captured live of the same games, or in that time.
 
+    `at` is when the files were looked at, in microseconds, UTC: their rows of the seconds before may be on their way.
     None if nothing in the data set fits. The records of the files are held in memory, some 300 bytes each.
     """
     ticks: dict[str, list[list[Row]]] = {}
@@ -46,11 +47,12 @@ def live_pairs(lake: Lake, files: Sequence[tuple[str, Iterable[Envelope]]]) -> l
         events: list[tuple[Row, int]] = []
         for envelope in envelopes:
             if envelope["doc_type"] == "game_tick" and envelope.get("game_id") is not None and "raw" in envelope:
-                of_file.setdefault(envelope["game_id"], []).append(_tick_of_file(session, envelope))
+                of_file.setdefault(envelope["game_id"], []).append(_tick_of_file(session, envelope, at))
             elif envelope["doc_type"] == "ws_event" and "raw" in envelope:
                 record = _object(envelope["raw"])
                 group = _group(session, envelope.get("game_id"), envelope["ts"], envelope["event"])
-                events.append((_event_row(group, record.get("data"), where_in_file(envelope)), envelope["ts"]))
+                row = _event_row(group, record.get("data"), where_in_file(envelope), recent=is_recent(envelope, at))
+                events.append((row, envelope["ts"]))
         for game, rows in of_file.items():
             ticks.setdefault(game, []).append(sorted(rows, key=_order))
         if events:
@@ -106,9 +108,10 @@ def _best(files: list[Row], candidates: Iterable[list[Row]]) -> list[Pair]:
     return best
 
 
-def _tick_of_file(session: str, envelope: Envelope) -> Row:
+def _tick_of_file(session: str, envelope: Envelope, at: int) -> Row:
     group = _group(session, envelope["game_id"], envelope["ts"], _TICK)
-    return _tick_row(group, _object(envelope["raw"]), where_in_file(envelope))
+    row = _tick_row(group, _object(envelope["raw"]), where_in_file(envelope))
+    return row._replace(recent=is_recent(envelope, at))
 
 
 def _ticks_of_game(lake: Lake, session: str, game: str) -> Iterator[list[Row]]:
@@ -150,9 +153,9 @@ def _tick_row(group: Group, record: dict[str, Any], where: str) -> Row:
     return Row(key, json.dumps([key, values]), group, values, None, where)
 
 
-def _event_row(group: Group, data: object, where: str) -> Row:
+def _event_row(group: Group, data: object, where: str, *, recent: bool = False) -> Row:
     digest = sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    return Row((group.event, digest), digest, group, {}, None, where)
+    return Row((group.event, digest), digest, group, {}, None, where, recent=recent)
 
 
 def _numbered(rows: Iterable[Row]) -> list[Row]:

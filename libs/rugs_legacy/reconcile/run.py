@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from rugs_legacy.envelopes import printable
 from rugs_legacy.export.beside import look_at
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
-from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
 from rugs_legacy.reconcile.compare import Row, Tally, pairs, pairs_by_content
 from rugs_legacy.reconcile.exported import exported_pairs
 from rugs_legacy.reconcile.files import Files, Progress
@@ -60,7 +61,7 @@ class Report:
         tally = self.tally
         counts = {
             name: getattr(tally, name)
-            for name in ("compared", "missing", "extra", "different", "moved", "completed", "sessions")
+            for name in ("compared", "missing", "extra", "different", "moved", "completed", "recent", "sessions")
         }
         return {
             "equal": self.is_equal,
@@ -81,16 +82,58 @@ class Report:
         }
 
 
-def reconcile(
-    lake: Lake, root: Path, paths: Iterable[Path], timezone: str, *, full: bool, progress: Progress
-) -> Report:
-    """Compare old files with the data set.
+@dataclass
+class LookedAt:
+    """Files as they were at one moment: what is appended to them later is not compared.
+
+    Attributes:
+        recordings: those that are of a known format.
+        skipped: the others, with the reason.
+        errors: files and folders that could not be read.
+        at: when that was, microseconds, UTC.
+    """
+
+    at: int
+    recordings: list[Recording] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def fail(self, path: Path, error: Exception | str) -> None:
+        """Note that a file or folder cannot be read, and why: the others are compared."""
+        if not isinstance(error, str):
+            error = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        self.errors.append(f"{path}: {error}")
+
+
+def look_at_files(paths: Iterable[Path], root: Path, timezone: str) -> LookedAt:
+    """Look at old files. Where they are still being written, do so before the lake is opened: then it has their rows.
 
     Raises:
         ValueError: if there is no such time zone.
     """
-    report = Report(lake.snapshot, full)
-    files = Files(_recordings(find_files(paths, root), timezone, report), report.fail, progress)
+    files = LookedAt(time.time_ns() // 1000)
+    for path in find_files(paths, root, files.fail):
+        try:
+            recording = look_at(path, timezone)
+        except UnknownFormatError as error:
+            files.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
+            if isinstance(error, UnreadableFileError):
+                files.fail(path, str(error))
+        except (OSError, FileChangedError) as error:
+            files.fail(path, error)
+        else:
+            if recording.fault is not None:
+                files.fail(path, recording.fault)
+            files.recordings.append(recording)
+    return files
+
+
+def reconcile(lake: Lake, root: Path, given: LookedAt, *, full: bool, progress: Progress) -> Report:
+    """Compare old files with the data set."""
+    report = Report(lake.snapshot, full, skipped=given.skipped)
+    for error in given.errors:
+        report.fail(error)
+    files = Files(given.recordings, report.fail, progress)
     report.files, report.copies = files.count, files.copies
     if not files.count and not report.errors:
         report.fail(f"nothing was compared: none of {len(report.skipped)} files is a recording")
@@ -103,22 +146,8 @@ def reconcile(
         rows = _rows(files, [session], full=True)
         report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], cut, full=True)))
     live = ((session, each) for session, all_ in files.by_session.items() if session not in imported for each in all_)
-    _take_live(lake, root, files, live, report)
+    _take_live(lake, root, files, live, report, given.at)
     return report
-
-
-def _recordings(files: Iterable[Path], timezone: str, report: Report) -> Iterator[Recording]:
-    for path in files:
-        try:
-            recording = look_at(path, timezone)
-        except UnknownFormatError as error:
-            report.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
-        except (OSError, FileChangedError) as error:
-            report.fail(f"{path}: {error}")
-        else:
-            if recording.fault is not None:
-                report.fail(f"{path}: {recording.fault}")
-            yield recording
 
 
 def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]:
@@ -127,7 +156,9 @@ def _rows(files: Files, sessions: Iterable[str], *, full: bool) -> Iterator[Row]
         yield from file_rows([files.envelopes(each, session) for each in files.by_session[session]], full=full)
 
 
-def _take_live(lake: Lake, root: Path, files: Files, live: Iterable[tuple[str, Recording]], report: Report) -> None:
+def _take_live(
+    lake: Lake, root: Path, files: Files, live: Iterable[tuple[str, Recording]], report: Report, at: int
+) -> None:
     """Compare files of which nothing was imported: with live capture, or they are missing as a whole.
 
     Each is compared alone, and what differs then once more, together with the others that have its games.
@@ -143,9 +174,10 @@ def _take_live(lake: Lake, root: Path, files: Files, live: Iterable[tuple[str, R
             report.live_files += 1
             report.tally.take(of_lines)
             continue
-        found = live_pairs(lake, [(session, files.envelopes(recording, session))])
+        found = live_pairs(lake, [(session, files.envelopes(recording, session))], at)
         if found is None:
-            report.tally.take(pairs(file_rows([files.envelopes(recording, session)], full=report.full), []))
+            rows = file_rows([files.envelopes(recording, session)], full=report.full, at=at)
+            report.tally.take(pairs(rows, []))
             continue
         report.live_files += 1
         if all(pair.is_equal for pair in found):
@@ -153,7 +185,7 @@ def _take_live(lake: Lake, root: Path, files: Files, live: Iterable[tuple[str, R
         else:
             differing.append((session, recording, games_of(found)))
     for group in _with_games_in_common(differing):
-        found = live_pairs(lake, [(session, files.envelopes(recording, session)) for session, recording in group])
+        found = live_pairs(lake, [(session, files.envelopes(recording, session)) for session, recording in group], at)
         report.tally.take(found or ())
 
 
