@@ -157,9 +157,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_imported(desk: Desk) -> None:
     told, again = (json.loads(out) for _, out, _ in runs)
     assert [code for code, _, _ in runs] == [1, 1], "known files are no better than new ones"
     assert (told["stored"] > 400, again["stored"], told["failures"]) == (True, 0, again["failures"])
-    assert [note.partition(": ")[2] for note in told["notes"]] == [
-        "the packed file ends too early: what is in it until there was read"
-    ]
+    assert told["notes"][0].endswith(": the packed file ends too early: what is in it until there was read")
     assert {Path(each.partition(": ")[0]).name: each.partition(": ")[2] for each in told["failures"]} == {
         RAW: "text in UTF-16 (big endian) without a byte order mark: convert it to UTF-8, and import that",
         CDP: "gzip packed once more inside: unpack it once, and import what is in it",

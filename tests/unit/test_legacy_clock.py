@@ -61,7 +61,7 @@ def test_a_local_hour_that_came_twice_is_noted(times: int) -> None:
 
 
 @given(
-    st.integers(0, 3600),
+    st.integers(1, 1800),
     st.lists(st.integers(0, 1700) | st.integers(0, 5), min_size=1, max_size=40),
     st.sampled_from(
         [
@@ -74,7 +74,7 @@ def test_a_local_hour_that_came_twice_is_noted(times: int) -> None:
 def test_a_recording_over_the_change_of_clocks_keeps_its_order(before: int, steps: list[int], change: Any) -> None:
     """Where the local time steps back by the change, the second occurrence is meant: every instant is recovered."""
     name, moment = change
-    moment -= timedelta(seconds=before % 1800)
+    moment -= timedelta(seconds=before)  # a recording that begins behind the change cannot tell
     clock = Clock(name, aware=False)
     for step in steps:
         local = moment.astimezone(ZoneInfo(name))

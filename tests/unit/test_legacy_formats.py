@@ -124,8 +124,6 @@ def test_start_and_end_of_a_session() -> None:
         (tick(price=...), "missing required field `price`"),
         (tick(price="1.25"), r"at `\$.price`"),
         (tick(price=None), r"at `\$.price`"),
-        (tick().replace(b"1.25", b"1e400"), "price is not a finite number"),
-        (tick().replace(b"1.25", b"9" * 5000), "price is not a finite number"),
         (tick(tick=2**63), "9223372036854775807"),
         (tick(tick=10**30), "9223372036854775807"),
         (tick(tick=1.0), r"at `\$.tick`"),
@@ -261,6 +259,7 @@ def test_a_number_that_is_not_finite_is_left_out_and_the_record_stands(key: str,
     read_from_it = ("phase_read", "phase_version")
     assert key not in found
     assert {name: found[name] for name in found if name not in read_from_it}.items() <= expected.items()
+    assert "price" not in read_typed(tick().replace(b"1.25", b"1e400")).fields, "what no double holds is infinite"
     nested = read_typed(tick(note={"a": [value, 1.5, {"b": value}]})).fields
     assert nested["note"] == {"a": [None, 1.5, {"b": None}]}
     assert read_typed(end(price_range=[value, 2], final_price=value)).fields["price_range"] == [None, 2]

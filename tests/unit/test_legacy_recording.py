@@ -98,7 +98,7 @@ def test_a_damaged_line_is_kept_and_what_is_whole_in_it_is_read(tmp_path: Path) 
         (tick(1) + b"\n\x00\x00\n\x00" + tick(2), Counts(lines=3, records=1, rejected=2, salvaged=1)),
         (tick(1) + b"\n\xff\xfe" + tick(2) + b"\n", Counts(lines=2, records=1, rejected=1, salvaged=1)),
         (tick(1) + b'\n[1]\n7\n"x"\nnull\n{}\n', Counts(lines=6, records=1, rejected=5)),
-        (tick(1) + b"\n" + tick(2, price=float("nan")), Counts(lines=2, records=1, rejected=1)),
+        (tick(1) + b"\n" + tick(2, price=float("nan")), Counts(lines=2, records=2)),
         (tick(1) + b"\n" + tick(2, timestamp="0001-01-01T00:00:00"), Counts(lines=2, records=1, rejected=1)),
         (tick(1) + b"\n" + tick(2, timestamp="9999-12-31T23:59:59"), Counts(lines=2, records=1, rejected=1)),
         (tick(1) + b"\n" + tick(2)[:-9], Counts(lines=2, records=1, rejected=1)),
