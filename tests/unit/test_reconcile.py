@@ -194,10 +194,10 @@ def test_what_was_written_within_the_last_seconds_may_be_on_its_way(shelf: Shelf
     def at(seconds: float) -> str:
         return (datetime.now(zone(NEW_YORK)) - timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
-    old = [frame(seq, data=[seq], ts=at(seconds)) for seq, seconds in ((1, 60), (2, 40))]
+    old = [frame(seq, data=seq, ts=at(seconds)) for seq, seconds in ((1, 60), (2, 40))]
     shelf.put([live(seq, f'42["gameStateUpdate",{seq}]', ts=now_us() - 60_000_000) for seq in (1,)])
     for before in ([], old):  # a file that nothing fits yet, and one that goes on
-        path = shelf.file(RAW, [*before, *(frame(seq, data=[seq], ts=at(0)) for seq in range(3, 8))])
+        path = shelf.file(RAW, [*before, *(frame(seq, data=seq, ts=at(0)) for seq in range(3, 8))])
         tally = shelf.reconcile(path).tally
         assert (tally.recent, tally.missing) == (5, len(before) - bool(before)), tally
         assert tally.is_equal == (not before)

@@ -40,7 +40,9 @@ def is_sample(event_id: str) -> bool:
 
 def is_recent(envelope: Envelope, at: int | None) -> bool:
     """Return whether an event was written just before a moment, in microseconds, UTC; it may be on its way then."""
-    return at is not None and abs(envelope["ts"] - at) <= _RECENT_US
+    if at is None or envelope["doc_type"] == "reject":  # which has no time of its own
+        return False
+    return abs(envelope["ts"] - at) <= _RECENT_US
 
 
 def file_rows(files: Sequence[Iterable[Envelope]], *, full: bool, at: int | None = None) -> Iterator[Row]:
