@@ -100,7 +100,7 @@ class Tap:
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
         missing_since = None
-        if session.connected and not self.sessions and reason != STOPPED:
+        if not self.sessions and reason != STOPPED and (session.connected or self._dark_since is None):
             self._forget_gap()
             missing_since = session.last_at - _ON_ITS_WAY_US
             self._dark_since, self._dark_cause, self._dark_session = missing_since, reason, session.session_id

@@ -139,14 +139,7 @@ class WebSocket(Transport):
             case WSMsgType.CLOSE:
                 code = message.data or 1005
                 raise LostError(closed_by_server(code, message.extra or ""), refused=refuses(code))
-        raise LostError(self._broken(message.data))
-
-    def _broken(self, error: object) -> str:
-        """Return why there are no more messages, where the server has not said it."""
-        if isinstance(error, aiohttp.WebSocketError):
-            return f"the server's messages cannot be read: {close_words(error.code)}: {quoted(str(error.args[-1]))}"
-        error = error if isinstance(error, Exception) else self._socket.exception()
-        return close_words(1006) + (f": {quoted(str(error))}" if error else "")
+        raise LostError(_broken(message.data))
 
     async def send(self, messages: Sequence[str]) -> None:
         """See `Transport.send`."""
@@ -290,3 +283,10 @@ def _explanation(body: bytes) -> str:
         return ""
     message = said.get("message") if isinstance(said, dict) else None
     return quoted(message) if isinstance(message, str) else ""
+
+
+def _broken(error: object) -> str:
+    """Return why a WebSocket brings no more messages, where the server has not said it."""
+    if isinstance(error, aiohttp.WebSocketError):
+        return f"the server's messages cannot be read: {close_words(error.code)}: {quoted(str(error.args[-1]))}"
+    return close_words(1006) + (f": {quoted(str(error))}" if isinstance(error, Exception) else "")
