@@ -8,16 +8,21 @@ only given what a connection needs, so that no event can be too odd for it.
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import socketio
 import structlog
 from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType
 
+from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_http import explain, request_options
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Session, Tap
+from rugs_proto.secrets import mask_values
 from rugs_proto.subjects import MAX_BLOB
 
 CONNECT_SECONDS: Final = 20.0
@@ -31,25 +36,34 @@ log = structlog.get_logger(__name__)
 
 
 class PublicFeed:
-    """A Socket.IO feed at a URL such as ``https://host?query=1``. Each connection is a session."""
+    """A Socket.IO feed. Each connection is a session."""
 
     name = "public"
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, address: FeedAddress) -> None:
+        self.url = address.shown
+        self._address = address
 
     async def run(self, tap: Tap) -> None:
         """Connect and record until the connection ends; see `Source.run`."""
-        wire = _Wire(tap, self.url)
+        address = self._address
+        wire = _Wire(tap, address)
         client = socketio.AsyncClient(reconnection=False, http_session=wire, handle_sigint=False)
         ended = asyncio.Event()
 
         async def end(*_: object) -> None:
             ended.set()
 
-        client.on("disconnect", end)
+        client.on("disconnect", end, namespace=address.namespace)
         try:
-            await client.connect(self.url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+            await client.connect(
+                f"{address.base}?{urlencode(address.query)}",
+                auth=address.auth,
+                transports=["websocket"],
+                namespaces=[address.namespace],
+                socketio_path=address.path,
+                wait_timeout=CONNECT_SECONDS,
+            )
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise asyncio.CancelledError  # engineio swallows one that comes while it connects
             await ended.wait()
@@ -68,10 +82,10 @@ class PublicFeed:
 class _Wire:
     """What engineio takes for an aiohttp session: it opens one WebSocket, and records it."""
 
-    def __init__(self, tap: Tap, url: str) -> None:
+    def __init__(self, tap: Tap, address: FeedAddress) -> None:
         self.ending: str | None = None
+        self.address = address
         self._tap = tap
-        self._url = url
         self._http = aiohttp.ClientSession()
         self.cookie_jar = self._http.cookie_jar
 
@@ -83,13 +97,13 @@ class _Wire:
         await self._http.close()
 
     async def ws_connect(self, url: str, **options: Any) -> _RecordedSocket:
-        options["max_msg_size"] = MAX_BLOB
+        options |= {**request_options(self.address), "max_msg_size": MAX_BLOB}
         try:
             socket = await self._http.ws_connect(url, **options)
         except aiohttp.ClientError as error:
-            self.ending = str(error) or type(error).__name__
+            self.ending = explain(error, self.address)
             raise
-        return _RecordedSocket(socket, self, self._tap.begin(url=self._url))
+        return _RecordedSocket(socket, self, self._tap.begin(url=self.address.shown))
 
 
 class _RecordedSocket:
@@ -114,7 +128,14 @@ class _RecordedSocket:
 
     async def send_str(self, text: str) -> None:
         await self._socket.send_str(text)
-        self._session.frame(text, direction="sent")
+        self._session.frame(self._stored(text), direction="sent")
+
+    def _stored(self, text: str) -> str:
+        """Return a packet as it is stored: the values of the auth payload, which we were given, are masked."""
+        auth = self._wire.address.auth
+        if auth is None or not text.startswith("40"):
+            return text
+        return text[: text.index("{")] + json.dumps(mask_values(auth), separators=(",", ":"))
 
     async def send_bytes(self, data: bytes) -> None:
         await self._socket.send_bytes(data)

@@ -61,7 +61,7 @@ Size = Annotated[ByteSize, Field(gt=0)]
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 
 SOURCES: Final = ("public", "cdp", "http", "bus")
-_FEED_OPTIONS: Final = ("path", "namespace", "query", "headers", "auth", "transports", "ca_file", "proxy")
+_FEED_OPTIONS: Final = ("url", "path", "namespace", "query", "headers", "auth", "transports", "ca_file", "proxy")
 
 
 class Settings(BaseSettings):
@@ -260,7 +260,7 @@ class Settings(BaseSettings):
 
     @property
     def feed_options(self) -> dict[str, Any]:
-        """What `rugs_capture.feed_address.parse_feed` takes beside the URL; only what is set."""
+        """What `rugs_capture.feed_address.parse_feed` takes: the URL and what is set beside it."""
         values = {name: getattr(self, f"feed_{name}") for name in _FEED_OPTIONS}
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
