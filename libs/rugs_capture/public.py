@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 from aiohttp import ClientSession
 
-from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_address import FeedAddress, FeedAddressError
 from rugs_capture.feed_http import explain
 from rugs_capture.socketio.connection import Connection, Ending, Recovery
 from rugs_capture.socketio.payload import BadText, Message
@@ -60,7 +60,7 @@ class PublicFeed:
         life = Connection(limit=self._limit, namespace=address.namespace, auth=address.auth, recovery=self._recovery)
         transport: Transport | None = None
         try:
-            async with Watch(life.due) as watch, http_session() as http:
+            async with Watch(life.due) as watch, http_session(address) as http:
                 transport = await self._open(http)
                 await _Recording(transport, life, watch, tap, self.url).run()
         except TimeoutError:
@@ -98,7 +98,7 @@ class PublicFeed:
             except aiohttp.ClientConnectorError as error:
                 refusals = {name: explain(error, self._address)}
                 break
-            except LostError as error:
+            except (LostError, FeedAddressError) as error:
                 refusals[name] = str(error)
             except aiohttp.ClientError as error:
                 refusals[name] = explain(error, self._address)
@@ -169,5 +169,5 @@ class _Recording:
     async def _send(self, messages: Sequence[str]) -> None:
         if messages:
             for message in messages:
-                self._session.frame(message, direction="sent")
+                self._session.frame(self._life.stored(message), direction="sent")
             await self._transport.send(messages)
