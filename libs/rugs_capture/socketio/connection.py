@@ -152,7 +152,7 @@ class Connection:
 
     def _take_packet(self, frame: Frame) -> list[str]:
         if frame.packet == "connect_error":
-            self.ending = Ending(f"the server refuses the connection: {_message(frame.payload)}", refused=True)
+            self.ending = Ending(f"the server refuses the connection: {_message(frame)}", refused=True)
         elif frame.packet == "disconnect":
             self.ending = Ending("the server ended the session (Socket.IO disconnect)")
         elif frame.problem is not None:
@@ -208,8 +208,9 @@ def _token(said: object) -> str | None:
     return said if isinstance(said, str) and 0 < len(said) <= _LONGEST_TOKEN else None
 
 
-def _message(said: object) -> str:
+def _message(frame: Frame) -> str:
     """Return what a connect_error says: ``{"message": ...}``, or the message itself from older servers."""
+    said = frame.payload if frame.args else frame.junk
     if isinstance(said, dict):
         said = said.get("message")
     return quoted(said) if isinstance(said, str) and said else "it does not say why"
