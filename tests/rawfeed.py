@@ -86,18 +86,29 @@ class Peer:
         while await self._reader.read(1 << 16):
             pass
 
-    async def answer(self, status: str, *headers: str, body: str = "") -> None:
-        """Answer the request with anything but an upgrade."""
+    async def request(self) -> bytes:
+        """Read a request to its end; return its head."""
         self.head = await self._reader.readuntil(b"\r\n\r\n")
-        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", body]
-        await self.send("\r\n".join(lines).encode())
+        lengths = [line for line in self.head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+        await self._reader.readexactly(int(lengths[0].split(b": ")[1]) if lengths else 0)
+        return self.head
+
+    async def answer(self, status: str, *headers: str, body: bytes = b"") -> None:
+        """Answer a request with anything but an upgrade."""
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+        await self.send("\r\n".join(lines).encode() + body)
+
+    async def close(self, data: bytes = b"") -> None:
+        """Send bytes and end the connection."""
+        await self.send(data)
+        self._writer.close()
+        raise ConnectionResetError
 
     async def upgrade(self) -> None:
         """Accept the WebSocket."""
-        self.head = await self._reader.readuntil(b"\r\n\r\n")
-        fields = dict(line.lower().split(b": ", 1) for line in self.head.split(b"\r\n")[1:] if line)
+        await self.request()
+        assert b"Upgrade: websocket" in self.head
         key = next(line for line in self.head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
-        assert fields[b"upgrade"] == b"websocket"
         accept = base64.b64encode(hashlib.sha1(key.split(b": ")[1] + _GUID).digest())
         await self.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -255,8 +255,9 @@ async def test_each_end_says_what_it_was(tmp_path: Path) -> None:
     assert '44{"message":"not authorized"}' in [event.raw for event in ends["connect_error"].events]
 
 
-def refusing(status: str, *headers: str, body: str = "") -> Script:
+def refusing(status: str, *headers: str, body: bytes = b"") -> Script:
     async def script(peer: Peer) -> None:
+        await peer.request()
         await peer.answer(status, *headers, "Connection: close", body=body)
 
     return script
@@ -272,14 +273,15 @@ async def test_each_refusal_is_named_and_what_it_asks_for_is_obeyed(tmp_path: Pa
         "for ever": refusing("429 Too Many Requests", "Retry-After: 99999999999"),
         "nonsense": refusing("429 Too Many Requests", "Retry-After: soon"),
         "unauthorized": refusing("401 Unauthorized"),
-        "forbidden": refusing("403 Forbidden", body='{"code":4,"message":"Forbidden here"}'),
-        "away": refusing("502 Bad Gateway", body="<html>"),
+        "forbidden": refusing("403 Forbidden", body=b'{"code":4,"message":"Forbidden here"}'),
+        "away": refusing("502 Bad Gateway", body=b"<html>"),
         "moved": refusing("301 Moved Permanently", f"Location: {target}"),
-        "a page": refusing("200 OK", "Content-Type: text/html", body="<html>a hotel's network</html>"),
+        "a page": refusing("200 OK", "Content-Type: text/html", body=b"<html>a hotel's network</html>"),
         "not a WebSocket": refusing("101 Switching Protocols", "Upgrade: something"),
     }
 
     async def refusing_and_mute(peer: Peer) -> None:
+        await peer.request()
         await peer.answer("400 Bad Request")
         await peer.silence()
 

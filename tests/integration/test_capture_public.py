@@ -246,9 +246,3 @@ async def test_killed_while_the_feed_is_away_the_gap_begins_where_the_connection
     gaps = sorted((event.fields["since"], event.fields["until"]) for event in events if event.event == "gap")
     assert gaps[0][0] == last - 1_000_000
     assert gaps[-1][0] <= gaps[0][1], "no hole between what the crash left and what the new process missed"
-
-
-@pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 2.5, 5)])
-def test_pauses_grow_up_to_a_limit_and_differ(failures: int, least: float, most: float) -> None:
-    assert supervise.next_pause(failures, 0) == least
-    assert supervise.next_pause(failures, 1) == most

@@ -140,6 +140,8 @@ class _Watch:
         self.found: dict[str, Any] = {"frames": 0, "bytes": 0, "gaps": 0, "refused": 0, "seconds": 0.0, "error": None}
         self.trouble: str | None = None
         """What was last in the source's way."""
+        self._connected = False
+        """Whether the source ever was live: a refusal is a frame, too."""
         self._nc = nc
         self._quiet = quiet
         self._began = time.monotonic()
@@ -184,13 +186,14 @@ class _Watch:
             return 0
         if code == 0:
             self.take(json.loads(reported)["sources"][0])
-            if not self.found["frames"]:
-                self.found["error"] = self.trouble
+            if not (self.found["frames"] and self._connected):
+                self.found["error"] = self.trouble or "no frame came while it ran"
         return code
 
     def take(self, source: dict[str, Any]) -> None:
         """Note what a source has brought, and what was in its way."""
         self.trouble = source["error"] if source["state"] in ("connecting", "waiting") else self.trouble
+        self._connected = source["connections"] > 0
         self.found |= {
             "frames": source["frames"],
             "bytes": source["bytes"],
