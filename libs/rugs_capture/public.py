@@ -99,7 +99,8 @@ class _Wire:
     async def ws_connect(self, url: str, **options: Any) -> _RecordedSocket:
         options |= {**request_options(self.address), "max_msg_size": MAX_BLOB}
         try:
-            socket = await self._http.ws_connect(url, **options)
+            # As http, for a proxy may be given this URL.
+            socket = await self._http.ws_connect(url.replace("ws", "http", 1), **options)
         except aiohttp.ClientError as error:
             self.ending = explain(error, self.address)
             raise
