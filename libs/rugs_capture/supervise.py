@@ -11,6 +11,7 @@ import structlog
 
 from rugs_capture.source import Source, SourceError
 from rugs_capture.tap import STOPPED, Tap
+from rugs_proto.secrets import mask_secrets
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 
@@ -71,7 +72,7 @@ class Supervised:
             log.exception("source failed", source=self.source.name)
             reason = f"failed: {error!r}"
         finally:  # also when the gateway stops
-            self.error = reason
+            self.error = reason = mask_secrets(reason)
             self.tap.end_all(reason)
         return reason
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from rugs_capture import supervise
+from rugs_capture.feed_address import parse_feed
 from rugs_capture.public import PublicFeed
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
@@ -53,7 +54,7 @@ ODD: list[str | bytes] = [
 async def capturing(url: str, broker: Broker, folder: Path) -> AsyncIterator[Supervised]:
     publisher = Publisher(broker.url, source="public_ws", spool_dir=folder)
     try:
-        async with kept(PublicFeed(url), Tap(publisher, "public_ws")) as source:
+        async with kept(PublicFeed(parse_feed(url)), Tap(publisher, "public_ws")) as source:
             yield source
     finally:
         await asyncio.to_thread(publisher.close)
