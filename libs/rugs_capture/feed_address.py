@@ -131,9 +131,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         FeedAddressError: if the file, or that of SSL_CERT_FILE, cannot be used.
     """
-    file, option, of = ca_file, "ca_file", ""
-    if file is None and (named := os.environ.get("SSL_CERT_FILE")):
-        file, option, of = Path(named), None, "SSL_CERT_FILE: "
+    named = None if ca_file else os.environ.get("SSL_CERT_FILE")
+    file, option, of = (Path(named), None, "SSL_CERT_FILE: ") if named else (ca_file, "ca_file", "")
     try:
         return ssl.create_default_context(cafile=file)
     except ssl.SSLError:

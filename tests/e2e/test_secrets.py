@@ -44,7 +44,7 @@ async def test_no_secret_is_seen_of_a_stack_and_of_a_capture(tmp_path: Path) -> 
             seen: list[str] = []
 
             async def run(*arguments: str, code: int = 0, **settings: str) -> bytes:
-                done = await asyncio.to_thread(rugs, *arguments, **settings)
+                done = await asyncio.to_thread(lambda: rugs(*arguments, given=b"", **settings))
                 said.extend((done.stdout, done.stderr))
                 assert done.returncode == code, (arguments, done.stdout, done.stderr)
                 return done.stdout

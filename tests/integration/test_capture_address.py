@@ -151,7 +151,7 @@ async def test_a_gateway_takes_all_of_it_from_its_settings(
         ).start()
         try:
             await until(lambda: bool(server.seen))
-            status = {}
+            status: dict[str, Any] = {}
             while not status.get("sources", [{}])[0].get("game"):
                 status = await gateway.status(stream)
             assert "hunter2" not in json.dumps(status)

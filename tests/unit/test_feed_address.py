@@ -162,6 +162,9 @@ def test_files_hold_what_must_not_be_seen_in_a_list_of_processes(tmp_path: Path)
         ({"ALL_PROXY": "p:1", "NO_PROXY": "*"}, "https://h", None),
         ({"ALL_PROXY": "p:1", "NO_PROXY": "10.0.0.0/8,x"}, "https://10.1.2.3:8", None),
         ({"ALL_PROXY": "p:1", "NO_PROXY": "[::1]"}, "https://[::1]:8", None),
+        ({"ALL_PROXY": "p:1", "NO_PROXY": "[::1]:8,H.a"}, "https://[::1]:8", None),
+        ({"ALL_PROXY": "p:1", "NO_PROXY": "::1,H.a"}, "https://h.A", None),
+        ({"ALL_PROXY": "p:1", "NO_PROXY": ",.,::2,10.1.2.0/24"}, "https://10.1.3.1", "http://p:1"),
         ({"ALL_PROXY": "p:1", "NO_PROXY": "10.0.0.0/8"}, "https://11.1.2.3", "http://p:1"),
     ],
 )
