@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from rugs_proto.host_address import HostAddress, parse_host_address
 from rugs_proto.secrets import mask_secrets
@@ -35,7 +35,7 @@ class BrokerAddress:
         return mask_secrets(self.url)
 
     @property
-    def credentials(self) -> dict[str, str]:
+    def credentials(self) -> dict[str, Any]:
         """What nats-py's `connect` takes for them."""
         first = self.servers[0]
         if first.user is None:

@@ -54,7 +54,8 @@ class HardenedClient(Client):
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Take what the server says of itself; where ``tls://`` was asked for, never go on without TLS."""
-        if initial_connection and self._current_server.uri.scheme == "tls" and not info.get("tls_required"):
+        server = self._current_server
+        if initial_connection and server and server.uri.scheme == "tls" and not info.get("tls_required"):
             raise nats.errors.Error("the server does not ask for TLS: write nats:// if it may be without")
         await super()._process_info(info, initial_connection)
 

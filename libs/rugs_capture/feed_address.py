@@ -40,10 +40,10 @@ _OWN_HEADERS: Final = re.compile(r"connection|upgrade|content-length|transfer-en
 class FeedAddressError(ValueError):
     """The URL or an option beside it cannot be used: one line that says what to do, without any secret.
 
-    `option` is the parameter of `parse_feed` that it is about.
+    `option` is the parameter of `parse_feed` that it is about; None for a variable that the text names.
     """
 
-    def __init__(self, option: str, text: str) -> None:
+    def __init__(self, option: str | None, text: str) -> None:
         super().__init__(text)
         self.option = option
 
@@ -131,14 +131,14 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         FeedAddressError: if the file, or that of SSL_CERT_FILE, cannot be used.
     """
-    named = os.environ.get("SSL_CERT_FILE")
-    file, of = (Path(named), "SSL_CERT_FILE: ") if ca_file is None and named else (ca_file, "")
+    named = None if ca_file else os.environ.get("SSL_CERT_FILE")
+    file, option, of = (Path(named), None, "SSL_CERT_FILE: ") if named else (ca_file, "ca_file", "")
     try:
         return ssl.create_default_context(cafile=file)
     except ssl.SSLError:
-        raise FeedAddressError("ca_file", f"{of}no certificates in {file}: name a PEM file") from None
+        raise FeedAddressError(option, f"{of}no certificates in {file}: name a PEM file") from None
     except OSError as error:
-        raise FeedAddressError("ca_file", f"{of}cannot read {file}: {error.strerror}") from error
+        raise FeedAddressError(option, f"{of}cannot read {file}: {error.strerror}") from error
 
 
 def _split(url: str) -> tuple[SplitResult, str]:
@@ -291,8 +291,8 @@ def _json_object(text: str, what: str) -> dict[str, Any]:
 
 
 def _ca_file(file: Path | None, base: str) -> Path | None:
-    if base.startswith("https:"):
-        tls_context(file)
+    if base.startswith("https:") and (file or os.environ.get("SSL_CERT_FILE")):
+        tls_context(file)  # now, and not at the first connection
     return file
 
 
@@ -300,4 +300,4 @@ def _proxy(option: str | None, base: str) -> str | None:
     try:
         return parse_proxy(option) if option else environment_proxy(base)
     except ValueError as error:
-        raise FeedAddressError("proxy", str(error)) from None
+        raise FeedAddressError("proxy" if option else None, str(error)) from None

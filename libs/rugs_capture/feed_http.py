@@ -15,6 +15,7 @@ from rugs_proto.reasons import refusal
 from rugs_proto.secrets import mask_secrets
 
 _PROXIES: Final = "RUGS_FEED_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it; NO_PROXY takes a host out"
+_PATH: Final = "--path or RUGS_FEED_PATH names another path of Engine.IO"
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -57,7 +58,9 @@ def explain(error: BaseException, address: FeedAddress) -> str:
         case aiohttp.ClientResponseError(status=407) if proxy is not None:
             return f"the proxy {proxy.bare} asks for another user or password: {_PROXIES}"
         case aiohttp.ClientResponseError(status=404):
-            return f"the server has nothing at {address.path} (404): --path or RUGS_FEED_PATH names another path"
+            return f"the server has nothing at {address.path} (404): {_PATH}"
+        case aiohttp.ServerDisconnectedError() if address.namespace != "/":
+            return f"the server closes the connection at {address.path} (the namespace is {address.namespace}): {_PATH}"
         case aiohttp.ClientResponseError(status=status) if status in _PHRASES:
             return f"the server answers {status} {_PHRASES[status]}"
         case aiohttp.ClientConnectorSSLError():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment
 
 from rugs_proto.host_address import parse_host_address
 
@@ -37,24 +37,25 @@ def environment_proxy(base: str) -> str | None:
     parts = urlsplit(base)
     proxies = getproxies_environment()
     name = next((name for name in _VARIABLES[parts.scheme] if proxies.get(name)), None)
-    if name is None or _is_excluded(parts.hostname or "", parts.port, proxies):
+    if name is None or _is_excluded(parts.hostname or "", parts.port, proxies.get("no", "")):
         return None
     return parse_proxy(proxies[name], f"{name.upper()}_PROXY: ")
 
 
-def _is_excluded(host: str, port: int | None, proxies: dict[str, str]) -> bool:
-    """Return whether NO_PROXY names the host: its name or domain, with a port or not, its address or network."""
-    if proxy_bypass_environment(host if port is None else f"{host}:{port}", proxies):
+def _is_excluded(host: str, port: int | None, items: str) -> bool:
+    """Return whether NO_PROXY names the host: all, its name or domain, its address or network, with a port or not."""
+    return any(_matches(host, port, item.strip().lower()) for item in items.split(","))
+
+
+def _matches(host: str, port: int | None, item: str) -> bool:
+    if item == "*":
         return True
     try:
-        address = ip_address(host)
-    except ValueError:
+        return ip_address(host) in ip_network(item.strip("[]"), strict=False)
+    except ValueError:  # one of them is a name, or the item has a port
+        pass
+    place, colon, number = item.rpartition(":")
+    if colon and number != str(port):
         return False
-    return any(_is_within(address, item.strip()) for item in proxies.get("no", "").split(","))
-
-
-def _is_within(address: object, item: str) -> bool:
-    try:
-        return address in ip_network(item.strip("[]"), strict=False)
-    except ValueError:
-        return False
+    name = (place if colon else item).strip("[]").lstrip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))

@@ -86,7 +86,8 @@ def feed_environment(settings: Settings, given: dict[str, Any]) -> dict[str, str
         name = error.option
         if name in given:
             raise typer.BadParameter(str(error), param_hint=_OPTIONS.get(name, f"--{name}")) from None
-        raise CommandError(f"{environment_name(f'feed_{name}')}: {error}") from None
+        of = f"{environment_name(f'feed_{name}')}: " if name else ""
+        raise CommandError(f"{of}{error}") from None
     return {environment_name(f"feed_{name}"): str(value) for name, value in given.items()}
 
 

@@ -50,4 +50,5 @@ def _feed(settings: Settings) -> FeedAddress:
     try:
         return parse_feed(**settings.feed_options)
     except FeedAddressError as error:
-        raise SettingsError(f"{environment_name(f'feed_{error.option}')}: {error}") from None
+        of = f"{environment_name(f'feed_{error.option}')}: " if error.option else ""
+        raise SettingsError(f"{of}{error}") from None
