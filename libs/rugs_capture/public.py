@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -16,7 +15,6 @@ from rugs_capture.feed_http import explain
 from rugs_capture.socketio.connection import Connection, Ending, Recovery
 from rugs_capture.socketio.payload import BadText, Message
 from rugs_capture.socketio.transports import (
-    GOODBYE_SECONDS,
     TRANSPORTS,
     LostError,
     RefusedError,
@@ -164,12 +162,6 @@ class _Recording:
                 bad_text = await self._take(messages)
             ending = self._life.ending or Ending(f"the server sent {_BAD_TEXT} (1007)")
             raise LostError(ending.reason, refused=ending.refused)
-        except asyncio.CancelledError:
-            if not self._watch.expired:
-                with suppress(LostError, TimeoutError):
-                    async with asyncio.timeout(GOODBYE_SECONDS):
-                        await self._send(self._transport.goodbye)
-            raise
         finally:
             if not self._watch.expired:  # nobody is there to say goodbye to
                 with suppress(TimeoutError):

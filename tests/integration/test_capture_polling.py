@@ -72,7 +72,7 @@ async def test_every_packet_comes_as_a_message_of_its_own(tmp_path: Path, until:
         '423["last"]',
     ]
     sent = [raw for direction, raw in frames if direction == "sent" and raw != "3"]
-    assert sent == ["40{}", "431[]", "432[]", "433[]", "1"]
+    assert sent == ["40{}", "431[]", "432[]", "433[]"]
     assert [event.fields.get("transport") for event in events if event.event == "source_connected"] == ["polling"]
 
 

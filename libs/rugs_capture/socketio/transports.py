@@ -66,8 +66,6 @@ class Transport(Protocol):
     """An open transport."""
 
     name: str
-    goodbye: tuple[str, ...] = ()
-    """Messages that tell the server of an end that is ours."""
 
     @classmethod
     async def open(cls, http: ClientSession, address: FeedAddress) -> Self:
@@ -156,7 +154,6 @@ class Polling(Transport):
     """Engine.IO over HTTP long polling: one request at a time, so that nothing overtakes anything."""
 
     name = "polling"
-    goodbye = ("1",)
 
     def __init__(self, http: ClientSession, address: FeedAddress) -> None:
         self._http = http
@@ -199,7 +196,7 @@ class Polling(Transport):
                 await self._checked(answer)
 
     async def close(self, *, bad_text: bool = False) -> None:
-        """Nothing is open between two requests."""
+        """See `Transport.close`. A request that is broken off tells the server."""
 
     async def _poll(self) -> Sequence[Message]:
         async with self._http.get(self._next_url(), **self._options) as answer:
