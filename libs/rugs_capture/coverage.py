@@ -153,8 +153,13 @@ _CAME: Final = "epoch_us(coalesce(recv_ts, ts))"
 _OWN: Final = "cause IS NULL AND NOT (doc_type = 'system_event' AND event = 'gap') AND date BETWEEN $first AND $last"
 """What came itself: not what was derived from it, and not what tells of what did not come."""
 
+_FIRST: Final = f"""CASE WHEN bool_or(doc_type = 'system_event' AND event = 'source_connecting')
+    THEN coalesce(min({_CAME}) FILTER (doc_type = 'system_event' AND event = 'source_connected'), max({_CAME}))
+    ELSE min({_CAME}) END"""
+"""A session recorded from when it was connected; one that never was has recorded nothing."""
+
 _SESSIONS: Final = f"""
-SELECT source, session_id, min({_CAME}), max({_CAME}), count(*),
+SELECT source, session_id, {_FIRST}, max({_CAME}), count(*),
     max_by(coalesce(reason, event), seq) FILTER (doc_type = 'system_event' AND list_contains($endings, event))
 FROM events WHERE {_OWN} GROUP BY source, session_id ORDER BY 3, 2
 """  # noqa: S608 - our own text

@@ -11,9 +11,12 @@ from rugs_client.events import now_us
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame
+from rugs_proto.secrets import mask_secrets
 
 STOPPED: Final = "stopped"
 """Why a session ends that we end ourselves, in order: that is no gap."""
+_PAYLOAD: Final = "payload"
+"""The field with what was received itself: it stays as it was."""
 _ON_ITS_WAY_US: Final = 1_000_000
 """How long before a frame came another may have been sent that did not come."""
 _SAFE_US: Final = 1_000_000
@@ -33,8 +36,8 @@ class Seen(NamedTuple):
 class Tap:
     """One source's way into the bus; `source` is the envelope's. Nothing in it ever blocks or raises.
 
-    A time in which none of its sessions is open is a gap: it is told of, with its cause, when
-    the next one begins. It begins a moment before the last frame that came, for nobody knows
+    A time in which none of its sessions is connected is a gap: it is told of, with its cause, when
+    the next one is. It begins a moment before the last frame that came, for nobody knows
     what was on its way then.
     """
 
@@ -46,6 +49,8 @@ class Tap:
         self.refused = 0
         """Frames that the publisher could not take: a gap tells of them."""
         self.gaps = 0
+        self.connections = 0
+        """Sessions that were connected so far."""
         self.sessions: dict[str, Session] = {}
         """Those that are open, by their ids."""
         self.last_at: int | None = None
@@ -73,19 +78,19 @@ class Tap:
     @property
     def live(self) -> bool:
         """Whether events can come now."""
-        return self.serving or bool(self.sessions)
+        return self.serving or any(session.connected for session in self.sessions.values())
 
-    def begin(self, *, announced: bool = True, **told: Any) -> Session:
+    def begin(self, *, announced: bool = True, connected: bool = True, **told: Any) -> Session:
         """Open a session: a connection is up. What is `told` of it goes into its first event.
 
-        One that is not `announced` has no events for its beginning and its end.
+        One that is not `announced` has no events for its beginning and its end. One that is not `connected`
+        yet records, but does not count as live, and ends no gap: see `Session.connect`.
         """
         session = Session(self, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:12]}", announced=announced)
-        until = now_us()
-        if announced:
-            session.note("source_connected", **told)
-        if self._dark_since is not None:
-            self._note_gap(session.session_id, until)
+        if connected:
+            session.connect(**told)
+        elif announced:
+            session.note("source_connecting", **told)
         self.sessions[session.session_id] = session
         return session
 
@@ -98,17 +103,23 @@ class Tap:
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
         missing_since = None
-        if not self.sessions and reason != STOPPED:
+        if not self.sessions and reason != STOPPED and (session.connected or self._dark_since is None):
             self._forget_gap()
             missing_since = session.last_at - _ON_ITS_WAY_US
             self._dark_since, self._dark_cause, self._dark_session = missing_since, reason, session.session_id
         self.publisher.end_session(session.session_id, self.source, missing_since=missing_since)
 
-    def _note_gap(self, session_id: str, until: int) -> None:
+    def _connected(self, session: Session, until: int, *, recovered: bool) -> None:
+        self.connections += 1
+        if self._dark_since is not None:
+            self._note_gap(session.session_id, until, recovered=recovered)
+
+    def _note_gap(self, session_id: str, until: int, *, recovered: bool = False) -> None:
         since, self._dark_since = min(self._dark_since or until, until), None
         self._told_at = until
         self.gaps += 1
-        self.note(session_id, "gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until)
+        told: dict[str, Any] = {"recovered": True} if recovered else {}
+        self.note(session_id, "gap", ts=since, cause=self._dark_cause, lost=None, since=since, until=until, **told)
 
     def _forget_gap(self) -> None:
         """Nobody has to tell of the last gap any more."""
@@ -117,11 +128,14 @@ class Tap:
             self._dark_session = None
 
     def note(self, session_id: str, event: str, *, ts: int | None = None, **fields: Any) -> None:
-        """Publish a `system_event` of a session: what happened, and was no frame."""
+        """Publish a `system_event` of a session: what happened, and was no frame. Secrets in its texts are masked."""
         self.publisher.publish(
             event,
             doc_type="system_event",
-            fields=fields,
+            fields={
+                name: mask_secrets(value) if isinstance(value, str) and name != _PAYLOAD else value
+                for name, value in fields.items()
+            },
             ts=ts,
             direction="internal",
             source=self.source,
@@ -136,18 +150,39 @@ class Session:
         self.session_id = session_id
         self.last_at = now_us()
         """When something last came, microseconds, UTC."""
+        self.connected = False
         self._tap = tap
         self._announced = announced
         self._open = True
 
-    def frame(self, message: str | bytes, *, direction: str = "received", ts: int | None = None) -> Frame:
+    def connect(self, *, recovered: bool = False, **told: Any) -> None:
+        """Count the session as live: from now on events come, and the gap before it ends.
+
+        `recovered` says that the other side sends again what it sent in that gap. What is `told` goes into the event.
+        """
+        self.connected = True
+        until = now_us()
+        if self._announced:
+            self.note("source_connected", **told, **({"recovered": True} if recovered else {}))
+        self._tap._connected(self, until, recovered=recovered)
+
+    def frame(
+        self,
+        message: str | bytes,
+        *,
+        direction: str = "received",
+        ts: int | None = None,
+        frame: Frame | None = None,
+    ) -> Frame:
         """Publish a whole WebSocket message, sent or received at `ts` (microseconds, UTC; now if left out).
+
+        `frame` is what it is, where that is known already.
 
         Returns:
             What it is.
         """
         tap, now = self._tap, now_us()
-        frame = frames.decode(message)
+        frame = frame or frames.decode(message)
         said = normalise_frame(frame)
         taken = tap.publisher.publish(
             said.event,

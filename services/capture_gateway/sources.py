@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from rugs_capture.cdp import CdpSource
+from rugs_capture.feed_address import FeedAddress, FeedAddressError, parse_feed
 from rugs_capture.ingest.bus import BusDoor
 from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
 from rugs_capture.source import Source
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import Settings, SettingsError, environment_name
 
 
 class Wanted(NamedTuple):
@@ -30,7 +31,7 @@ def build(settings: Settings) -> list[Wanted]:
 
 def _build(name: str, settings: Settings) -> Source:
     if name == "public":
-        return PublicFeed(settings.feed_url or "")
+        return PublicFeed(_feed(settings), connect_timeout=settings.feed_timeout)
     if name == "cdp":
         return CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
     if name == "bus":
@@ -43,3 +44,11 @@ def _build(name: str, settings: Settings) -> Source:
         max_body=int(settings.ingest_max_body),
         events_per_second=settings.ingest_rate,
     )
+
+
+def _feed(settings: Settings) -> FeedAddress:
+    try:
+        return parse_feed(**settings.feed_options)
+    except FeedAddressError as error:
+        of = f"{environment_name(f'feed_{error.option}')}: " if error.option else ""
+        raise SettingsError(f"{of}{error}") from None

@@ -12,6 +12,7 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from rugs_capture import supervise
+from rugs_capture.feed_address import parse_feed
 from rugs_capture.public import PublicFeed
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
@@ -41,7 +42,7 @@ ODD: list[str | bytes] = [
     "",
     "42[]",
     '42["\\ud83d",{"emoji":"\U0001f600","nul":"\\u0000"}]',
-    '44{"message":"no"}',
+    '44/admin,{"message":"no"}',
     '42["large",{"pad":"' + "x" * 5_000_000 + '"}]',
     "2",
     "6",
@@ -53,7 +54,7 @@ ODD: list[str | bytes] = [
 async def capturing(url: str, broker: Broker, folder: Path) -> AsyncIterator[Supervised]:
     publisher = Publisher(broker.url, source="public_ws", spool_dir=folder)
     try:
-        async with kept(PublicFeed(url), Tap(publisher, "public_ws")) as source:
+        async with kept(PublicFeed(parse_feed(url)), Tap(publisher, "public_ws")) as source:
             yield source
     finally:
         await asyncio.to_thread(publisher.close)
@@ -90,6 +91,7 @@ async def test_every_message_arrives_as_it_was(stream: Client, broker: Broker, t
     assert sent == [message for direction, message in feed.connections[0] if direction == "sent"]
     assert sent == ["40{}", "4317[]", "3"]
     assert [event.event for event in events if event.doc_type != "ws_event"] == [
+        "source_connecting",
         "source_connected",
         "source_disconnected",
     ]
@@ -111,14 +113,24 @@ async def test_a_dropped_connection_is_a_gap_between_two_sessions(
     async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path) as source:
         await until(lambda: len(feed.connections) == 2 and source.tap.frames == 8)
     first, second = sessions(await stored(stream))
-    assert [event.event for event in second[:2]] == ["source_connected", "gap"]
-    gap = second[1]
+    assert [event.event for event in second[:6]] == [
+        "source_connecting",
+        "open",
+        "connect",
+        "connect",
+        "source_connected",
+        "gap",
+    ]
+    gap = second[5]
     assert gap.doc_type == "system_event"
     assert "1012" in gap.fields["cause"]
     assert "restarting" in gap.fields["cause"]
     assert gap.ts == gap.fields["since"]
     assert gap.fields["since"] == max(event.recv_ts or 0 for event in first if event.raw is not None) - 1_000_000
-    assert gap.fields["since"] < gap.fields["until"] <= min(event.ts for event in second if event.raw is not None)
+    answer, state = (
+        event.ts for event in second if event.raw and event.direction == "received" and event.event != "open"
+    )
+    assert gap.fields["since"] < answer <= gap.fields["until"] <= state
     assert first[-1].event == "source_disconnected"
     assert first[-1].fields["reason"] == gap.fields["cause"]
     assert first[0].session_id not in source.tap.sessions
@@ -160,7 +172,7 @@ async def test_a_feed_that_is_not_there_is_tried_again_and_says_why(
         async with capturing(feed.url, broker, tmp_path) as source:
             await until(lambda: source.attempts > 2 and source.error is not None)
             assert source.error is not None
-            assert source.error.startswith(f"cannot connect to {feed.url}")
+            assert source.error.startswith(f"cannot connect to {parse_feed(feed.url).shown}")
             assert "503" in source.error
             assert source.state in ("waiting", "connecting")
             feed.refuse = False
@@ -234,9 +246,3 @@ async def test_killed_while_the_feed_is_away_the_gap_begins_where_the_connection
     gaps = sorted((event.fields["since"], event.fields["until"]) for event in events if event.event == "gap")
     assert gaps[0][0] == last - 1_000_000
     assert gaps[-1][0] <= gaps[0][1], "no hole between what the crash left and what the new process missed"
-
-
-@pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 2.5, 5)])
-def test_pauses_grow_up_to_a_limit_and_differ(failures: int, least: float, most: float) -> None:
-    assert supervise.next_pause(failures, 0) == least
-    assert supervise.next_pause(failures, 1) == most

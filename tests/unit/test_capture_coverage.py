@@ -137,3 +137,22 @@ def test_the_lake_says_what_was_recorded(lake: Path) -> None:
     ]
     assert (public.source, public.sessions, public.share) == ("public_ws", 2, 0.58)
     assert (imported.share, nothing.share) == (1.0, 0.0)
+
+
+def test_a_session_counts_from_when_it_was_connected(tmp_path: Path) -> None:
+    """What a feed sends before it has answered the connect packet is stored, but does not prove that it is live."""
+    refused = [
+        note(1, 10, "refused", "source_connecting"),
+        note(3, 19, "refused", "source_disconnected", reason="not authorized"),
+    ]
+    live = [note(1, 30, "live", "source_connecting"), note(3, 40, "live", "source_connected")]
+    store(
+        tmp_path,
+        message(1, *refused),
+        message(2, came(2, 11, "refused")),
+        message(3, *live),
+        message(4, came(2, 31, "live"), *[came(seq, 36 + seq, "live") for seq in range(4, 15)]),
+    )
+    with rugs_lake.open(tmp_path) as opened:
+        (found,) = read(opened, NOON_US, NOON_US + 100 * SECOND)
+    assert [((since - NOON_US) / SECOND, (until - NOON_US) / SECOND) for since, until in found.recorded] == [(40, 50)]

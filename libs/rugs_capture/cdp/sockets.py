@@ -11,7 +11,6 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -23,6 +22,7 @@ from rugs_capture.cdp.targets import Targets
 from rugs_capture.tap import Session, Tap
 from rugs_client.events import now_us
 from rugs_feed import frames
+from rugs_proto.secrets import mask_secrets
 
 TEXT: Final = 1
 BINARY: Final = 2
@@ -259,11 +259,5 @@ def _url_of(request: str) -> str | None:
 
 
 def _bare(url: str | None) -> str | None:
-    """Return a URL without what may be secret in it: user, query and fragment."""
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    except ValueError:
-        return url.partition("?")[0].partition("#")[0]
+    """Return a URL without its query and fragment, and with what else is secret in it masked."""
+    return None if url is None else mask_secrets(url).partition("?")[0].partition("#")[0]

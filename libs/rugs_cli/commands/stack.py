@@ -122,9 +122,9 @@ def _start_detached(settings: Settings) -> StackInfo:
 
 
 def _show(info: StackInfo, as_json: bool) -> None:
-    from rugs_runtime.settings import without_credentials
+    from rugs_proto.secrets import mask_secrets
 
-    url = without_credentials(info.nats_url)
+    url = mask_secrets(info.nats_url)
     if as_json:
         print_json({**asdict(info), "nats_url": url})
     else:
