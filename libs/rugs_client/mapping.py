@@ -14,6 +14,7 @@ from typing import Any, Final, TypedDict
 
 from rugs_client.events import now_us
 from rugs_client.plain import plain
+from rugs_proto.arguments import payload_of
 from rugs_proto.rules import DIRECTIONS, TS_END_US, TS_MIN_US
 
 PLAYBACK: Final = "replay"
@@ -172,9 +173,8 @@ def _source(said: str, *, is_raw: bool) -> str | None:
     return "cdp" if said.startswith("cdp") or (is_raw and not said) else None
 
 
-def _name_whom_it_tells_of(publication: Publication, payload: object) -> None:
-    if isinstance(payload, list) and payload:
-        payload = payload[-1]  # before it come traces
+def _name_whom_it_tells_of(publication: Publication, data: object) -> None:
+    payload = payload_of(data)
     if isinstance(payload, Mapping):
         for key, name in (("gameId", "game_id"), ("playerId", "player_id"), ("username", "username")):
             if isinstance(payload.get(key), str):

@@ -35,7 +35,7 @@ from rugs_feed.ticks import Ticks
 from rugs_proto import ids
 from rugs_proto.rules import WIRE_VERSION
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """Goes up when the same events give other rows: then they want to be derived again."""
 KEPT_GAMES: Final = 8
 """Games of each source whose ticks are remembered: the end of one is told when the next has begun."""

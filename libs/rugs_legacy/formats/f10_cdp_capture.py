@@ -19,7 +19,7 @@ def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
 
 FORMAT = LineFormat(
     id="F10",
-    version=3,
+    version=4,
     title="CDP capture",
     names=re.compile(r".+_cdp\.jsonl"),
     record_start=captures.RECORD_START,

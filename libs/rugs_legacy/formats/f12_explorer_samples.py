@@ -32,7 +32,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F12",
-    version=1,
+    version=2,
     title="samples of the explorer",
     names=re.compile(r"websocket_raw_samples.*\.jsonl"),
     record_start=re.compile(rb'\{"timestamp"'),

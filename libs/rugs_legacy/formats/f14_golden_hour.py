@@ -32,7 +32,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F14",
-    version=1,
+    version=2,
     title="golden hours",
     names=re.compile(r"golden_hour.*\.jsonl"),
     record_start=re.compile(rb'\{"ts"'),

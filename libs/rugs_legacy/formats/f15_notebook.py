@@ -40,7 +40,7 @@ def _reader(timezone: str, name: str = "") -> Parse:
 
 FORMAT = LineFormat(
     id="F15",
-    version=1,
+    version=2,
     title="notebook capture",
     names=re.compile(r".+_notebook\.jsonl"),
     record_start=re.compile(rb'\{"event_name"'),

@@ -47,7 +47,7 @@ def _parse(raw: bytes) -> Record:
 
 FORMAT = DocumentFormat(
     id="F16",
-    version=1,
+    version=2,
     title="events in an array",
     names=re.compile(r".+_samples\.json"),
     marks=(b'"seq"', b'"event"', b'"data"'),

@@ -19,7 +19,7 @@ def _sniff(content: dict[str, Any], _name_fits: bool) -> bool:
 
 FORMAT = LineFormat(
     id="F9",
-    version=3,
+    version=4,
     title="raw capture",
     names=re.compile(r".+_raw\.jsonl"),
     record_start=captures.RECORD_START,
