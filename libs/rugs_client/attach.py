@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -13,7 +14,7 @@ import structlog
 
 from rugs_client.events import now_us
 from rugs_client.mapping import Mapper
-from rugs_client.plain import plain, text
+from rugs_client.plain import TooLargeError, described, plain, text
 from rugs_client.publisher import Publisher
 
 _EVERY: Final = 1.0
@@ -113,9 +114,14 @@ class Attachment:
         except Exception as error:  # whatever is in there, it must not be lost, and not disturb the bus
             self.failed += 1
             if self.failed == 1:
-                log.exception("an event of the bus cannot be mapped; told of once", event_name=value)
-            said = text(str(plain(message)))[:_LONGEST]
-            self._publisher.publish(value, doc_type="reject", raw=said, fields={"reason": repr(error)})
+                where = "".join(traceback.format_tb(error.__traceback__))
+                log.error(
+                    "an event of the bus cannot be mapped; told of once",
+                    event_name=value,
+                    reason=described(error),
+                    where=where,
+                )
+            self._publisher.publish(value, doc_type="reject", raw=_said(message), fields={"reason": described(error)})
         if time.monotonic() - self._looked > _EVERY:
             self._tell_what_the_bus_dropped()
 
@@ -142,3 +148,10 @@ class Attachment:
             return int(self._bus.get_stats()["events_dropped"])  # type: ignore[attr-defined]
         except Exception:  # not every bus counts
             return 0
+
+
+def _said(message: object) -> str:
+    try:
+        return text(str(plain(message)))[:_LONGEST]
+    except TooLargeError:
+        return described(message)

@@ -14,9 +14,11 @@ from nats.aio.client import Client
 
 from rugs_bus import BusError, BusUnavailableError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
-from rugs_client.events import Ending, Entry, Loss, Record, entry_of, gap_entry, message_body, now_us
+from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, now_us
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
+from rugs_client.plain import text
+from rugs_client.records import Record
 from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
@@ -29,7 +31,8 @@ _LOOK: Final = 0.02
 """Seconds between two looks at the age of what is in memory only."""
 _DELAYS: Final = 10_000
 _TURN: Final = 500
-"""Events that are taken in at a time."""
+_TURN_BYTES: Final = 1024 * 1024
+"""Events that are taken in at a time, and their bytes."""
 _PAUSE: Final = 0.25
 """Seconds to wait before trying again what has failed."""
 _GOODBYE: Final = 1.0
@@ -170,7 +173,7 @@ class Delivery:
     def _take_in(self) -> bool:
         """Give the next events their numbers and their place; return whether there may be more."""
         if not self._waiting:
-            items = self._intake.take(_TURN)
+            items = self._intake.take(_TURN, _TURN_BYTES)
             self._waiting = [*self._damage(), *filter(None, map(self._numbered, items))]
             if items and not self._waiting:
                 return True  # nothing but ends of sessions
@@ -194,7 +197,7 @@ class Delivery:
             except Exception as error:  # too large for anything, for instance
                 log.error("event cannot be kept", event_name=item.event, error=str(error))
                 self.refused += 1
-                item = Loss(item.source, 1, item.recv_ts, item.recv_ts, str(error)[:1000], item.session)
+                item = Loss(item.source, 1, item.recv_ts, item.recv_ts, text(str(error)[:1000]), item.session)
         else:
             session_id, seq = self._sessions.take(item.source, item.lost, session=item.session)
         return gap_entry(item, session_id, seq, seq + item.lost - 1)

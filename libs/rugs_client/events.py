@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 import msgpack
 from pydantic import ValidationError
 
+from rugs_client.plain import text
+from rugs_client.records import Record
 from rugs_proto import ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
@@ -18,28 +20,13 @@ from rugs_proto.subjects import MAX_BLOB, MAX_BODY
 
 _ROOM: Final = 64 * 1024
 """Bytes that an envelope may need beside `raw`, where `raw` decides whether it goes into a message."""
+_SMALL_MAP: Final = 0x80
+_FIELDS: Final = msgpack.packb("fields")
 
 
 def now_us() -> int:
     """Return the time, microseconds since the Unix epoch, UTC."""
     return time_ns() // 1000
-
-
-class Record(NamedTuple):
-    """What `publish` was given, copied: nothing in it changes any more."""
-
-    source: str
-    doc_type: str
-    event: str
-    ts: int | None
-    recv_ts: int
-    direction: str
-    game_id: str | None
-    player_id: str | None
-    username: str | None
-    fields: dict[str, Any]
-    raw: str | bytes | None
-    session: str | None = None
 
 
 class Loss(NamedTuple):
@@ -110,26 +97,56 @@ def entry_of(record: Record, session_id: str, seq: int) -> Entry:
     Raises:
         ValueError: if its frame is larger than even the object store takes.
     """
-    if isinstance(record.raw, str) and not record.raw.isascii():
-        try:
-            record.raw.encode()
-        except UnicodeEncodeError:  # half a surrogate pair
-            record = record._replace(raw=record.raw.encode("utf-8", "surrogatepass"))
-    content = record._asdict()
-    del content["session"]
-    content |= {
+    raw, data = _encoded(record.raw)
+    head: dict[str, Any] = {
         "v": WIRE_VERSION,
+        "ts": record.recv_ts if record.ts is None else record.ts,
+        "recv_ts": record.recv_ts,
+        "doc_type": record.doc_type,
+        "source": record.source,
         "session_id": session_id,
         "seq": seq,
-        "ts": record.recv_ts if record.ts is None else record.ts,
+        "direction": record.direction,
+        "event": record.event,
+        "game_id": record.game_id,
+        "player_id": record.player_id,
+        "username": record.username,
     }
     try:
-        envelope = Envelope(**content)
-        if record.raw is None and len(packed := _pack(to_map(envelope))) > MAX_BODY:
-            raise ValueError(f"fields of {len(packed)} bytes are too large for a message")
-    except (ValidationError, ValueError) as error:
-        return _reject(record, session_id, seq, error)
-    return whole_entry(envelope)
+        fields = msgpack.unpackb(record.fields) if record.fields else {}
+        Envelope(fields=fields, **head)  # the contract; without `raw`, which is hashed once, below
+    except Exception as error:  # also fields that are no map that JSON can say
+        return _reject(record, raw, session_id, seq, error)
+    make_id = ids.reject_id if record.doc_type == "reject" else ids.event_id
+    event_id = make_id(record.source, session_id, seq, data)
+    large = data if data is not None and len(data) + len(record.fields) > MAX_BODY - _ROOM else None
+    last = _blob(large) if large is not None else {} if raw is None else {"raw": raw}
+    body = _body(head, event_id, record.fields, last)
+    if len(body) > MAX_BODY:
+        too_large = ValueError(f"fields of {len(record.fields)} bytes are too large for a message")
+        return _reject(record, raw, session_id, seq, too_large)
+    return Entry(record.source, session_id, seq, record.doc_type, record.event, event_id, head["ts"], body, large)
+
+
+def _encoded(raw: str | bytes | None) -> tuple[str | bytes | None, bytes | None]:
+    """Return what was received, as it travels and as bytes; text with half a surrogate pair travels as bytes."""
+    if not isinstance(raw, str):
+        return raw, raw
+    try:
+        return raw, raw.encode()
+    except UnicodeEncodeError:
+        data = raw.encode("utf-8", "surrogatepass")
+        return data, data
+
+
+def _body(head: dict[str, Any], event_id: str, fields: bytes, last: dict[str, Any]) -> bytes:
+    """Return the packed envelope, as `to_map` has it, around fields that are packed already."""
+    content = {"v": head["v"], "id": event_id}
+    content |= {key: value for key, value in head.items() if value is not None and value != ""}
+    count = len(content) + len(last) + (1 if fields else 0)  # at most 15, so that all of it is a small map
+    return b"".join(
+        (bytes((_SMALL_MAP | count,)), _pack(content)[1:], _FIELDS + fields if fields else b"", _pack(last)[1:])
+    )
 
 
 def whole_entry(envelope: Envelope) -> Entry:
@@ -143,31 +160,42 @@ def whole_entry(envelope: Envelope) -> Entry:
         raw = raw.encode() if isinstance(raw, str) else raw
         if len(raw) > MAX_BODY - _ROOM:
             return _large_entry(envelope, raw)
-    body = _pack(to_map(envelope))
-    if len(body) > MAX_BODY:
-        raise ValueError(f"an event of {len(body)} bytes is too large for a message")
-    return _packed(envelope, body)
+    return _entry(envelope, to_map(envelope))
 
 
 def _large_entry(envelope: Envelope, raw: bytes) -> Entry:
-    if len(raw) > MAX_BLOB:
-        raise ValueError(f"a frame of {len(raw)} bytes is too large: the bus takes {MAX_BLOB}")
     content = to_map(envelope)
     del content["raw"]
-    return _packed(envelope, _pack(content | {"blob": sha256(raw).hexdigest()}), raw)
+    return _entry(envelope, content | _blob(raw), raw)
 
 
-def _packed(envelope: Envelope, body: bytes, large: bytes | None = None, lost: int = 1) -> Entry:
-    event_id = envelope.id or envelope.computed_id()
-    if event_id is None:  # a received event always has one
-        raise ValueError("the event has no id")
+def _blob(raw: bytes) -> dict[str, str]:
+    """Return what an envelope says of a frame that lies in the object store.
+
+    Raises:
+        ValueError: if it is too large for that.
+    """
+    if len(raw) > MAX_BLOB:
+        raise ValueError(f"a frame of {len(raw)} bytes is too large: the bus takes {MAX_BLOB}")
+    return {"blob": sha256(raw).hexdigest()}
+
+
+def _entry(envelope: Envelope, content: dict[str, Any], large: bytes | None = None, lost: int = 1) -> Entry:
+    """Return the entry of an envelope, from the map that travels.
+
+    Raises:
+        ValueError: if it is larger than a message may be.
+    """
+    body = _pack(content)
+    if len(body) > MAX_BODY:
+        raise ValueError(f"an event of {len(body)} bytes is too large for a message")
     return Entry(
         envelope.source,
         envelope.session_id,
         envelope.seq,
         envelope.doc_type,
         envelope.event,
-        event_id,
+        content["id"],
         envelope.ts,
         body,
         large,
@@ -175,10 +203,9 @@ def _packed(envelope: Envelope, body: bytes, large: bytes | None = None, lost: i
     )
 
 
-def _reject(record: Record, session_id: str, seq: int, error: ValueError) -> Entry:
-    raw = record.raw
+def _reject(record: Record, raw: str | bytes | None, session_id: str, seq: int, error: Exception) -> Entry:
     if raw is None:
-        raw = json.dumps(record.fields, ensure_ascii=False)
+        raw = _said(record.fields)
     reason = (
         "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         if isinstance(error, ValidationError)
@@ -198,10 +225,19 @@ def _reject(record: Record, session_id: str, seq: int, error: ValueError) -> Ent
             seq=seq,
             direction="internal",
             event=record.event,
-            fields={"reason": reason[:1000], "doc_type": record.doc_type[:100]},
+            fields={"reason": text(reason[:1000]), "doc_type": record.doc_type[:100]},
             raw=raw,
         )
     )
+
+
+def _said(fields: bytes) -> str | bytes:
+    """Return fields as JSON; packed as they are, where JSON cannot say them."""
+    try:
+        content = msgpack.unpackb(fields, strict_map_key=False) if fields else {}
+        return json.dumps(content, ensure_ascii=False)
+    except Exception:
+        return fields
 
 
 def gap_entry(loss: Loss, session_id: str, first_seq: int | None, last_seq: int) -> Entry:
@@ -228,7 +264,7 @@ def gap_entry(loss: Loss, session_id: str, first_seq: int | None, last_seq: int)
             "until": loss.until,
         },
     )
-    return _packed(envelope, _pack(to_map(envelope)), lost=loss.lost)
+    return _entry(envelope, to_map(envelope), lost=loss.lost)
 
 
 def message_body(entries: list[Entry]) -> bytes:

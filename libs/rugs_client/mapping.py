@@ -1,7 +1,8 @@
 """What the events of a REPLAYER-style bus mean, by the names of its `Events` members. No I/O.
 
 The traps are the bus's: WS_RAW_EVENT is wrapped twice; live ticks and game starts are published
-by two producers; the playback of a file publishes the same events as a live game.
+by two producers; the end of each game is announced twice; trades do not say their game; the playback of a file
+publishes the same events as a live game.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from decimal import Decimal
 from typing import Any, Final, TypedDict
 
 from rugs_client.events import now_us
-from rugs_client.plain import plain
+from rugs_client.plain import plain, text
+from rugs_proto.arguments import payload_of
 from rugs_proto.rules import DIRECTIONS, TS_END_US, TS_MIN_US
 
 PLAYBACK: Final = "replay"
@@ -25,7 +27,12 @@ _NUMBERS: Final = ("price", "amount", "cash", "position_qty", "avg_cost", "total
 """Fields that the lake keeps as numbers; a Decimal of more digits than a number has stays beside them as text."""
 _PRODUCERS_SAY: Final = ("mode", "source", "index", "live_mode")
 """Keys that tell the two producers of a live event apart."""
+_OF_A_GAME: Final = (*_PLAYER_ACTIONS, "GAME_", "RUG_")
+"""Events that belong to the current game, whether they say it or not."""
+_STATE: Final = "gameStateUpdate"
 _REMEMBERED: Final = 1024
+_WRAPPED: Final = 8
+"""How often a frame may be wrapped."""
 
 
 class Publication(TypedDict, total=False):
@@ -43,16 +50,47 @@ class Publication(TypedDict, total=False):
     raw: str | bytes | None
 
 
+class _Current:
+    """Which game is going on, as far as events say it, and which ended last."""
+
+    def __init__(self) -> None:
+        self.game_id: str | None = None
+        self.ended: str | None = None
+
+    def see(self, game_id: object) -> None:
+        """Note a game that a tick or a state is of; late ones of a game that has ended do not begin it again."""
+        if isinstance(game_id, str) and game_id != self.ended:
+            self.game_id = game_id
+
+    def start(self, game_id: object) -> None:
+        """Note the start of a game."""
+        self.ended = None
+        self.see(game_id)
+
+    def end(self, game_id: object) -> bool:
+        """Note the end of a game; return False if its end is known already."""
+        if not isinstance(game_id, str):
+            return True
+        if game_id == self.ended:
+            return False
+        self.ended = game_id
+        if self.game_id == game_id:
+            self.game_id = None
+        return True
+
+
 class Mapper:
     """Turns the events of one bus into publications. It remembers what it has to: one object for one bus.
 
     `left_out` counts what is not to be stored: the second telling of a live event, and
-    the ticks of a file that is played back, which are in the file.
+    the ticks of a file that is played back, which are in the file. The second announcement of a game's end
+    is stored, as an event of its own: it may say more than the first, and `game.end` stands for one game each.
     """
 
     def __init__(self) -> None:
         self.left_out: Counter[str] = Counter()
         self._playing_back = False
+        self._live, self._played = _Current(), _Current()
         self._told: dict[str, dict[object, int]] = {}
 
     def publication(self, member: str, value: str, data: object) -> Publication | None:
@@ -61,7 +99,10 @@ class Mapper:
         `member` and `value` are the enum member's, `data` is what was published.
         """
         if member == "WS_RAW_EVENT":
-            return _frame(data)
+            frame = _frame(data)
+            if frame["event"] == _STATE and frame["direction"] == "received":
+                self._live.see(frame.get("game_id"))
+            return frame
         if member == "GAME_TICK":
             return self._tick(value, data)
         if member == "PLAYER_UPDATE":
@@ -71,10 +112,22 @@ class Mapper:
     def _other(self, member: str, value: str, data: object) -> Publication | None:
         content = data if isinstance(data, Mapping) else {}
         playback = self._is_playback(member, content)
+        current = self._played if playback else self._live
         game_id = content.get("game_id")
         if member == "GAME_START" and not playback and game_id and self._told_before(f"start of {game_id}"):
             self.left_out["game start told again"] += 1
             return None
+        if member == "GAME_START":
+            current.start(game_id)
+        elif member.startswith(("FILE_", "REPLAY_")):
+            self._played.ended = None  # the same game may be played again
+        elif member == "GAME_END":
+            if game_id is None:
+                game_id = current.game_id or current.ended
+            if not current.end(game_id):
+                value = f"{value}.again"
+        if game_id is None and member.startswith(_OF_A_GAME):
+            game_id = current.game_id
         fields = _fields(data)
         if member in _ACTIONS:
             fields.setdefault("action", _ACTIONS[member])
@@ -84,7 +137,10 @@ class Mapper:
             source = None  # the publisher's own: the feed that the program listens to
         if playback or member.startswith(("FILE_", "REPLAY_")):
             source = PLAYBACK
-        return _with_names({"event": value, "doc_type": doc_type, "source": source, "direction": "internal"}, fields)
+        publication: Publication = {"event": value, "doc_type": doc_type, "source": source, "direction": "internal"}
+        if isinstance(game_id, str):
+            publication["game_id"] = text(game_id)
+        return _with_names(publication, fields)
 
     def _is_playback(self, member: str, content: Mapping[str, Any]) -> bool:
         """Return whether an event belongs to a file that is played back, and remember what it says of that."""
@@ -101,13 +157,15 @@ class Mapper:
 
     def _tick(self, value: str, data: object) -> Publication | None:
         content = data if isinstance(data, Mapping) else {"tick": data}
+        tick = content.get("tick")
         if "mode" in content and self._is_playback("GAME_TICK", content):
+            self._played.see(_attribute(tick, "game_id"))
             self.left_out["tick of a file played back"] += 1
             return None
-        tick = content.get("tick")
         fields = plain(tick)
         if not isinstance(fields, dict):
             return {"event": value, "doc_type": "game_tick", "direction": "received", "fields": _fields(data)}
+        self._live.see(fields.get("game_id"))
         _keep_numbers(fields, tick)
         time = fields.pop("timestamp", None)
         producer = tuple(key in content for key in _PRODUCERS_SAY)
@@ -145,7 +203,9 @@ class Mapper:
 def _frame(data: object) -> Publication:
     """Return a frame: `raw` as it came, where the event has it, else what was made of it, unchanged, as `data`."""
     frame = data
-    while isinstance(frame, Mapping) and "event" not in frame and isinstance(frame.get("data"), Mapping):
+    for _ in range(_WRAPPED):
+        if not isinstance(frame, Mapping) or "event" in frame or not isinstance(frame.get("data"), Mapping):
+            break
         frame = frame["data"]
     if not isinstance(frame, Mapping):
         return {"event": "", "doc_type": "ws_event", "direction": "received", "fields": {"data": plain(data)}}
@@ -172,9 +232,8 @@ def _source(said: str, *, is_raw: bool) -> str | None:
     return "cdp" if said.startswith("cdp") or (is_raw and not said) else None
 
 
-def _name_whom_it_tells_of(publication: Publication, payload: object) -> None:
-    if isinstance(payload, list) and payload:
-        payload = payload[-1]  # before it come traces
+def _name_whom_it_tells_of(publication: Publication, data: object) -> None:
+    payload = payload_of(data)
     if isinstance(payload, Mapping):
         for key, name in (("gameId", "game_id"), ("playerId", "player_id"), ("username", "username")):
             if isinstance(payload.get(key), str):

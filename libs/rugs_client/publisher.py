@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import traceback
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +16,11 @@ import structlog
 
 from rugs_client.background import Background
 from rugs_client.delivery import Delivery
-from rugs_client.events import Ending, Record, now_us, whole_entry
+from rugs_client.events import Ending, Loss, now_us, whole_entry
 from rugs_client.intake import Intake
+from rugs_client.plain import described, plain
 from rugs_client.plain import name as as_name
-from rugs_client.plain import plain, text
+from rugs_client.records import Record, as_map, as_raw, is_capture_time, moment, packed
 from rugs_client.sessions import Sessions
 from rugs_client.spools import is_first, open_spool
 from rugs_proto.envelope import Envelope
@@ -32,7 +34,7 @@ class Stats(NamedTuple):
 
     Attributes:
         accepted: taken by `publish`.
-        dropped: not taken, because the queue in memory was full or the publisher closed.
+        dropped: not taken, because the queue in memory was full, the publisher closed, or the event too large.
         sent: confirmed by the broker; gaps, and what an earlier process had left, among them.
         refused: lost later, because the spool was full, or for good; a gap tells of each run.
         spooled: on disk now.
@@ -64,7 +66,7 @@ class Publisher:
     is given is gone on with after a restart. Events of another source than the
     publisher's own are numbered for themselves, in the session `<session_id>-<source>`.
 
-    `queue_events` and `queue_bytes` bound the memory, `spool_bytes` the disk. `close_timeout`
+    `queue_events` and `queue_bytes` bound the memory that waiting events hold, `spool_bytes` the disk. `close_timeout`
     is how many seconds `close` gives the broker; what is unsent then stays in the spool.
 
     Raises:
@@ -131,45 +133,58 @@ class Publisher:
         Decimals, paths, dataclasses. `ts` is the event's time and `recv_ts` that of its
         capture, in microseconds since the Unix epoch, UTC; both are now if they are left out.
         `session` numbers the event in a session of that name, and not in the publisher's own.
-        `copy=False` is quicker, for a dict of fields that is plain already and the publisher's to keep.
-        An event that breaks the contract is stored all the same, as a reject with the reason.
+        `copy=False` is quicker, for a dict of fields that is plain already.
+        An event that breaks the contract is stored all the same, as a reject with the reason. One
+        whose fields are larger than any event may be is refused, and told of by a gap.
         """
+        if os.getpid() != self._process:  # a fork has no background thread
+            return False
+        now = now_us()
         try:
-            if os.getpid() != self._process:  # a fork has no background thread
-                return False
-            now = now_us()
-            extracts: Any = {} if fields is None else plain(fields) if copy else fields
-            if not isinstance(extracts, dict):
-                extracts = {"fields": extracts}
+            beside: dict[str, Any] = {}
             if raw is not None and type(raw) is not str and type(raw) is not bytes:
-                raw, extracts = _raw(raw, extracts)
+                given, raw = raw, as_raw(raw)
+                beside |= {} if raw is not None else {"raw": given}
             if source is None:
                 source = self.source
-            elif source not in SOURCES:
-                extracts["source"], source = text(str(source)), self.source
+            elif type(source) is not str or source not in SOURCES:
+                beside["source"], source = as_name(source), self.source
+            if recv_ts is None:
+                recv_ts = now
+            elif not is_capture_time(recv_ts):
+                beside["recv_ts"], recv_ts = as_name(recv_ts), now
+            if beside:
+                fields, copy = as_map(fields) | plain(beside), False
             taken = self._intake.put(
                 Record(
                     source,
-                    doc_type,
+                    as_name(doc_type),
                     as_name(event),
-                    ts,
-                    now if recv_ts is None else recv_ts,
-                    direction,
+                    moment(ts),
+                    recv_ts,
+                    as_name(direction),
                     None if game_id is None else as_name(game_id),
                     None if player_id is None else as_name(player_id),
                     None if username is None else as_name(username),
-                    extracts,
+                    b"" if fields is None else packed(fields, copy=copy),
                     raw,
                     None if session is None else as_name(session) or None,
                 )
             )
-            self._background.nudge()
-            return taken
-        except Exception:
-            if not self._failed:
-                self._failed = True
-                log.exception("publish failed; told of once")
-            return False
+        except Exception as error:
+            self._refuse(now, error)
+            taken = False
+        self._background.nudge()
+        return taken
+
+    def _refuse(self, now: int, error: Exception) -> None:
+        """Count an event that cannot be taken, have a gap tell of it, and say so once. Never fails."""
+        reason = described(error)
+        self._intake.drop(Loss(self.source, 1, now, now, reason))
+        if not self._failed:
+            self._failed = True
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("an event cannot be taken; told of once", reason=reason, where=where)
 
     def publish_envelope(self, envelope: Envelope) -> bool:
         """Hand over an event that has its session and number already; return whether it was taken. Never blocks.
@@ -255,12 +270,3 @@ class Publisher:
 def _most(delays: deque[int]) -> float | None:
     ordered = sorted(delays.copy())
     return ordered[len(ordered) * 99 // 100] / 1000 if ordered else None
-
-
-def _raw(raw: object, fields: dict[str, Any]) -> tuple[bytes | str | None, dict[str, Any]]:
-    """Return bytes for what holds bytes; anything else goes into the fields."""
-    if isinstance(raw, bytearray | memoryview | bytes):
-        return bytes(raw), fields
-    if isinstance(raw, str):
-        return str(raw), fields
-    return None, {**fields, "raw": plain(raw)}

@@ -35,12 +35,15 @@ from rugs_feed.ticks import Ticks
 from rugs_proto import ids
 from rugs_proto.rules import WIRE_VERSION
 
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """Goes up when the same events give other rows: then they want to be derived again."""
 KEPT_GAMES: Final = 8
 """Games of each source whose ticks are remembered: the end of one is told when the next has begun."""
 KEPT_TELLINGS: Final = 32
 """Completed games remembered: each is given once, and a later telling compared with the first."""
+
+STATE: Final = "gameStateUpdate"
+"""The event that says how a game stands."""
 
 Derived = dict[str, Any]
 """An envelope as the map that travels (see `rugs_proto.codec.to_map`)."""
@@ -90,6 +93,8 @@ class Deriver:
         told = read_raw(heard.raw)
         if told is None:
             self.tally.counts["unreadable"] += 1
+            if heard.event == STATE:
+                self.tally.saw_state(heard.source, None, {}, heard.id)
             return []
         derived: list[Derived] = []
         for doc_type, rule in rules:
@@ -118,8 +123,10 @@ class Deriver:
         }
 
     def _game_ticks(self, heard: Heard, told: Told) -> Iterator[Derived]:
-        payload = _map(told)
+        payload = told.payload if isinstance(told.payload, dict) else {}
         game_id, _, _, fields = extract(heard.event, payload)
+        self.tally.saw_state(heard.source, game_id, fields, heard.id)
+        payload = _map(told)
         if game_id is None:
             raise UndigestedError("no game")
         ticks = self._kept(heard.source, game_id)
@@ -233,7 +240,7 @@ Rule = Callable[[Deriver, Heard, Told], Iterator[Derived]]
 _STATES: Final[tuple[tuple[str, Rule], ...]] = (("server_state", Deriver._server_state),)
 _CONNECTION: Final[tuple[tuple[str, Rule], ...]] = (("system_event", Deriver._system_event),)
 _RULES: Final[dict[str, tuple[tuple[str, Rule], ...]]] = {
-    "gameStateUpdate": (("game_tick", Deriver._game_ticks), ("game", Deriver._completed_games)),
+    STATE: (("game_tick", Deriver._game_ticks), ("game", Deriver._completed_games)),
     "playerUpdate": _STATES,
     "gameStatePlayerUpdate": _STATES,
     "connect": _CONNECTION,

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from rugs_feed.kinds import flag, number, text, whole
 from rugs_feed.phases import phase_of
+from rugs_proto.arguments import payload_of
 
 
 class Extract(NamedTuple):
@@ -115,16 +116,6 @@ RULES: Final[dict[str, tuple[Rule, ...]]] = {
 
 PAYLOAD_KEYS: Final = tuple(sorted({rule.path[0] for rules in (*RULES.values(), DEFAULT_RULES) for rule in rules}))
 """Top-level payload keys that any rule looks at: a decoder may skip all others."""
-
-
-def payload_of(data: object) -> object:
-    """Return an event's payload: the last argument where there are several.
-
-    Traced events travel as `[{"__trace": true, ...}, payload]`.
-    """
-    if isinstance(data, list):
-        return data[-1] if data else None
-    return data
 
 
 def extract(event: str, data: object) -> Extract:

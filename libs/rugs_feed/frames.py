@@ -29,6 +29,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rugs_proto.arguments import is_trace, payload_of
+
 ENGINE_PACKETS: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 SOCKET_PACKETS: Final = ("connect", "disconnect", "event", "ack", "connect_error", "binary_event", "binary_ack")
 EVENT_PACKETS: Final = ("event", "binary_event")
@@ -65,19 +67,14 @@ class Frame(NamedTuple):
 
     @property
     def payload(self) -> Any:
-        """The last argument, which is the payload also where a trace goes before it."""
-        return self.args[-1] if self.args else None
+        """The argument that says what the event is about: see `rugs_proto.arguments`."""
+        return payload_of(self.args)
 
     @property
     def trace(self) -> dict[str, Any] | None:
         """The trace that goes before the payload of a traced event."""
         first = self.args[0] if self.args else None
         return first if is_trace(first) else None
-
-
-def is_trace(argument: object) -> bool:
-    """Return whether an argument is the trace of an event, and not its payload."""
-    return isinstance(argument, dict) and argument.get("__trace") is True
 
 
 def decode(message: str | bytes) -> Frame:

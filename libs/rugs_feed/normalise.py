@@ -14,6 +14,7 @@ from rugs_feed import frames
 from rugs_feed.extract import extract
 from rugs_feed.frames import EVENT_PACKETS, Frame, read_json
 from rugs_feed.kinds import text
+from rugs_proto.arguments import payload_of
 
 DOC_TYPES: Final = {
     "game.tick": "game_tick",
@@ -56,7 +57,7 @@ class Told(NamedTuple):
 
     Attributes:
         event: its name, or what the packet is where it has no name.
-        payload: its last argument.
+        payload: the argument that says what it is about: see `rugs_proto.arguments`.
         packet: what `frames.Frame.packet` says; `event` where there was no frame.
     """
 
@@ -143,10 +144,7 @@ def _told_by(record: dict[str, Any]) -> Told | None:
     event = next((record[key] for key in _NAME_KEYS if isinstance(record.get(key), str)), None)
     if event is None:
         return None
-    data = next((record[key] for key in _DATA_KEYS if key in record), None)
-    if isinstance(data, list):
-        data = data[-1] if data else None
-    return Told(event, data)
+    return Told(event, payload_of(next((record[key] for key in _DATA_KEYS if key in record), None)))
 
 
 def _told(frame: Frame) -> Told:

@@ -17,7 +17,7 @@ EVENTS: Final = "rugs.events"
 ALL_EVENTS: Final = "rugs.events.>"
 COMMITTED: Final = "rugs.lake.committed"
 ALERTS_QUALITY: Final = "rugs.alerts.quality"
-"""What the feed should not say, JSON: each check that fails, once a game."""
+"""What the feed should not say, JSON: each check that fails, once a game; or of a source, and when it recovers."""
 
 HEADER_MSG_ID: Final = "Nats-Msg-Id"
 HEADER_SCHEMA: Final = "Rugs-Schema"
@@ -51,7 +51,7 @@ SUBJECT_TABLE: Final = (
     (COMMITTED, None, "a snapshot was committed: its number and counts, JSON"),
     ("rugs.ingest.>", None, "events from the stock command line, to be normalised"),
     ("rugs.replay.<name>.>", None, "a replay of stored events"),
-    (ALERTS_QUALITY, None, "a check of the feed that failed: check, game, event, JSON"),
+    (ALERTS_QUALITY, None, "a check of the feed that failed or recovered: check, game or source, event, JSON"),
     ("rugs.alerts.>", None, "what an operator should look at"),
     ("rugs.api.>", None, "requests to services"),
 )

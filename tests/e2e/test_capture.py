@@ -63,7 +63,16 @@ async def test_one_command_from_a_live_feed_to_a_valid_dataset(tmp_path: Path) -
 
 
 async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -> None:
-    async with Feed.serving(playing) as feed:
+    strange = asyncio.Event()
+
+    async def changing(feed: Feed, socket: web.WebSocketResponse) -> None:
+        """Send fifty ticks and, when told to, states of another shape."""
+        await playing(feed, socket)
+        await strange.wait()
+        if not socket.closed:
+            await feed.send(socket, *['42["gameStateUpdate",{"game":"g","at":{"tick":1}}]'] * 30)
+
+    async with Feed.serving(changing) as feed:
         rugs = Rugs(tmp_path, RUGS_FEED_URL=feed.url, RUGS_INGEST_PORT="0")
         assert (await asyncio.to_thread(rugs, "up", "--detach")).returncode == 0
         try:
@@ -77,6 +86,15 @@ async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -
             status = await asyncio.to_thread(rugs.json, "status")
             assert [service["name"] for service in status["services"]] == ["parquet-writer", "capture-gateway"]
             await until(lambda: len(rugs.select("SELECT 1 FROM game_tick")) == 50)
+            assert sources[0]["warnings"] == []
+            strange.set()
+
+            async def is_noticed() -> bool:
+                return (await asyncio.to_thread(rugs, "sources")).returncode == 1
+
+            await until(is_noticed)
+            shown = (await asyncio.to_thread(rugs, "sources")).stdout.decode()
+            assert "public: warning: no tick in the last " in shown
         finally:
             assert (await asyncio.to_thread(rugs, "down")).returncode == 0
     await asyncio.to_thread(assert_whole, rugs, feed)

@@ -50,6 +50,7 @@ async def test_a_live_game_with_trades_and_a_playback(stream: Client, publisher:
         bus.publish(Events.WS_RAW_EVENT, {"data": frame})
     bus.publish(Events.TRADE_BUY, {"price": 1.5, "amount": 0.01, "tick": 3, "phase": "ACTIVE_GAMEPLAY"})
     bus.publish(Events.PLAYER_UPDATE, {"server_state": ServerState(cash=Decimal("3.9"), username="Dutch")})
+    bus.publish(Events.GAME_END, {"game_id": "g-1", "clean": True})
     bus.publish(Events.GAME_END, {"game_id": "g-1", "clean": True, "seed_data": {"serverSeed": "s"}})
     bus.publish(Events.FILE_LOADED, {"files": [Path("/recordings/a.jsonl")]})
     bus.publish(Events.GAME_START, {"game_id": "g-0", "tick_count": 50, "filepath": Path("/a"), "mode": "file"})
@@ -74,9 +75,10 @@ async def test_a_live_game_with_trades_and_a_playback(stream: Client, publisher:
         ("system_event", "public_ws", "game.start", "g-1"): 1,
         ("game_tick", "public_ws", "game.tick", "g-1"): 100,
         ("ws_event", "cdp", "gameStateUpdate", "g-1"): 100,
-        ("player_action", "ui", "trade.buy", None): 1,
+        ("player_action", "ui", "trade.buy", "g-1"): 1,
         ("server_state", "public_ws", "player.update", None): 1,
         ("system_event", "public_ws", "game.end", "g-1"): 1,
+        ("system_event", "public_ws", "game.end.again", "g-1"): 1,
         ("system_event", "replay", "file.loaded", None): 1,
         ("system_event", "replay", "game.start", "g-0"): 1,
         ("system_event", "replay", "something.new", None): 1,

@@ -248,6 +248,31 @@ async def test_a_check_that_fails_is_told_once_a_game(rig: Rig) -> None:
     assert len(heard) == 2, "what is read again is not told again"
 
 
+async def test_a_feed_that_the_rules_no_longer_understand_is_an_alert_once_and_when_it_recovers(rig: Rig) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(json.loads(message.data))
+
+    await rig.nc.subscribe(ALERTS_QUALITY, cb=hear)
+    prices = [1 + tick / 100 for tick in range(40)]
+    strange = [{"gameId": GAME, "active": True, "state": playing(prices, tick)} for tick in range(30)]
+    told = [frame(seq, "gameStateUpdate", state) for seq, state in enumerate(strange, 1)]
+    await derivekit.publish(rig.nc, told, batch=7)
+    status = await rig.derive.done(rig.nc)
+    assert status["missing"] == {"public_ws": {"tick": 30, "price": 30}}
+    await until(lambda: len(heard) == 2)
+    assert [(each["check"], each["source"], each["recovered"]) for each in heard] == [
+        ("has_tick", "public_ws", False),
+        ("has_price", "public_ws", False),
+    ]
+    assert heard[0]["cause"] == derivekit.id_of(told[19])
+    await derivekit.publish(rig.nc, [frame(99, "gameStateUpdate", playing(prices, 31))])
+    assert (await rig.derive.done(rig.nc))["missing"] == {}
+    await until(lambda: len(heard) == 4)
+    assert {each["recovered"] for each in heard[2:]} == {True}
+
+
 async def test_other_peoples_ticks_do_not_hide_how_far_it_has_come(rig: Rig) -> None:
     """An import of old games publishes on the subject of ticks that are derived from imported frames."""
     told = frames(300, source="import")

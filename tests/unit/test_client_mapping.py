@@ -178,6 +178,114 @@ def test_a_live_game_starts_once() -> None:
     assert mapped(mapper, "GAME_START", {}) == mapped(mapper, "GAME_START", {}), "without a game's id nothing is known"
 
 
+TRADE = {"price": 1.5, "amount": 0.01, "tick": 3, "phase": "ACTIVE_GAMEPLAY"}
+"""A trade as the bus carries it: it does not say its game."""
+
+
+def frame_of(game_id: str, **changes: Any) -> dict[str, Any]:
+    return {"event": "gameStateUpdate", "data": [{"gameId": game_id}, "offset"], "direction": "received", **changes}
+
+
+KNOWN_BY: dict[str, tuple[str, dict[str, Any]]] = {
+    "a tick of the engine": ("GAME_TICK", {"tick": TICK, "index": 1, "mode": "live"}),
+    "a tick of the feed": ("GAME_TICK", {"tick": TICK}),
+    "a start": ("GAME_START", {"game_id": "g-1", "live_mode": True}),
+    "a game state": ("WS_RAW_EVENT", {"data": frame_of("g-1")}),
+}
+
+
+@pytest.mark.parametrize("member", ["TRADE_BUY", "TRADE_SELL", "TRADE_SIDEBET", "TRADE_EXECUTED", "TRADE_FAILED"])
+@pytest.mark.parametrize("known_by", KNOWN_BY)
+def test_a_trade_carries_the_game_that_is_going_on(known_by: str, member: str) -> None:
+    mapper = Mapper()
+    before = mapped(mapper, member, TRADE)
+    assert before is not None
+    assert "game_id" not in before, "nobody has said it yet"
+    mapped(mapper, *KNOWN_BY[known_by])
+    trade = mapped(mapper, member, TRADE)
+    assert trade == before | {"game_id": "g-1"}
+    told = mapped(mapper, member, {**TRADE, "game_id": "its own"})
+    assert told is not None
+    assert told["game_id"] == "its own"
+
+
+def test_the_current_game_changes_with_the_feed_and_ends_with_its_end() -> None:
+    mapper = Mapper()
+
+    def game_of_a_trade(member: str = "TRADE_BUY") -> str | None:
+        publication = mapped(mapper, member, TRADE)
+        assert publication is not None
+        return publication.get("game_id")
+
+    mapped(mapper, "GAME_TICK", {"tick": TICK})
+    mapped(mapper, "WS_RAW_EVENT", {"data": frame_of("other", event="standard/newTrade")})
+    mapped(mapper, "WS_RAW_EVENT", {"data": frame_of("other", direction="sent")})
+    assert game_of_a_trade() == "g-1", "only a game state that was received says which game is going on"
+    assert game_of_a_trade("BOT_ACTION") == game_of_a_trade("RUG_DETECTED") == "g-1"
+    assert game_of_a_trade("UI_UPDATE") is None, "which belongs to no game"
+    mapped(mapper, "GAME_END", {"game_id": "g-1", "clean": True})
+    assert game_of_a_trade() is None
+    mapped(mapper, "GAME_TICK", {"tick": replace(TICK, tick=9), "mode": "live"})
+    assert game_of_a_trade() is None, "a late tick does not begin it again"
+    mapped(mapper, "GAME_TICK", {"tick": replace(TICK, game_id="g-2", tick=0)})
+    assert game_of_a_trade() == "g-2"
+    mapped(mapper, "GAME_END", {"game_id": "g-1"})
+    assert game_of_a_trade() == "g-2", "the end of another game"
+
+
+def test_a_trade_in_a_file_that_is_played_back_carries_that_files_game() -> None:
+    mapper = Mapper()
+    mapped(mapper, "WS_RAW_EVENT", {"data": frame_of("live")})
+    for _ in range(2):  # the same file may be played again
+        mapped(mapper, "FILE_LOADED", {"filepath": Path("/f")})
+        mapped(mapper, "GAME_START", {"game_id": "g-0", "filepath": Path("/f"), "mode": "file"})
+        mapped(mapper, "WS_RAW_EVENT", {"data": frame_of("live")})
+        trade = mapped(mapper, "TRADE_BUY", TRADE)
+        assert trade is not None
+        assert (trade["source"], trade["game_id"]) == ("replay", "g-0")
+        mapped(mapper, "REPLAY_RESET", {})
+        mapped(mapper, "GAME_TICK", {"tick": replace(TICK, game_id="g-0"), "mode": "file"})
+        end = mapped(mapper, "GAME_END", {"game_id": "g-0"})
+        assert end is not None
+        assert (end["source"], end["event"]) == ("replay", "game.end")
+    mapped(mapper, "GAME_START", {"game_id": "live", "live_mode": True})
+    trade = mapped(mapper, "TRADE_BUY", TRADE)
+    assert trade is not None
+    assert (trade["source"], trade["game_id"]) == ("ui", "live")
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [{"game_id": "g-1"}, {"game_id": "g-1"}],
+        [{"game_id": "g-1", "clean": True}, {"game_id": "g-1", "clean": True, "seed_data": {"serverSeed": "s"}}],
+        [{"game_id": "g-1", "seed_data": {"serverSeed": "s"}}, {"game_id": "g-1", "final_price": Decimal("0.02")}],
+        [{"clean": True}, {"clean": True}],
+        [{"game_id": "g-1"}, {"clean": True}, {"game_id": "g-1"}],
+    ],
+)
+def test_a_game_ends_once_and_no_announcement_is_lost(ends: list[dict[str, Any]]) -> None:
+    mapper = Mapper()
+    for game in ("g-1", "g-2"):
+        mapped(mapper, "GAME_START", {"game_id": game, "live_mode": True})
+        given = [{**end, "game_id": game} if "game_id" in end else end for end in ends]
+        told = [mapped(mapper, "GAME_END", end) for end in given]
+        assert None not in told
+        ended = [publication for publication in told if publication]
+        assert [publication["event"] for publication in ended] == ["game.end"] + ["game.end.again"] * (len(ends) - 1)
+        assert {publication["game_id"] for publication in ended} == {game}
+        wanted = [plain({key: value for key, value in end.items() if key != "game_id"}) for end in ends]
+        assert [publication["fields"] for publication in ended] == wanted
+
+
+def test_a_frame_that_is_wrapped_in_itself_is_an_end_too() -> None:
+    frame: dict[str, Any] = {}
+    frame["data"] = frame
+    publication = mapped(Mapper(), "WS_RAW_EVENT", frame)
+    assert publication is not None
+    check_plain(publication["fields"])
+
+
 @pytest.mark.parametrize(
     ("price", "cooldown", "is_filler"),
     [("1.0", 5000, True), ("1", 5000, False), ("1.0", 0, False), ("1.00", 5000, False), ("2.5", 100, False)],

@@ -22,7 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rugs_client.events import Entry, Record, entry_of
+from rugs_client.events import Entry, entry_of
+from rugs_client.records import Record, packed
 from rugs_client.spool import Session, Spool
 from rugs_client.spool_file import Row
 from rugs_client.spools import crash_gaps
@@ -33,7 +34,8 @@ BIG = 1 << 40
 
 
 def entry(session: str, seq: int, size: int = 10) -> Entry:
-    record = Record("cdp", "ws_event", "tick", TS + seq, TS, "received", None, None, None, {"n": seq}, "x" * size)
+    fields = packed({"n": seq})
+    record = Record("cdp", "ws_event", "tick", TS + seq, TS, "received", None, None, None, fields, "x" * size)
     return entry_of(record, session, seq)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_feed.extract import PAYLOAD_KEYS, RULES, extract, payload_of
+from rugs_feed.extract import PAYLOAD_KEYS, RULES, extract
 
 TRACE = {"__trace": True, "traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}
 
@@ -51,7 +51,6 @@ def test_the_payload_of_a_traced_event_is_its_last_argument() -> None:
     said = extract("standard/newTrade", [TRACE, trade])
     assert (said.game_id, said.player_id, said.username) == ("g", "p", None)
     assert said.fields == {"action": "buy", "price": 1, "amount": 0.1, "qty": 2}
-    assert payload_of([]) is None
 
 
 def test_a_payload_that_the_old_recorder_lost_says_nothing() -> None:

@@ -230,6 +230,8 @@ class Follower:
             await self._sender.send(message, self.position.headers)
             self._told, self._told_at = self.position, time.monotonic()
         for found in self.quality.news():
+            if found["source"] is not None:
+                log.warning("game states", check=found["check"], source=found["source"], detail=found["detail"])
             with contextlib.suppress(nats.errors.Error):  # nobody needs it to go on
                 await self._nc.publish(ALERTS_QUALITY, json.dumps(found).encode())
 
@@ -265,4 +267,5 @@ class Follower:
             "refused": dict(self._sender.refused),
             "checks": self.quality.checks,
             "findings": self.quality.shown,
+            "missing": self.quality.states.missing,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _SHOWN: Final = 20
 
 
 class Quality(Tally):
-    """A tally that knows what is new: the first failure of each check in each game."""
+    """A tally that knows what is new: the first failure of each check in each game; of a source's, each change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,15 +25,24 @@ class Quality(Tally):
         self._news: deque[Finding] = deque(maxlen=_WAITING)
         self._muted = False
 
-    def failed(self, check: str, game_id: str, cause: str, detail: str = "") -> None:
-        """Count a check that fails, and keep it to be told of if it is new."""
-        super().failed(check, game_id, cause, detail)
-        place = (check, game_id)
-        if place not in self._seen and not self._muted:
+    def saw_state(self, source: str, game_id: str | None, said: Mapping[str, Any], cause: str) -> None:
+        """Check a game state, if it is not read again."""
+        if not self._muted:
+            super().saw_state(source, game_id, said, cause)
+
+    def _report(self, found: Finding) -> None:
+        """Count a finding, and keep it to be told of if it is new."""
+        super()._report(found)
+        if self._muted:
+            return
+        if found.source is None:
+            place = (found.check, found.game_id)
+            if place in self._seen:
+                return
             self._seen[place] = None
             if len(self._seen) > _KEPT:
                 self._seen.popitem(last=False)
-            self._news.append(self.findings[-1])
+        self._news.append(found)
 
     def news(self) -> list[dict[str, Any]]:
         """Return what was not told of yet, as it is published."""

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from rugs_capture.sim.show import Answer, Message, encode
 from rugs_capture.sim.side_events import Event, SideEvents
-from rugs_feed.frames import is_trace
 from rugs_feed.made_up.chance import Chance
 from rugs_feed.made_up.feed import Feed
 from rugs_feed.made_up.game import SIDE_BET_TICKS, Position
 from rugs_feed.made_up.game import Player as Person
 from rugs_feed.phases import allows_pre_round_buys
+from rugs_proto.arguments import is_trace, payload_of
 
 _CASH: Final = 5.0
 Told = tuple[str, Any]
@@ -43,8 +43,8 @@ class Player:
 
     def ask(self, event: str, arguments: tuple[Any, ...]) -> Answer:
         """Take a request; an unknown one gets an empty acknowledgement."""
-        payload = arguments[-1] if arguments and not is_trace(arguments[-1]) else None
-        asked = payload if isinstance(payload, dict) else {}
+        payload = payload_of(arguments)
+        asked = payload if isinstance(payload, dict) and not is_trace(payload) else {}
         self._new_game()
         if event in _ORDERS:
             reply = {**_ORDERS[event](self, asked), "timestamp": self._feed.at // 1000}

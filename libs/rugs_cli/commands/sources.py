@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Final
 
 import typer
 
-from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json, print_table
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, human_seconds, print_json, print_table
+
+_DERIVATION: Final = "derive"
 
 
 def sources(as_json: AsJson = False) -> None:
     """Show each source: its state, what it brought since the gateway began, and what waits for the broker.
 
-    The exit code is 0 when all are live, 1 when any is not.
+    A warning says that a source's game states come and no tick can be read from them: the feed has changed.
+    The exit code is 0 when all are live and without a warning, else 1.
     """
     told = asyncio.run(_ask())
     if as_json:
@@ -24,7 +27,9 @@ def sources(as_json: AsJson = False) -> None:
         for source in told:
             if why := trouble(source):
                 print(f"{source['name']}: {why}")
-    if not all(source["state"] == "live" for source in told):
+            for warning in source["warnings"]:
+                print(f"{source['name']}: warning: {warning}")
+    if not all(source["state"] == "live" and not source["warnings"] for source in told):
         raise typer.Exit(1)
 
 
@@ -40,13 +45,22 @@ async def _ask() -> list[dict[str, Any]]:
         raise CommandError("nothing is running: start it with `rugs up`")
     nc = await rugs_bus.connect(info.nats_url if info else settings.broker_url, name="rugs-sources", timeout=2)
     try:
-        answer = await ask_status(nc, GATEWAY.name)
+        answer, derivation = await asyncio.gather(*(ask_status(nc, name) for name in (GATEWAY.name, _DERIVATION)))
     finally:
         await nc.close()
     if answer is None:
         raise CommandError("the capture-gateway does not answer: see `rugs status`")
     found: list[dict[str, Any]] = answer["sources"]
-    return found
+    missing = derivation.get("missing", {}) if derivation is not None else {}
+    return [{**source, "warnings": warnings(missing.get(source["source"], {}))} for source in found]
+
+
+def warnings(missing: dict[str, int]) -> list[str]:
+    """Return what derivation cannot read from a source's game states; `missing` is from how many, by value."""
+    return [
+        f"no {value.replace('_', ' ')} in the last {counted(states, 'game state')}: no ticks are derived from them"
+        for value, states in missing.items()
+    ]
 
 
 def waiting(source: dict[str, Any]) -> int:

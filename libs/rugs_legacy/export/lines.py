@@ -15,11 +15,11 @@ from datetime import tzinfo
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from rugs_feed.extract import payload_of
 from rugs_legacy import old_records
 from rugs_legacy.export.stored import Games, Stored
 from rugs_legacy.export.telling import tell
 from rugs_legacy.lines import PIECE
+from rugs_proto.arguments import payload_of
 
 _RECORDED: Final = ("event", "binary_event", "connect", "disconnect", "connect_error")
 """Packets that the old recorder heard of; what keeps a connection alive it did not."""

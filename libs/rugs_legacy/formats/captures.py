@@ -21,6 +21,7 @@ from rugs_legacy.errors import UnreadableError
 from rugs_legacy.formats.objects import text_of
 from rugs_legacy.record import Parse, Record, check_name
 from rugs_legacy.strict_json import read_object
+from rugs_proto.arguments import MARK_KEYS
 
 RECORD_START: Final = re.compile(rb'\{"seq"')
 
@@ -33,8 +34,10 @@ _END_OF_F10: Final = re.compile(
 _LONGEST_END: Final = 128
 _DIRECTIONS: Final = ("received", "sent", "internal")
 
-_Payload: Any = msgspec.defstruct("_Payload", [(key, Any, msgspec.UNSET) for key in PAYLOAD_KEYS], gc=False)
-_decode_data: Final = msgspec.json.Decoder(_Payload | list[msgspec.Raw] | str | int | float | bool | None).decode
+_KEYS: Final = {key.lstrip("_"): key for key in (*PAYLOAD_KEYS, *MARK_KEYS)}
+_Object: Any = msgspec.defstruct("_Object", [(name, Any, msgspec.UNSET) for name in _KEYS], rename=_KEYS, gc=False)
+_Scalar: Any = str | int | float | bool | None
+_decode_data: Final = msgspec.json.Decoder(_Object | list[_Object | list[msgspec.Raw] | _Scalar] | _Scalar).decode
 
 
 def reader(timezone: str, name: str = "", *, from_cdp: bool) -> Parse:
@@ -49,11 +52,10 @@ def reader(timezone: str, name: str = "", *, from_cdp: bool) -> Parse:
         try:
             data = _decode_data(line[head.end() : end[0]])
             event = head[2].decode()
-            payload = _payload_map(data)
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
             return _parse_slowly(line, read_time, from_cdp)
         ts, zone = read_time(head[1].decode())
-        return Record(ts, ts, zone, "ws_event", event, end[1], *extract(event, payload))
+        return Record(ts, ts, zone, "ws_event", event, end[1], *extract(event, _with_maps(data)))
 
     return parse
 
@@ -68,11 +70,11 @@ def _match_end(line: bytes, from_cdp: bool) -> tuple[int, str] | None:
     return (end.start(), end[1].decode()) if end else None
 
 
-def _payload_map(data: object) -> object:
-    """Return the payload as `extract` takes it, with the keys that it looks at."""
+def _with_maps(data: object) -> object:
+    """Return an event's argument, or list of arguments, as `extract` takes them, with the keys that it looks at."""
     if isinstance(data, list):
-        data = _decode_data(data[-1]) if data else None
-    return msgspec.structs.asdict(data) if isinstance(data, msgspec.Struct) else data
+        return [_with_maps(argument) for argument in data]
+    return dict(zip(_KEYS.values(), msgspec.structs.astuple(data), strict=True)) if isinstance(data, _Object) else data
 
 
 def _parse_slowly(line: bytes, read_time: Callable[[str], tuple[int, str]], from_cdp: bool) -> Record:
