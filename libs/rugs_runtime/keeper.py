@@ -22,6 +22,8 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 15.0
 STEADY_SECONDS: Final = 10.0
 """A process that ran this long is started again at once when it ends; pauses grow only for one that ran shorter."""
+_END_AGAIN: Final = 0.5
+"""Seconds until a process that is still there is asked once more to end."""
 
 log = structlog.get_logger(__name__)
 
@@ -143,9 +145,9 @@ class Keeper:
         self._stopping.set()
         hurry = hurry or asyncio.Event()
         await self._end(seconds, hurry)
-        if self._task is not None:
-            await asyncio.wait((self._task,))
-            await self._end(seconds, hurry)  # it may have been about to start it
+        while self._task is not None and not self._task.done():  # it may have been about to start it
+            await asyncio.wait((self._task,), timeout=_END_AGAIN)
+            await self._end(seconds, hurry)
         self._become("stopped" if self.state != "superseded" else self.state)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:

@@ -35,8 +35,10 @@ class KeptBroker:
 
     name = NAME
 
-    def __init__(self, folder: Path, port: int, changed: Callable[[], None] = lambda: None) -> None:
-        self._server = Broker(folder, port=port)
+    def __init__(
+        self, folder: Path, port: int, changed: Callable[[], None] = lambda: None, *, server: Path | None = None
+    ) -> None:
+        self._server = Broker(folder, port=port, server=server)
         self._watch = StoreWatch(folder, self._server.log_file)
         self._changed = changed
         self.trouble: str | None = None
