@@ -62,9 +62,11 @@ app.add_typer(config.app, name="config")
 @app.callback()
 def rugs() -> None:
     """Record every event of a live game feed once, keep it for ever, and give it back."""
+    from rugs_cli.streams import forgive_standard_error
     from rugs_runtime import logs
     from rugs_runtime.cancelling import keep_cancellations
 
+    forgive_standard_error()
     logs.configure("rugs", "warning")
     keep_cancellations()
 

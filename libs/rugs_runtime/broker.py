@@ -12,14 +12,16 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import IO, Final
+
+import psutil
 
 from rugs_proto.subjects import MAX_PAYLOAD
+from rugs_runtime import tied
 from rugs_runtime.locks import try_lock
-
-_T = TypeVar("_T")
+from rugs_runtime.log_files import rotate
 
 HOST: Final = "127.0.0.1"
 _BINARY: Final = "nats-server"
@@ -31,7 +33,6 @@ _CONFIG: Final = """\
 server_name: rugbus
 listen: "{host}:{port}"
 max_payload: {max_payload}
-ports_file_dir: {folder}
 log_file: {log_file}
 logfile_size_limit: 16MB
 logfile_max_num: 4
@@ -44,6 +45,11 @@ jetstream {{
   sync_interval: always
 }}
 """
+
+
+_OPTION: Final = "--config"
+START_SECONDS: Final = 60.0
+NOT_READY: Final = "nats-server did not get ready in time: see its log file"
 
 
 class BrokerError(Exception):
@@ -77,20 +83,30 @@ class Broker:
     this object keep it, so that clients find the broker again.
 
     The server itself holds a lock on the folder (it inherits the locked file), so two
-    servers never share a store, even when the process that started the first is gone.
+    servers never share a store, even when the process that started the first is gone. On
+    Linux it ends with the thread that started it, however that one ends.
     """
 
     def __init__(self, folder: Path, *, port: int = 0, server: Path | None = None) -> None:
         self.folder = folder.absolute()
         self.port = port
         self.log_file = self.folder / "nats-server.log"
+        self.output_file = self.folder / "nats-server.out.log"
+        """What the server prints beside its log, such as why it crashed. The server rotates its log by itself."""
+        self._config = self.folder / "nats-server.conf"
         self._server = server
         self._process: subprocess.Popen[bytes] | None = None
+        self._printed = 0
 
     @property
     def url(self) -> str:
         """Where clients connect. Known after the first start, or if a port was given."""
         return f"nats://{HOST}:{self.port}"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The server's process, also when it has ended; None before the first start."""
+        return self._process
 
     @property
     def pid(self) -> int | None:
@@ -102,7 +118,7 @@ class Broker:
         """How the server ended; None before the first start and while it runs."""
         return self._process.poll() if self._process is not None else None
 
-    def start(self, timeout: float = 60.0) -> None:
+    def start(self, timeout: float = START_SECONDS) -> None:
         """Start the server, and return when it takes connections and JetStream is ready.
 
         `timeout` is in seconds; a large store takes a while to be read after a crash.
@@ -110,34 +126,53 @@ class Broker:
         Raises:
             BrokerError: if there is no binary, another server uses the folder, or it
                 does not get ready. Then nothing of it is left running.
+            OSError: if the folder cannot be written, or there is no room for a process.
         """
         if self.pid is not None:
             return
+        self.launch()
+        deadline = time.monotonic() + timeout
+        try:
+            while not self.is_ready():
+                if time.monotonic() > deadline:
+                    raise BrokerError(NOT_READY)
+                time.sleep(0.01)
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start the server, and return at once. Raises what `start` does."""
         server = self._server or find_server()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock_file() as lock, self.log_file.open("ab") as log:
+        self._write_config()
+        rotate(self.output_file)
+        with self._lock_file() as lock, self.output_file.open("ab") as output:
             if not try_lock(lock):
                 raise BrokerError(f"a nats-server (pid {self.leftover()}) already uses {self.folder}: stop it first")
-            for old in self.folder.glob("*.ports"):
-                old.unlink()
+            self._printed = output.tell()
             self._process = subprocess.Popen(  # noqa: S603 (a binary we found, and a file we wrote)
-                [server, "--config", self._write_config()],
+                [sys.executable, "-I", "-S", tied.__file__, str(os.getpid()), server, _OPTION, self._config],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 pass_fds=[lock.fileno()],
                 env={"GOMEMLIMIT": _MEMORY, **os.environ},
                 start_new_session=True,  # Ctrl-C in a terminal is for whoever supervises us
             )
-            lock.truncate(0)
-            lock.write(str(self._process.pid).encode())
-        deadline = time.monotonic() + timeout
-        try:
-            self.port = _wait_for(self._listening_port, deadline)
-            _wait_for(lambda: _has_jetstream(self.port), deadline)
-        except BrokerError:
-            self.kill()
-            raise
+
+    def is_ready(self) -> bool:
+        """Whether the server takes connections and JetStream is ready.
+
+        Raises:
+            BrokerError: if it has ended.
+        """
+        if self.pid is None:
+            raise BrokerError(self._why_it_ended())
+        if (port := self._listening_port()) is None:
+            return False
+        self.port = port
+        return _has_jetstream(port)
 
     def stop(self, timeout: float = 10.0) -> None:
         """Ask the server to end, and wait; after `timeout` seconds kill it. Nothing acknowledged is lost either way."""
@@ -168,63 +203,70 @@ class Broker:
         with self._lock_file() as lock:
             if try_lock(lock):
                 return None
-            lock.seek(0)
-            told = lock.read().decode()
-            return int(told) if told.isdigit() else None
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if _OPTION in command and self._is_config(command[-1]):
+                return process.pid
+        return None  # it cannot be seen from here, as from inside a container
+
+    def _is_config(self, path: str) -> bool:
+        with suppress(OSError):
+            return Path(path).samefile(self._config)
+        return False
 
     def _lock_file(self) -> IO[bytes]:
         return (self.folder / "lock").open("a+b", buffering=0)
 
-    def _write_config(self) -> Path:
+    def _write_config(self) -> None:
         def quoted(path: Path) -> str:
             return json.dumps(str(path), ensure_ascii=False)
 
-        config = self.folder / "nats-server.conf"
-        config.write_text(
-            _CONFIG.format(
-                host=HOST,
-                port=self.port or -1,
-                max_payload=MAX_PAYLOAD,
-                folder=quoted(self.folder),
-                log_file=quoted(self.log_file),
-                store=quoted(self.folder),
-            )
+        text = _CONFIG.format(
+            host=HOST,
+            port=self.port or -1,
+            max_payload=MAX_PAYLOAD,
+            log_file=quoted(self.log_file),
+            store=quoted(self.folder),
         )
-        return config
+        with suppress(OSError):
+            if self._config.read_text() == text:  # on a full disk it could not be written again
+                return
+        draft = self._config.with_suffix(".tmp")
+        draft.write_text(text)
+        draft.replace(self._config)
 
     def _listening_port(self) -> int | None:
-        """Read the port from the file that the server writes when it listens.
-
-        Raises:
-            BrokerError: if the server has ended.
-        """
-        if self.pid is None:
-            raise BrokerError(f"nats-server ended at once: {self._last_log_line()}")
-        for file in self.folder.glob(f"*_{self.pid}.ports"):
-            try:
-                return int(json.loads(file.read_bytes())["nats"][0].rpartition(":")[2])
-            except (ValueError, LookupError):  # not yet whole
-                return None
+        """Return the port that this process, and no other, listens on."""
+        with suppress(psutil.Error):
+            for connection in psutil.Process(self.pid).net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr:
+                    return int(connection.laddr.port)
         return None
 
-    def _last_log_line(self) -> str:
-        lines = self.log_file.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self.exit_code}"
+    def _why_it_ended(self) -> str:
+        reason = self._last_line() or f"exit code {self.exit_code}"
+        if "address already in use" in reason:
+            return (
+                f"port {self.port} is taken by another program: stop that, or set RUGS_BROKER_PORT (0 takes a free one)"
+            )
+        return f"nats-server ended at once: {reason}"
+
+    def _last_line(self) -> str | None:
+        """Return the last line that the server has printed, or else logged."""
+        with suppress(OSError):
+            printed = self.output_file.read_bytes()[self._printed :]
+            logged = self.log_file.read_bytes() if self.log_file.exists() else b""
+            for text in (printed, logged):
+                if lines := text.decode(errors="replace").strip().splitlines():
+                    return lines[-1]
+        return None
 
 
-def _has_jetstream(port: int) -> bool | None:
+def _has_jetstream(port: int) -> bool:
     """Read the greeting that a server sends to every client."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection, connection.makefile("rb") as stream:
             greeting = stream.readline()
-        return True if json.loads(greeting.removeprefix(b"INFO "))["jetstream"] else None
+        return bool(json.loads(greeting.removeprefix(b"INFO "))["jetstream"])
     except (OSError, ValueError, LookupError):
-        return None
-
-
-def _wait_for(probe: Callable[[], _T | None], deadline: float) -> _T:
-    while (found := probe()) is None:
-        if time.monotonic() > deadline:
-            raise BrokerError("nats-server did not get ready in time: see its log file")
-        time.sleep(0.01)
-    return found
+        return False

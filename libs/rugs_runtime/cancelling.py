@@ -34,3 +34,23 @@ async def wait_for(awaitable: Awaitable[T], timeout: float | None) -> T:  # noqa
         awaitable, timeout = future, 0
     async with asyncio.timeout(timeout):
         return await awaitable
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Await work that must not be cut short, and only then let a cancellation through that came meanwhile."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.done():
+                break
+            cancelled = True
+        except BaseException:  # the work's own, which `result` raises
+            break
+    if cancelled:
+        if not task.cancelled():
+            task.exception()  # looked at, or Python would report it as forgotten
+        raise asyncio.CancelledError
+    return task.result()

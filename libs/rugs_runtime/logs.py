@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from rugs_proto.secrets import mask_secrets
+from rugs_runtime import log_files
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -31,7 +35,7 @@ def configure(service: str, level: str = "info") -> None:
         else [structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
     )
 
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Rotating() if log_files.LOG_FILE in os.environ else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, lambda _, __, line: {"service": service, **line}],
@@ -51,6 +55,19 @@ def configure(service: str, level: str = "info") -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
+
+
+class _Rotating(logging.StreamHandler[Any]):
+    """Writes to standard error, and rotates the file that it goes to."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._path = Path(os.environ[log_files.LOG_FILE])
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        with suppress(OSError):  # a full disk: the output goes on to the old file
+            log_files.rotate_output(self._path, log_files.LOG_LIMIT)
 
 
 def _mask(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

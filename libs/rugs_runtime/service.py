@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from rugs_runtime import logs
 from rugs_runtime.cancelling import keep_cancellations
 from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.stopping import Stop, stop_on_signals
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -39,17 +39,18 @@ _ANNOUNCE_SECONDS: Final = 0.5
 log = structlog.get_logger(__name__)
 
 
-def run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
+def run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, *, in_order: bool = False) -> int:
     """Run a service until it ends, and return its exit code.
 
-    SIGTERM and SIGINT set the event that `main` is given; it finishes its work and
-    returns its exit code. A second SIGINT ends the process at once. What fails in an
-    expected way (the bus, the file system) is one line in the log and exit code 1.
+    SIGTERM, SIGINT and SIGHUP set the event that `main` is given; it finishes its work and
+    returns its exit code. A second SIGINT ends the process at once; with `in_order` a second
+    signal asks to hurry. What fails in an expected way (the bus, the file system) is one line
+    in the log and exit code 1.
     """
     logs.configure(name, settings.log_level)
     keep_cancellations()
     try:
-        return asyncio.run(_run(name, main, settings))
+        return asyncio.run(_run(name, main, settings, in_order))
     except (BusError, SettingsError, OSError) as error:
         log.error("cannot go on", reason=one_line(error), exc_info=debugging())
     except KeyboardInterrupt:
@@ -64,28 +65,14 @@ def debugging() -> bool:
     return os.environ.get("RUGS_DEBUG", "") not in ("", "0")
 
 
-async def _run(name: str, main: Callable[[asyncio.Event], Awaitable[int]], settings: Settings) -> int:
-    stop = stop_on_signals()
+async def _run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, in_order: bool) -> int:
+    stop = stop_on_signals(in_order=in_order)
     watch_lifeline(stop)
     async with _announced(settings.state_dir, name):
         log.info("started", pid=os.getpid())
         code = await main(stop)
         log.info("stopped", exit_code=code)
     return code
-
-
-def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set from now on. A second SIGINT ends the process at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
-
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    return stop
 
 
 def watch_lifeline(stop: asyncio.Event) -> None:

@@ -2,7 +2,8 @@
 
 One stack runs on a data root at a time: the supervisor holds a lock, and tells in
 `state/stack.json` who runs. Its services hang on a pipe and end when it is gone,
-however it went. A broker left behind by a killed supervisor is ended at the next start.
+however it went. On Linux the broker ends with its supervisor, too; elsewhere one that
+was left behind is ended at the next start.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
 import rugs_bus
 from rugs_runtime import logs, service
 from rugs_runtime.broker import BrokerError
+from rugs_runtime.cancelling import to_its_end
+from rugs_runtime.keeper import Keeper, ProcessInfo
 from rugs_runtime.kept_broker import KeptBroker
 from rugs_runtime.locks import try_lock
-from rugs_runtime.programs import ProcessInfo, Program
+from rugs_runtime.programs import Program
 from rugs_runtime.service import EXIT_FAILED, EXIT_OK
 from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.stopping import INTERRUPTED, Stop, StoppedError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -39,6 +43,9 @@ START_SECONDS: Final = 60.0
 STREAM_SHARE: Final = 0.5
 """Part of the disk's room that the stream may take; the rest is for the lake."""
 SMALLEST_STREAM: Final = 64 * 1024 * 1024
+_LOOK_SECONDS: Final = 0.25
+_MISSES: Final = 2
+"""Looks in a row that do not find a stack until it counts as gone: one may fail for another reason."""
 
 log = structlog.get_logger(__name__)
 
@@ -91,36 +98,58 @@ def running_stack(root: Path) -> StackInfo | None:
         return None
 
 
+async def stack_stops(root: Path, pid: int) -> None:
+    """Return when the stack that `pid` supervises on a data root is stopping, or is gone."""
+    missed = 0
+    while missed < _MISSES:
+        info = running_stack(root)
+        if info is not None and info.pid == pid and info.state == "stopping":
+            return
+        missed = 0 if info is not None and info.pid == pid else missed + 1
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
 class Stack:
-    """The broker (unless `NATS_URL` names one) and the services, while `start` to `stop`."""
+    """The broker (unless `NATS_URL` names one) and the services, while `start` to `stop`.
+
+    `stop` is asked where a keeper fails, which nothing but an error of this program can bring about; where it
+    says to hurry, the processes have little time to end.
+    """
 
     def __init__(
-        self, settings: Settings, *, services: Sequence[Service] | None = None, port: int | None = None
+        self,
+        settings: Settings,
+        stop: Stop | None = None,
+        *,
+        services: Sequence[Service] | None = None,
+        port: int | None = None,
     ) -> None:
         self.url = settings.broker_url
         self._settings = settings
         self._services = services_of(settings) if services is None else services
+        self._stop = stop or Stop()
         self._state: Literal["starting", "running", "stopping"] = "starting"
         self._started = time.time()
-        self._broker = (
-            None
-            if settings.nats_url
-            else KeptBroker(
-                settings.state_dir / "broker", settings.broker_port if port is None else port, self._note_change
-            )
-        )
-        self._programs: list[Program] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._port = settings.broker_port if port is None else port
+        self._keepers: list[Keeper] = []
+        self._stopping: asyncio.Task[None] | None = None
+        self._is_ours = False
         self._open = contextlib.ExitStack()
         self._info_file = settings.state_dir / "stack.json"
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def ephemeral(cls, settings: Settings, services: Sequence[Service] = (WRITER,)) -> AsyncIterator[Stack]:
-        """A broker on a free port, and services, for as long as the body runs, over the same data."""
-        stack = cls(settings, services=services, port=0)
-        await stack.start()
+    async def ephemeral(
+        cls, settings: Settings, stop: Stop, services: Sequence[Service] = (WRITER,)
+    ) -> AsyncIterator[Stack]:
+        """A broker on a free port, and services, for as long as the body runs, over the same data.
+
+        Raises:
+            StoppedError: if asked to stop before everything runs.
+        """
+        stack = cls(settings, stop, services=services, port=0)
         try:
+            await stop.first(stack.start())
             yield stack
         finally:
             await stack.stop()
@@ -137,8 +166,10 @@ class Stack:
             (self._settings.state_dir / "logs").mkdir(parents=True, exist_ok=True)
             await self._take_lock()
             self._write_info()
-            if self._broker is not None:
-                self.url = await self._broker.start()
+            if self._settings.nats_url is None:
+                broker = KeptBroker(self._settings.state_dir / "broker", self._port, self._note_change)
+                await self._keep(Keeper(broker, self._note_change))
+                self.url = broker.url
             await self._start_services()
         except BrokerError as error:
             await self.stop()
@@ -151,14 +182,35 @@ class Stack:
         log.info("the stack is running", nats_url=self.url, data_dir=str(self._settings.data_dir))
 
     async def stop(self) -> None:
-        """Stop all in reverse order. Each has the setting's time to finish its work; then it is killed."""
+        """Stop all in reverse order, whatever happens meanwhile.
+
+        Each has the setting's time to finish its work; then it is killed.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop_all())
+        await to_its_end(self._stopping)
+
+    async def _stop_all(self) -> None:
         self._state = "stopping"
-        for program in reversed(self._programs):
-            await program.stop(self._settings.stop_timeout)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._broker is not None:
-            await self._broker.stop()
+        self._note_change()
+        for keeper in reversed(self._keepers):
+            await keeper.stop(self._settings.stop_timeout, self._stop.hurry)
         self._open.close()
+
+    async def _keep(self, keeper: Keeper) -> None:
+        """Start a process and have it kept running.
+
+        Raises:
+            Exception: what its start raises.
+        """
+        self._keepers.append(keeper)
+        keeper.begin().add_done_callback(lambda ended: self._note_end(keeper, ended))
+        await keeper.started()
+
+    def _note_end(self, keeper: Keeper, ended: asyncio.Task[None]) -> None:
+        """Stop the stack where a keeper has failed: nobody would start its process again."""
+        if ended.cancelled() or ended.exception() is not None:
+            self._stop.ask(f"the keeper of {keeper.name} has failed")
 
     async def _start_services(self) -> None:
         lifeline, ours = os.pipe()
@@ -168,32 +220,29 @@ class Stack:
         try:
             environment = await self._environment(nc)
             for name, module in self._services:
+                log_path = log_file(self._settings, name)
                 program = Program(
                     name,
                     (sys.executable, "-m", module),
                     environment=environment,
-                    log_file=log_file(self._settings, name),
+                    log_file=log_path,
                     lifeline=lifeline,
-                    changed=self._note_change,
                 )
-                self._programs.append(program)
-                self._tasks.append(asyncio.create_task(program.keep()))
+                keeper = Keeper(program, self._note_change)
+                await self._keep(keeper)
                 async with asyncio.timeout(START_SECONDS):
-                    while not await _is_running(nc, program):
-                        if program.state not in ("starting", "running"):
-                            raise StackError(f"{name} does not start: {program.info.error} (log: {program.log_file})")
-                program.state = "running"
+                    while not await _is_running(nc, keeper):
+                        if keeper.info.error is not None:
+                            raise StackError(f"{name} does not start: {keeper.info.error} (log: {log_path})")
         except TimeoutError:
-            raise StackError(
-                f"{name} does not get ready within {START_SECONDS:.0f} s: see {program.log_file}"
-            ) from None
+            raise StackError(f"{name} does not get ready within {START_SECONDS:.0f} s: see {log_path}") from None
         finally:
             await nc.close()
 
     async def _environment(self, nc: Client) -> dict[str, str]:
         """What services are told: where things are and, beside our own broker, how much the disk can take."""
         told = {"NATS_URL": self.url, "RUGS_DATA_DIR": str(self._settings.data_dir)}
-        if self._broker is not None:
+        if self._settings.nats_url is None:
             free = shutil.disk_usage(self._settings.data_dir).free
             try:
                 stored = (await rugs_bus.stream_state(nc)).bytes
@@ -207,6 +256,7 @@ class Stack:
         lock = self._open.enter_context((self._settings.state_dir / "stack.lock").open("a"))
         for _ in range(20):  # somebody who only looks holds it for a moment
             if try_lock(lock):
+                self._is_ours = True
                 self._open.callback(self._info_file.unlink, missing_ok=True)
                 return
             await asyncio.sleep(0.05)
@@ -215,13 +265,14 @@ class Stack:
     def _note_change(self) -> None:
         """Tell of a process that has changed; on a full disk that has to wait, and keeping it alive has not."""
         try:
-            self._write_info()
+            if self._is_ours:
+                self._write_info()
         except OSError as error:
             log.warning("cannot tell how the stack is doing", reason=str(error))
 
     def _write_info(self) -> None:
-        processes = ([self._broker.info] if self._broker else []) + [program.info for program in self._programs]
-        info = StackInfo(os.getpid(), self._state, self.url, self._started, tuple(processes))
+        processes = tuple(keeper.info for keeper in self._keepers)
+        info = StackInfo(os.getpid(), self._state, self.url, self._started, processes)
         draft = self._info_file.with_suffix(".tmp")
         with os.fdopen(
             os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
@@ -241,9 +292,9 @@ def stream_limits(settings: Settings, free_bytes: int, stored_bytes: int) -> tup
     return (limit, keep) if limit <= room else (room, min(keep, room // 2))
 
 
-async def _is_running(nc: Client, program: Program) -> bool:
-    answer = await service.ask_status(nc, program.name, seconds=0.5)
-    if answer is None or answer.get("pid") != program.info.pid:
+async def _is_running(nc: Client, keeper: Keeper) -> bool:
+    answer = await service.ask_status(nc, keeper.name, seconds=0.5)
+    if answer is None or answer.get("pid") != keeper.info.pid:
         await asyncio.sleep(0.05)
         return False
     return answer.get("state") in ("running", "blocked")  # the stack runs, and `rugs status` says what is wrong
@@ -254,23 +305,25 @@ def log_file(settings: Settings, name: str) -> Path:
     return settings.state_dir / "logs" / f"{name}.log"
 
 
-async def supervise(settings: Settings, stop: asyncio.Event, ready: Callable[[Stack], None] | None = None) -> None:
-    """Run the stack until stopped; tell `ready` when all is running. Raises what `Stack.start` does."""
-    stack = Stack(settings)
-    starting = asyncio.create_task(stack.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()  # it stops what it had started
+async def supervise(
+    settings: Settings, stop: Stop, ready: Callable[[Stack], Coroutine[Any, Any, None]] | None = None
+) -> None:
+    """Run the stack until asked to stop; await `ready` when all is running. Raises what `Stack.start` does.
+
+    Raises:
+        StackError: also if a keeper has failed.
+    """
+    stack = Stack(settings, stop)
     try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await starting
+        with contextlib.suppress(StoppedError):
+            await stop.first(stack.start())
             if ready is not None:
-                ready(stack)
-            await stopping
+                await stop.first(ready(stack))
+            await stop.wait()
     finally:
-        stopping.cancel()
         await stack.stop()
+    if stop.reason not in (None, INTERRUPTED):
+        raise StackError(f"{stop.reason}: see {log_file(settings, 'stack')}")
 
 
 def main() -> int:
@@ -279,7 +332,7 @@ def main() -> int:
     try:
         settings = Settings.load()
 
-        async def run(stop: asyncio.Event) -> int:
+        async def run(stop: Stop) -> int:
             try:
                 await supervise(settings, stop)
             except StackError as error:
@@ -287,7 +340,7 @@ def main() -> int:
                 return EXIT_FAILED
             return EXIT_OK
 
-        return service.run("stack-supervisor", run, settings)
+        return service.run("stack-supervisor", run, settings, in_order=True)
     except SettingsError as error:
         log.error(str(error))
         return EXIT_FAILED

@@ -15,6 +15,7 @@ from capture_gateway.sources import KINDS, Wanted
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
+from rugs_runtime.keeper import Keeper
 from rugs_runtime.programs import Program
 from rugs_runtime.settings import Settings
 
@@ -34,8 +35,7 @@ class Work:
         self._sources = [Supervised(each.source, Tap(self._publisher(each.source.name), each.kind)) for each in wanted]
         self._tasks: list[asyncio.Task[None]] = []
         self._deliveries: list[asyncio.Task[None]] = []
-        self._derive: Program | None = None
-        self._deriving: asyncio.Task[None] | None = None
+        self._derive: Keeper | None = None
         self._lifeline: tuple[int, int] | None = None
 
     def _publisher(self, name: str) -> Publisher:
@@ -70,8 +70,8 @@ class Work:
             source.tap.resume()
         self._tasks = [asyncio.create_task(source.keep(), name=source.source.name) for source in self._sources]
         if derive:
-            self._derive = self._program()
-            self._deriving = asyncio.create_task(self._derive.keep(), name=DERIVE)
+            self._derive = Keeper(self._program())
+            self._derive.begin()
 
     async def stop(self) -> None:
         """End the sources, send what they have brought, and leave in the spools what cannot be sent."""
@@ -79,9 +79,8 @@ class Work:
         for source in self._sources:
             source.tap.close()
         await asyncio.gather(*(asyncio.to_thread(source.tap.publisher.close) for source in self._sources))
-        if self._derive is not None and self._deriving is not None:  # last: it comes to the end of what was sent
+        if self._derive is not None:  # last: it comes to the end of what was sent
             await self._derive.stop(self._settings.stop_timeout / 2)
-            await self._deriving
         if self._lifeline is not None:
             for end in self._lifeline:
                 os.close(end)
@@ -111,7 +110,6 @@ class Work:
             environment={},
             log_file=logs / f"{DERIVE}.log",
             lifeline=self._lifeline[0],
-            changed=lambda: None,
         )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nats.aio.client import Client
 
@@ -29,7 +28,8 @@ from rugs_legacy.repeated import repeated_games
 from rugs_proto.reasons import one_line
 from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
-from rugs_runtime.stack import running_stack
+from rugs_runtime.stack import running_stack, stack_stops
+from rugs_runtime.stopping import stop_on_signals
 
 NAME: Final = "legacy-importer"
 OK, FAILED = 0, 1
@@ -104,27 +104,31 @@ def _formats() -> str:
 
 async def _import(options: argparse.Namespace, settings: Settings, report: Report) -> None:
     """Do the import until it is done, told to stop, or out of time; `report` is kept up meanwhile."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        stop.set()
-        loop.remove_signal_handler(signal.SIGINT)  # the second one ends the process
-
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupt)
+    stop = stop_on_signals()
     service.watch_lifeline(stop)
     work = asyncio.create_task(_work(options, settings, report))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((work, stopping), timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not work.done():
-        why = "stopped" if stop.is_set() else f"not done within {options.timeout:g} seconds"
-        report.fail(f"{why}; what was sent is kept, and the same import again does the rest")
+    stack = running_stack(settings.data_dir)
+    ending: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+    if stack is not None and stack.nats_url == _broker_url(settings):
+        ending.append(asyncio.create_task(stack_stops(settings.data_dir, stack.pid)))
+    await asyncio.wait((work, *ending), timeout=options.timeout, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+    else:
+        report.fail(f"{_why(stop, ending, options)}; what was sent is kept, and the same import again does the rest")
         work.cancel()
         await asyncio.wait((work,), timeout=_CLOSING)
-    elif error := work.exception():
-        raise error
+    for task in ending:
+        task.cancel()
+
+
+def _why(stop: asyncio.Event, ending: list[asyncio.Task[Any]], options: argparse.Namespace) -> str:
+    """Say why the import ends before it is done."""
+    if stop.is_set():
+        return "stopped"
+    if any(task.done() for task in ending):
+        return "the stack was stopped"
+    return f"not done within {options.timeout:g} seconds"
 
 
 async def _work(options: argparse.Namespace, settings: Settings, report: Report) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +102,9 @@ def test_up_status_down(rugs: Rugs) -> None:
     assert found["broker"]["memory_bytes"] > 0
     assert [service["name"] for service in found["services"]] == ["parquet-writer", "capture-gateway"]
     assert all(service["state"] == "running" and service["memory_bytes"] > 0 for service in found["services"])
+    assert found["http_url"] == info["http_url"]
+    assert socket.create_connection(("127.0.0.1", int(info["http_url"].rpartition(":")[2])), timeout=5)
+    assert found["spools"] == []
     assert found["stream"]["messages"] == 0
     assert found["stream"]["max_bytes"] > 0
     assert found["lake"] == {"incarnation": found["stream"]["incarnation"], "last_seq": 0, "epoch": 1, "lag": 0}
@@ -112,7 +117,8 @@ def test_up_status_down(rugs: Rugs) -> None:
 
     pids = [info["pid"], *(process["pid"] for process in info["processes"])]
     down = rugs("down", "--json")
-    assert json.loads(down.stdout) == {"stopped": True, "pid": info["pid"], "data_dir": str(rugs.root)}
+    stopped = {"stopped": True, "pid": info["pid"], "data_dir": str(rugs.root), "spools": []}
+    assert json.loads(down.stdout) == stopped
     assert all(gone(pid) for pid in pids)
     assert rugs("status").returncode == 1
 
@@ -151,6 +157,8 @@ def test_a_killed_supervisor_blocks_nobody(rugs: Rugs) -> None:
 def test_down_ends_what_a_killed_supervisor_left(rugs: Rugs) -> None:
     rugs("up", "--detach")
     broker = rugs.pid("nats-server")
+    assert broker is not None
+    os.kill(broker, signal.SIGSTOP)  # else it would end by itself
     os.kill(rugs.info.pid, signal.SIGKILL)
     assert json.loads(rugs("down", "--json").stdout)["stopped"] is True
     assert gone(broker)
@@ -208,6 +216,19 @@ def test_a_wrong_nats_url_is_one_line(rugs: Rugs, options: list[str]) -> None:
     (line,) = up.stderr.splitlines()
     assert "nats://127.0.0.1:1" in line
     assert "NATS_URL" in line
+
+
+def test_a_port_that_is_taken_is_named_with_its_setting(rugs: Rugs) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        up = rugs("up", "--detach", RUGS_BROKER_PORT=port)
+        assert up.returncode == 1
+        assert f"port {port} is taken" in up.stderr
+        assert "RUGS_BROKER_PORT" in up.stderr
+        up = rugs("up", "--detach", RUGS_INGEST_PORT=port)  # the other sources work all the same
+        assert up.returncode == 0
+        assert re.search(rf"http: .*:{port}.*RUGS_INGEST_PORT", up.stderr)
+        assert f"running at {rugs.info.nats_url}" in up.stdout
 
 
 def test_with_a_broker_of_somebody_else(rugs: Rugs, broker: Broker) -> None:

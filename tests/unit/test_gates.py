@@ -21,13 +21,14 @@ WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_legacy.export", "rugs_legacy.
 
 OWN_FILES: Final = {
     "rugs_client.spool_file": "a producer's spool, in the folder that the producer names",
+    "rugs_client.waiting": "opens a spool read-only, to count what waits in it",
     "rugs_client.spool": "the same: what a damaged spool still holds goes into a new one",
     "rugs_runtime.service": "state/<service>.lock: who is running",
     "rugs_runtime.broker": "state/: the embedded broker's configuration, lock and log",
     "rugs_runtime.programs": "state/logs: what a program prints",
+    "rugs_runtime.log_files": "state/logs: rotates what a program prints",
     "rugs_runtime.stack": "state/stack.json and stack.lock: which stack is running",
     "rugs_cli.commands.stack": "state/logs: what the supervisor prints",
-    "rugs_cli.commands.capture": "state/logs: the same",
     "rugs_cli.commands.sql": "the file that `rugs sql --out` names",
     "rugs_capture.sim.wire_log": "the simulator's log, in the file that the user names",
     "rugs_legacy.generate": "makes up recordings, in the folder that the user names",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rugs_cli.capturing import COUNTS, NAME
 from rugs_cli.commands.sources import game_text, trouble, waiting
 from rugs_cli.feed_options import (
     Auth,
@@ -28,14 +27,16 @@ from rugs_cli.feed_options import (
     feed_environment,
 )
 from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json
+from rugs_cli.spools import spool_lines, spools_of
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from rich.console import Console
 
+    from rugs_cli.capturing import CapturingGateway
     from rugs_runtime.settings import Settings
+    from rugs_runtime.stopping import Stop
 
-NAME: Final = "capture"
 _LOOK: Final = 0.5
 _COMMIT_SECONDS: Final = 60.0
 
@@ -62,7 +63,7 @@ def capture(
     """Capture a live feed until Ctrl-C, with a line that shows how it goes.
 
     Where no stack runs, a broker and a writer are started for as long as it takes. It returns when the
-    lake holds everything.
+    lake holds everything; a second Ctrl-C does not wait for that. Closing the terminal ends it in order, too.
     """
     from rugs_runtime.settings import Settings
 
@@ -73,6 +74,7 @@ def capture(
     }
     environment = _environment(source, url, options, settings)
     found = asyncio.run(_capture(settings, environment, seconds, quiet=as_json))
+    found["spools"] = spools_of(settings)
     if as_json:
         print_json(found)
     else:
@@ -81,6 +83,8 @@ def capture(
             f"{found['frames']:,} frames, {human_bytes(found['bytes'])}, {found['gaps']} gaps{lost}"
             f" in {human_seconds(found['seconds'])}"
         )
+        for line in spool_lines(found["spools"], running=False):
+            print(line)
     if found["error"]:
         raise CommandError(found["error"])
 
@@ -100,107 +104,119 @@ async def _capture(
     settings: Settings, environment: dict[str, str], seconds: float | None, *, quiet: bool
 ) -> dict[str, Any]:
     import rugs_bus
-    from rugs_cli.around import broker_and_writer, program
-    from rugs_runtime.service import stop_on_signals
-    from rugs_runtime.stack import log_file
+    from rugs_cli.around import broker_and_writer
+    from rugs_cli.capturing import CapturingGateway
+    from rugs_proto.secrets import mask_secrets
+    from rugs_runtime.stack import stack_stops
+    from rugs_runtime.stopping import StoppedError, stop_on_signals
 
-    stop = stop_on_signals()
-    async with broker_and_writer(settings) as around:
-        # A stack that runs derives by itself.
-        arguments = ["--name", NAME, "--report", *([] if around.own else ["--no-derivation"])]
-        log = log_file(settings, NAME)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        nc = await rugs_bus.connect(around.url, name="rugs-capture")
-        try:
-            with log.open("ab") as output:
+    stop = stop_on_signals(in_order=True)
+    watching = _Watch(quiet=quiet)
+    try:
+        async with broker_and_writer(settings, stop) as around:
+            nc = await rugs_bus.connect(around.url, name="rugs-capture")
+            watching.say(f"broker at {mask_secrets(around.url)}, data in {settings.data_dir}")
+            watching.found["nats_url"] = mask_secrets(around.url)
+            try:
+                # A stack that runs derives by itself.
                 told = {"NATS_URL": around.url, **environment}
-                start = output.tell()
-                async with program(
-                    "capture_gateway.main", arguments, told, stdout=PIPE, stderr=output, start_new_session=True
-                ) as process:
-                    watching = _Watch(nc, quiet=quiet)
-                    await watching.until(stop, process, seconds)
-                    code = await watching.end(process)
-            if around.own:
-                await _derived(around.url)
-                await _committed(nc, settings)
-        finally:
-            await nc.close()
-    if code:
-        from rugs_runtime.programs import last_error
-
-        watching.found["error"] = last_error(log, start) or f"the capture ended by itself: see {log}"
+                with CapturingGateway(settings, told, derive=around.own) as gateway:
+                    stack = None
+                    if around.supervisor is not None:
+                        stack = asyncio.create_task(stack_stops(settings.data_dir, around.supervisor))
+                    await watching.until(nc, stop, gateway, seconds, stack)
+                    await watching.end(gateway, stop)
+                if around.own:
+                    await _derived(settings, around.url, stop)
+                    await stop.patiently(_committed(nc, settings))
+            finally:
+                await nc.close()
+    except StoppedError:
+        if stop.hurry.is_set():
+            watching.say("ended without waiting: what was captured is safe, and `rugs up` takes the rest into the lake")
     return watching.found
 
 
 class _Watch:
     """Looks at the capturing process, and shows it."""
 
-    def __init__(self, nc: Client, *, quiet: bool) -> None:
-        self.found: dict[str, Any] = {"frames": 0, "bytes": 0, "gaps": 0, "refused": 0, "seconds": 0.0, "error": None}
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+
+        counts = dict.fromkeys(COUNTS, 0)
+        self.found: dict[str, Any] = {**counts, "seconds": 0.0, "error": None}
         self.trouble: str | None = None
         """What was last in the source's way."""
-        self._connected = False
-        """Whether the source ever was live: a refusal is a frame, too."""
-        self._nc = nc
         self._quiet = quiet
+        self._console = Console(stderr=True)
+        self._showing = self._console.is_terminal and not quiet
         self._began = time.monotonic()
         self._before = (self._began, 0)
         self._told: str | None = ""
 
-    async def until(self, stop: asyncio.Event, process: asyncio.subprocess.Process, seconds: float | None) -> None:
-        """Show how it goes until told to stop, the time is over, or the process has ended."""
-        from rich.console import Console
+    async def until(
+        self,
+        nc: Client,
+        stop: asyncio.Event,
+        gateway: CapturingGateway,
+        seconds: float | None,
+        stack: asyncio.Task[None] | None,
+    ) -> None:
+        """Show how it goes until told to stop, the time is over, or the gateway cannot capture at all.
 
+        A stack that stops meanwhile, which `stack` waits for, is no reason to stop capturing.
+        """
         from rugs_bus.patience import stopped_within
         from rugs_runtime.service import ask_status
 
-        console = Console(stderr=True)
-        showing = console.is_terminal and not self._quiet
         end: float | None = None
-        while process.returncode is None and (end is None or time.monotonic() < end):
-            answer = await ask_status(self._nc, NAME)
-            if answer is not None and answer["pid"] == process.pid:  # not one that another command runs
+        while gateway.error is None and (end is None or time.monotonic() < end):
+            if why := gateway.ended_again():
+                self.say(f"the capturing process has ended ({why}) and is started again: a gap is recorded")
+            if stack is not None and stack.done():
+                stack = None
+                self.say("the stack was stopped: what is captured waits in the spool until it runs again (`rugs up`)")
+            answer = await ask_status(nc, NAME)
+            if answer is not None and answer["pid"] == gateway.pid:  # not one that another command runs
                 if end is None:  # only now does it capture
                     self._began = time.monotonic()
                     end = math.inf if seconds is None else self._began + seconds
-                self.take(answer["sources"][0])
-                if showing:
-                    self._show(console, answer["sources"][0])
+                source = answer["sources"][0]
+                gateway.note(answer["pid"], source)
+                self.take(source, gateway)
+                if self._showing:
+                    self._show(self._console, source)
                 elif not self._quiet:
-                    self._tell(answer["sources"][0])
+                    self._tell(source)
             left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
             if await stopped_within(stop, left):
                 break
-        if showing:
-            console.print()
+        if self._showing:
+            self._console.print()
 
-    async def end(self, process: asyncio.subprocess.Process) -> int:
-        """Have the process end, and take what it reports; return its exit code."""
-        asked = process.returncode is None
-        if asked:
-            process.terminate()
-        reported, _ = await process.communicate()
-        code = process.returncode or 0
-        if asked and code == -signal.SIGTERM:  # it had not even begun
-            return 0
-        if code == 0:
-            self.take(json.loads(reported)["sources"][0])
-            if not (self.found["frames"] and self._connected):
-                self.found["error"] = self.trouble or "no frame came while it ran"
-        return code
+    async def end(self, gateway: CapturingGateway, stop: Stop) -> None:
+        """Have the gateway end, and take what it reports."""
+        self.found["error"] = gateway.error
+        try:
+            source = await gateway.stop(stop)
+        except RuntimeError as error:
+            self.found["error"] = str(error)
+            return
+        if source is not None:
+            self.take(source, gateway)
+        has_captured = self.found["frames"] and self.found["connections"]  # a refusal is a frame, too
+        if not has_captured and self.found["error"] is None:
+            self.found["error"] = self.trouble or "no frame came while it ran"
 
-    def take(self, source: dict[str, Any]) -> None:
-        """Note what a source has brought, and what was in its way."""
+    def take(self, source: dict[str, Any], gateway: CapturingGateway) -> None:
+        """Note what was in a source's way, and what it has brought."""
         self.trouble = source["error"] if source["state"] in ("connecting", "waiting") else self.trouble
-        self._connected = source["connections"] > 0
-        self.found |= {
-            "frames": source["frames"],
-            "bytes": source["bytes"],
-            "gaps": source["gaps"],
-            "refused": source["bus"]["refused"] + source["bus"]["dropped"],
-            "seconds": round(time.monotonic() - self._began, 1),
-        }
+        self.found |= {**gateway.counts(), "seconds": round(time.monotonic() - self._began, 1)}
+
+    def say(self, text: str) -> None:
+        """Say something that happened, above the line that shows how it goes."""
+        if not self._quiet:
+            print(f"\r\x1b[2K{text}" if self._showing else text, file=sys.stderr, flush=True)
 
     def _tell(self, source: dict[str, Any]) -> None:
         """Say what has changed, where no terminal shows it."""
@@ -228,12 +244,19 @@ class _Watch:
         console.print(f"\r\x1b[2K{line[: console.width - 1]}", end="", markup=False, highlight=False, soft_wrap=True)
 
 
-async def _derived(url: str) -> None:
-    """Return when what follows from all that was captured is on the bus."""
-    from rugs_cli.around import program
+async def _derived(settings: Settings, url: str, stop: Stop) -> None:
+    """Return when what follows from all that was captured is on the bus, or at once when that is urgent."""
+    from rugs_cli.around import run_program
 
-    async with program("capture_gateway.derive", ["--finish"], {"NATS_URL": url}, stderr=DEVNULL) as process:
-        await process.wait()
+    await run_program(
+        "capture_gateway.derive",
+        ["--finish"],
+        {"NATS_URL": url},
+        stop=stop.hurry,
+        hurry=stop.hurry,
+        seconds=settings.stop_timeout,
+        stderr=DEVNULL,
+    )
 
 
 async def _committed(nc: Client, settings: Settings) -> None:

@@ -35,16 +35,20 @@ async def _derive(settings: Settings, first: dt.date | None, last: dt.date | Non
     import rugs_bus
     import rugs_lake
     from rugs_capture.derivation import rederive
-    from rugs_cli.around import broker_and_writer
+    from rugs_cli.around import Around, work_beside_a_stack
 
-    rugs_lake.open(settings.data_dir).close()  # where there is no lake, nothing need be started
-    async with broker_and_writer(settings) as around:
+    async def work(around: Around) -> Rederived:
         nc = await rugs_bus.connect(around.url, name="rugs-derive", timeout=settings.connect_timeout)
         try:
             with progress_of("deriving") as watch:
                 return await rederive(nc, settings.data_dir, first=first, last=last, watch=watch)
         finally:
             await nc.close()
+
+    rugs_lake.open(settings.data_dir).close()  # where there is no lake, nothing need be started
+    return await work_beside_a_stack(
+        settings, work, given_up="what was derived so far is safe: run the same command again for the rest"
+    )
 
 
 def _show(done: Rederived) -> None:

@@ -68,20 +68,21 @@ def import_files(
 
 
 async def _import(settings: Settings, arguments: list[str], wait: bool) -> int:
-    from rugs_cli.around import broker_and_writer
+    """Run the importer; it alone decides when to end, and says why."""
+    from rugs_cli.around import broker_and_writer, run_program
+    from rugs_runtime.stopping import StoppedError, stop_on_signals
 
-    async with broker_and_writer(settings) as around:
-        # A stack that ends with the import would leave the rest lying in the stream: so wait in any case.
-        return await _run(around.url, [*arguments, *(["--wait"] if wait or around.own else [])])
-
-
-async def _run(url: str, arguments: list[str]) -> int:
-    """Run the importer; signals of the terminal reach it directly, and it alone decides when to end."""
-    from rugs_cli.around import program
-
-    async with program("legacy_importer.main", arguments, {"NATS_URL": url}) as process:
-        while True:
-            try:
-                return await process.wait()
-            except asyncio.CancelledError:
-                process.terminate()
+    stop = stop_on_signals(in_order=True)
+    try:
+        async with broker_and_writer(settings, stop) as around:
+            return await run_program(
+                "legacy_importer.main",
+                # A stack that ends with the import would leave the rest lying in the stream: so wait in any case.
+                [*arguments, *(["--wait"] if wait or around.own else [])],
+                {"NATS_URL": around.url},
+                stop=stop,
+                hurry=stop.hurry,
+                seconds=settings.stop_timeout,
+            )
+    except StoppedError as stopped:
+        raise CommandError(f"{stopped}; nothing was imported") from None

@@ -92,8 +92,10 @@ def retry(ids: RejectIds = None, as_json: AsJson = False) -> None:
 async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
     import rugs_bus
     from rugs_cli import retrying
+    from rugs_cli.around import stopping_with
     from rugs_lake.rejects import list_rejects
     from rugs_runtime.stack import running_stack
+    from rugs_runtime.stopping import StoppedError, stop_on_signals
 
     rejects = list_rejects(settings.data_dir, include_done=ids is not None)
     if ids:
@@ -102,9 +104,13 @@ async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
     if stack is None and settings.nats_url is None:
         return await retrying.retry(settings.data_dir, rejects, None)
     url = stack.nats_url if stack else settings.broker_url
+    stop = stop_on_signals(in_order=True)
     nc = await rugs_bus.connect(url, name="rugs-rejects", timeout=settings.connect_timeout)
     try:
-        return await retrying.retry(settings.data_dir, rejects, nc)
+        async with stopping_with(settings, stack.pid if stack else None, stop):
+            return await stop.first(retrying.retry(settings.data_dir, rejects, nc))
+    except StoppedError as stopped:
+        raise CommandError(f"{stopped}; what was fed again so far is safe: run the same command again") from None
     finally:
         await nc.close()
 

@@ -107,7 +107,7 @@ async def _run(
     as_json: bool,
 ) -> None:
     from rugs_capture.sim import Simulator
-    from rugs_runtime.service import stop_on_signals
+    from rugs_runtime.stopping import stop_on_signals
 
     stop = stop_on_signals()
     simulator = Simulator(show, port=port, speed=speed, rate=rate, clients=clients, faults=faults, log=log)

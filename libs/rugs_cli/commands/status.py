@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rugs_cli.output import AsJson, human_bytes, human_seconds, print_json, print_table
+from rugs_cli.spools import spool_lines, spools_of
 
 if TYPE_CHECKING:
-    from rugs_runtime.programs import ProcessInfo
+    from rugs_runtime.keeper import ProcessInfo
     from rugs_runtime.settings import Settings
     from rugs_runtime.stack import StackInfo
 
@@ -49,6 +50,7 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
     if lake is not None and stream is not None and lake["incarnation"] == stream["incarnation"]:
         lake["lag"] = max(0, stream["last_seq"] - lake["last_seq"])
     broker = _broker(settings, url, info, bus_error)
+    spools = spools_of(settings, answers.values())
     ok = broker["error"] is None and all(service["state"] == "running" for service in services)
     return {
         "ok": ok,
@@ -58,7 +60,10 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
         "services": services,
         "stream": stream,
         "lake": lake,
-        "error": next((error for error in (broker["error"], *(s["error"] for s in services)) if error), None),
+        "spools": spools,
+        "http_url": _http_url(answers),
+        "error": next((error for error in (broker["error"], *(s["error"] for s in services)) if error), None)
+        or broker["last_error"],
     }
 
 
@@ -107,8 +112,17 @@ def _broker(settings: Settings, url: str | None, info: StackInfo | None, error: 
         "uptime_seconds": _uptime(ours.started) if ours else None,
         "memory_bytes": _memory(ours.pid) if ours else None,
         "restarts": ours.restarts if ours else None,
-        "error": error or (_why_it_takes_nothing(settings, ours) if ours else None),
+        "error": (ours.error if ours and ours.state != "running" else None)
+        or error
+        or (_why_it_takes_nothing(settings, ours) if ours else None),
+        "last_error": ours.error if ours else None,
     }
+
+
+def _http_url(answers: dict[str, dict[str, Any]]) -> str | None:
+    """Return where a service listens for HTTP."""
+    sources = (source for answer in answers.values() for source in answer.get("sources", ()))
+    return next((source["url"] for source in sources if source["name"] == "http"), None)
 
 
 def _why_it_takes_nothing(settings: Settings, broker: ProcessInfo) -> str | None:
@@ -116,7 +130,7 @@ def _why_it_takes_nothing(settings: Settings, broker: ProcessInfo) -> str | None
     from rugs_runtime.store_watch import why_full
 
     try:
-        return why_full(settings.state_dir / "broker") or broker.error
+        return why_full(settings.state_dir / "broker") or broker.trouble
     except OSError as error:
         return str(error)
 
@@ -178,10 +192,14 @@ def _show(found: dict[str, Any]) -> None:
         limit = f" of {human_bytes(stream['max_bytes'])}" if stream["max_bytes"] > 0 else ""
         size = f"{stream['messages']:,} messages, {human_bytes(stream['bytes'])}{limit}"
         rows.append(("stream", "", f"{size}, sequences {stream['first_seq']:,} to {stream['last_seq']:,}"))
+    if found["http_url"]:
+        rows.append(("http", "", found["http_url"]))
     if lake:
         behind = "lag unknown" if lake["lag"] is None else f"{lake['lag']:,} messages behind"
         rows.append(("lake", "", f"taken up to {lake['last_seq']:,}, {behind}"))
     print_table(rows)
+    for line in spool_lines(found["spools"], running=stack is not None):
+        print(line)
     if found["error"]:
         print(f"last error: {found['error']}")
 

@@ -1,0 +1,29 @@
+"""Standard error of a command that outlives its terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+
+
+class _Forgiving(io.TextIOWrapper):
+    """Text to a stream that may be gone: a closed terminal or pipe loses the text, and disturbs nobody."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+def forgive_standard_error() -> None:
+    """Have messages to standard error never fail: work has to come to its orderly end without them, too."""
+    if isinstance(sys.stderr, io.TextIOWrapper) and not isinstance(sys.stderr, _Forgiving):
+        sys.stderr = _Forgiving(
+            sys.stderr.buffer, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
+        )
