@@ -4,63 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.protocol import parser
 
-from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
-from rugs_bus.headers import parse_headers
+from rugs_bus.client import HardenedClient
+from rugs_bus.errors import CLIENT_ERRORS, CLOSED, BusClosedError, BusUnavailableError, RefusedError
 
 API: Final = "$JS.API"
+ANSWER: Final = 10.0
+"""Seconds that the API may take for an answer, the broker's restart included."""
 _ATTEMPT: Final = 2.0
 """Seconds that one request to the API may take before it is sent again; it may have been lost with a connection."""
 
-# White space is only what the server takes for it. This holds for every client of the process.
-parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
-parser.HMSG_RE = re.compile(
-    rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n"
-)
-
 log = structlog.get_logger(__name__)
-
-
-class HardenedClient(Client):
-    """nats-py's client, which a stored message cannot kill.
-
-    Its own reader stops for good at a subject or a header that is not UTF-8, and cannot
-    tell a vertical tab or a form feed in a subject from the space after it. The server
-    takes all of these, so one such message would cut off everybody who reads the stream.
-    """
-
-    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (as in the base class)
-        """Return when the server has dealt with all that was sent before.
-
-        Its own PING overtakes what still waits to be written: the second one does not.
-        """
-        await super().flush(timeout)
-        await super().flush(timeout)
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        return parse_headers(bytes(headers)) if headers else None
-
-    def _build_message(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
-    ) -> Msg:
-        return Msg(
-            _client=self,
-            subject=subject.decode("utf-8", "replace"),
-            reply=reply.decode("utf-8", "replace"),
-            data=data,
-            headers=headers,
-            _sid=sid,
-        )
 
 
 async def connect(
@@ -76,7 +37,7 @@ async def connect(
     every `reconnect_wait` seconds.
 
     Raises:
-        BusError: if no broker answers in time, or it refuses.
+        BusUnavailableError: if no broker answers in time, or lets us in.
     """
     where = _without_secrets(url)
     last_error: Exception | None = None
@@ -84,15 +45,18 @@ async def connect(
     async def on_error(error: Exception) -> None:
         nonlocal last_error
         last_error = error
-        if client.is_connected:
-            log.warning("bus error", broker=where, error=str(error) or type(error).__name__)
+        with suppress(Exception):  # a log that cannot be written must not end the client's own tasks
+            if client.is_connected:
+                log.warning("bus error", broker=where, error=str(error) or type(error).__name__)
 
     async def on_disconnect() -> None:
-        if not client.is_closed:
-            log.warning("bus disconnected", broker=where)
+        with suppress(Exception):
+            if not client.is_closed:
+                log.warning("bus disconnected", broker=where)
 
     async def on_reconnect() -> None:
-        log.info("bus reconnected", broker=where)
+        with suppress(Exception):
+            log.info("bus reconnected", broker=where)
 
     client = HardenedClient()
     try:
@@ -108,10 +72,10 @@ async def connect(
                 ping_interval=5,
                 max_outstanding_pings=2,
             )
-    except (TimeoutError, OSError, nats.errors.Error, ValueError) as error:
+    except (*CLIENT_ERRORS, ValueError) as error:
         await client.close()
         reason = str(last_error or error) or type(last_error or error).__name__
-        raise BusError(f"no NATS server answers at {where} ({reason}): start it, or set NATS_URL") from error
+        raise BusUnavailableError(f"no NATS server answers at {where} ({reason}): start it, or set NATS_URL") from error
     return client
 
 
@@ -125,25 +89,25 @@ async def ask(
     verb: str,
     arguments: Mapping[str, Any] | None = None,
     *,
-    timeout: float = 10.0,  # noqa: ASYNC109 (the whole of several attempts)
+    timeout: float | None = None,  # noqa: ASYNC109 (the whole of several attempts)
 ) -> dict[str, Any]:
     """Ask the JetStream API, for instance ``STREAM.INFO.NAME``, and return its answer.
 
-    While the broker is away the request is repeated for `timeout` seconds, so it has
+    While the broker is away the request is repeated for `timeout` seconds (`ANSWER`), so it has
     to be one that may be.
 
     Raises:
         BusUnavailableError: if there is no answer in time.
         RefusedError: if the answer is an error.
-        BusError: if the connection is closed for good.
+        BusClosedError: if the connection is closed for good.
     """
     payload = json.dumps(arguments).encode() if arguments else b""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
+    deadline = loop.time() + (ANSWER if timeout is None else timeout)
     reason = "not connected"
     while True:
         if nc.is_closed:
-            raise BusError("the connection to the broker is closed")
+            raise BusClosedError(CLOSED)
         remaining = deadline - loop.time()
         if remaining <= 0:
             raise BusUnavailableError(f"the broker does not answer {verb} ({reason})")
@@ -151,7 +115,7 @@ async def ask(
             try:
                 reply = await nc.request(f"{API}.{verb}", payload, timeout=min(remaining, _ATTEMPT))
                 answer: dict[str, Any] = json.loads(reply.data)
-            except nats.errors.Error as error:
+            except (*CLIENT_ERRORS, ValueError) as error:
                 reason = str(error) or type(error).__name__
             else:
                 if "error" not in answer:

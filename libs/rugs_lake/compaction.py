@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rugs_lake import faults, parquet
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
+from rugs_lake.errors import LakeError
 from rugs_lake.evolution import check_writable
 from rugs_lake.memory import keep_small
 from rugs_lake.orphans import discard

@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from rugs_lake.catalog import TABLE_ID, Catalog, LakeError
+from rugs_lake.catalog import TABLE_ID, Catalog
 from rugs_lake.commit import insert_snapshot
 from rugs_lake.cursor import Gap
+from rugs_lake.errors import LakeError
 from rugs_lake.orphans import move_aside
 from rugs_lake.schema import BY_NAME
 

@@ -51,6 +51,11 @@ class LakePaths:
         return self.root / "state"
 
     @property
+    def migration_lock(self) -> Path:
+        """Locked while a migration runs."""
+        return self.state / "migrate.lock"
+
+    @property
     def orphans(self) -> Path:
         """Where `rugs verify --repair` moves files that no snapshot names."""
         return self.manifests / "orphans"

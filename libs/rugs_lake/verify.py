@@ -12,8 +12,9 @@ from typing import Any, Final
 import duckdb
 
 from rugs_lake import parquet
-from rugs_lake.catalog import Catalog, LakeError, data_path, foreign_changes
+from rugs_lake.catalog import Catalog, data_path, foreign_changes
 from rugs_lake.cursor import read_cursor
+from rugs_lake.errors import LakeError
 from rugs_lake.lost import LOST, give_up, lost_files
 from rugs_lake.orphans import orphans, sweep
 from rugs_lake.parquet import TornFileError
