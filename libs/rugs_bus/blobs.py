@@ -24,7 +24,8 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from rugs_bus.connect import ask
+from rugs_bus import api
+from rugs_bus.api import ask
 from rugs_bus.errors import CLIENT_ERRORS, CLOSED, BusClosedError, BusUnavailableError, InvalidMessageError
 from rugs_bus.topology import BLOBS_STREAM, stored_message
 from rugs_proto.subjects import BLOBS_BUCKET, MAX_BLOB, TARGET_BODY
@@ -178,7 +179,7 @@ async def _read(nc: Client, told: _Object) -> bytes | None:
 
 
 async def _purge(nc: Client, which: dict[str, Any]) -> None:
-    await ask(nc, f"STREAM.PURGE.{BLOBS_STREAM}", which, timeout=60.0)
+    await ask(nc, f"STREAM.PURGE.{BLOBS_STREAM}", which, timeout=api.PURGED)
 
 
 def _digest(data: bytes) -> str:

@@ -57,24 +57,32 @@ class HardenedClient(Client):
                     await self.flush()
         self._pending, self._pending_data_size = [], 0  # closing would try again, and raise
         self._abort()
-        with suppress(*CLIENT_ERRORS):
+        try:
             await super().close()
+        except asyncio.CancelledError:  # of a wait that it shares with a task of its own, which it cancels
+            if _is_cancelled():
+                raise
+        except CLIENT_ERRORS:
+            pass
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
         if not self.is_connected:
             for task in (self._reading_task, self._ping_interval_task, self._flusher_task):
-                task.cancel()
+                if task is not None:
+                    task.cancel()
             raise nats.errors.Error("the broker ended the connection before it had answered")
 
     async def _attempt_reconnect(self) -> None:
         self._abort()  # with a paused broker, closing in order would wait until all is written
-        while True:
+        while not self.is_closed:
             try:
                 return await super()._attempt_reconnect()
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if self.is_closed or _is_cancelled():
+                    return
                 log.warning("reconnecting failed; trying again", error=repr(error))
-                await asyncio.sleep(self.options["reconnect_time_wait"])
+            await asyncio.sleep(self.options["reconnect_time_wait"])
 
     async def _read_loop(self) -> None:
         await super()._read_loop()
@@ -112,3 +120,9 @@ class HardenedClient(Client):
             headers=headers,
             _sid=sid,
         )
+
+
+def _is_cancelled() -> bool:
+    """Whether the current task itself is being cancelled, and not just something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from rugs_bus.connect import API, ask
+from rugs_bus.api import API, ask
 from rugs_bus.errors import (
     CLIENT_ERRORS,
     CLOSED,

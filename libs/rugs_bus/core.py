@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from rugs_bus.errors import CLIENT_ERRORS, BusError, translated
+from rugs_bus.errors import CLIENT_ERRORS, BusError, BusUnavailableError, translated
 
 _LOOK: Final = 0.5
 """Seconds between two looks whether an answering subscription still lives."""
@@ -101,7 +101,8 @@ class _Ears:
         self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        await self._subscribe()
+        with suppress(BusUnavailableError):  # then it is tried again
+            await self._subscribe()
         self._keeping = asyncio.create_task(self._keep(), name=f"subscription to {self._subject}")
         _kept.add(self._keeping)
         self._keeping.add_done_callback(_kept.discard)
@@ -125,7 +126,8 @@ class _Ears:
         subscription = self._subscription
         if subscription is None or subscription._closed or subscription._id not in self._nc._subs:
             return False
-        return not subscription._wait_for_msgs_task.done()
+        task: Any = subscription._wait_for_msgs_task
+        return not task.done()
 
     async def _subscribe(self) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import rugs_bus
 import rugs_lake
 from rugs_bus import BusError, PubAck, Publisher
-from rugs_lake import stats
+from rugs_lake import LakeUnavailableError, stats
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.recording import Recording, read_again
@@ -156,9 +157,10 @@ async def _is_committed(nc: Client, root: Path, seq: int) -> bool:
     clock = asyncio.get_running_loop().time
     deadline = clock() + COMMIT_SECONDS
     while clock() < deadline:
-        for cursor in stats.cursors(root):
-            if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
-                return True
+        with suppress(LakeUnavailableError):
+            for cursor in stats.cursors(root):
+                if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
+                    return True
         await asyncio.sleep(_LOOK_SECONDS)
     return False
 

@@ -154,6 +154,11 @@ def compact(
     return Compacted(before, after, rows, bytes_before, bytes_after)
 
 
+def is_due(catalog: Catalog) -> bool:
+    """Whether there is anything to compact in the background: a cheap look, before a process is started for it."""
+    return bool(plan(live_files(catalog), all_files=False))
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 

@@ -21,7 +21,7 @@ import orjson
 
 from rugs_lake.catalog import Catalog, reading_catalog
 from rugs_lake.errors import LakeAbsentError
-from rugs_lake.paths import LakePaths, write_durably
+from rugs_lake.paths import LakePaths, make_folder, write_durably
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 
@@ -206,7 +206,7 @@ def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) 
 def write_report(root: Path, name: str, report: dict[str, Any]) -> Path:
     """Write an import's report as JSON under `manifests/imports/`; return where."""
     folder = LakePaths(root).manifests / "imports"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target = folder / f"{name}.json"
     write_durably(target, orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return target
