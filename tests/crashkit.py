@@ -21,6 +21,26 @@ from tests import lakekit, lakeproc
 
 REPOSITORY: Final = Path(__file__).parent.parent
 
+WRITER_STEPS: Final = (
+    *("file_begun", "file_written", "file_fsynced", "file_renamed", "files_ready"),
+    *("transaction_begun", "rows_inserted", "before_commit", "after_commit"),
+)
+"""Failpoints that a writer comes to with every commit, whoever runs it."""
+ANNOUNCE_STEPS: Final = ("after_announce",)
+"""Those that only the parquet-writer's process comes to, with every commit as well."""
+COMPACTION_STEPS: Final = (
+    "compaction_read",
+    "compaction_written",
+    "compaction_before_commit",
+    "compaction_after_commit",
+)
+EXPIRY_STEPS: Final = ("expiry_forgotten", "expiry_deleted")
+MIGRATION_STEPS: Final = (
+    *("migration_written", "migration_staged", "migration_epoch_taken"),
+    *("migration_before_commit", "migration_after_commit"),
+)
+REPAIR_STEPS: Final = ("given_up",)
+
 
 @dataclass
 class Matrix:
@@ -63,7 +83,7 @@ def start(*arguments: str | int | Path, crash_at: str = "", stop_at: str = "") -
     )
 
 
-def ended(process: subprocess.Popen[bytes], limit: float = 100) -> int:
+def ended(process: subprocess.Popen[bytes], limit: float = 300) -> int:
     """Wait for a process; return its exit code, negative for a signal."""
     _, errors = process.communicate(timeout=limit)
     if process.returncode not in (0, lakeproc.SUPERSEDED, -signal.SIGKILL):

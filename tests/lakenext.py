@@ -94,7 +94,8 @@ def write(root: Path, first: int, last: int, like: int | None = None) -> None:
 def refusals(root: Path) -> None:
     """Try every way that is wrong; print why each is refused."""
     from rugs_lake import migration
-    from rugs_lake.catalog import Catalog, LakeError
+    from rugs_lake.catalog import Catalog
+    from rugs_lake.errors import LakeError
     from rugs_lake.paths import LakePaths
 
     refused = {}

@@ -89,7 +89,7 @@ class Load:
 
     def ids_up_to(self, seq: int) -> set[str]:
         """Return the ids in those acknowledged messages that stand in the stream up to a sequence."""
-        numbers = [number for number, ack in self._acked.items() if ack.seq <= seq]
+        numbers = [number for number, ack in list(self._acked.items()) if ack.seq <= seq]
         return {id_of(event) for number in numbers for event in message(number)[1] if event["v"] == 1}
 
     async def more(self, messages: int = 20) -> None:

@@ -3,7 +3,15 @@
 from rugs_bus.blobs import FRESH_SECONDS, delete_blob, forget_blobs, get_blob, put_blob
 from rugs_bus.connect import connect
 from rugs_bus.consumer import Durable, consume
-from rugs_bus.errors import BusError, BusUnavailableError, RefusedError, TakenOverError
+from rugs_bus.core import announce, answer, listening, request
+from rugs_bus.errors import (
+    BusClosedError,
+    BusError,
+    BusUnavailableError,
+    InvalidMessageError,
+    RefusedError,
+    TakenOverError,
+)
 from rugs_bus.publisher import PubAck, Publisher
 from rugs_bus.topology import (
     StreamSettings,
@@ -19,9 +27,11 @@ from rugs_proto.message import Message
 
 __all__ = [
     "FRESH_SECONDS",
+    "BusClosedError",
     "BusError",
     "BusUnavailableError",
     "Durable",
+    "InvalidMessageError",
     "Message",
     "PubAck",
     "Publisher",
@@ -29,6 +39,8 @@ __all__ = [
     "StreamSettings",
     "StreamState",
     "TakenOverError",
+    "announce",
+    "answer",
     "connect",
     "consume",
     "delete_blob",
@@ -36,9 +48,11 @@ __all__ = [
     "forget_blobs",
     "get_blob",
     "get_message",
+    "listening",
     "next_message",
     "purge_below",
     "put_blob",
+    "request",
     "set_incarnation",
     "stream_state",
 ]

@@ -20,13 +20,13 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from rugs_bus.connect import ask
-from rugs_bus.errors import BusError, BusUnavailableError
+from rugs_bus import api
+from rugs_bus.api import ask
+from rugs_bus.errors import CLIENT_ERRORS, CLOSED, BusClosedError, BusUnavailableError, InvalidMessageError
 from rugs_bus.topology import BLOBS_STREAM, stored_message
 from rugs_proto.subjects import BLOBS_BUCKET, MAX_BLOB, TARGET_BODY
 
@@ -59,10 +59,12 @@ async def put_blob(nc: Client, name: str, data: bytes) -> None:
 
     Raises:
         BusUnavailableError: if the broker does not take them in time.
-        BusError: if there is no bucket, or the bytes are more than `MAX_BLOB`.
+        RefusedError: if there is no bucket.
+        InvalidMessageError: if the bytes are more than `MAX_BLOB`.
+        BusClosedError: if the connection is closed for good.
     """
     if len(data) > MAX_BLOB:
-        raise BusError(f"a frame of {len(data)} bytes is too large: the bus takes {MAX_BLOB}")
+        raise InvalidMessageError(f"a frame of {len(data)} bytes is too large: the bus takes {MAX_BLOB}")
     found = await _find(nc, name)
     if found and found.digest == _digest(data) and found.time_us > (time.time() - FRESH_SECONDS) * 1e6:
         return
@@ -74,9 +76,9 @@ async def put_blob(nc: Client, name: str, data: bytes) -> None:
             async with asyncio.timeout(_ATTEMPT):
                 await _put(nc.jetstream(), name, nuid, data)
                 break
-        except (nats.errors.Error, TimeoutError) as error:
+        except CLIENT_ERRORS as error:
             if nc.is_closed:
-                raise BusError("the connection to the broker is closed") from error
+                raise BusClosedError(CLOSED) from error
             if isinstance(error, nats.js.errors.APIError) and error.err_code == _FULL:
                 deadline = clock() + _TIMEOUT
             if clock() > deadline:
@@ -177,7 +179,7 @@ async def _read(nc: Client, told: _Object) -> bytes | None:
 
 
 async def _purge(nc: Client, which: dict[str, Any]) -> None:
-    await ask(nc, f"STREAM.PURGE.{BLOBS_STREAM}", which, timeout=60.0)
+    await ask(nc, f"STREAM.PURGE.{BLOBS_STREAM}", which, timeout=api.PURGED)
 
 
 def _digest(data: bytes) -> str:

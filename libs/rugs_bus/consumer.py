@@ -9,14 +9,21 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from rugs_bus.connect import API, ask
-from rugs_bus.errors import BusError, BusUnavailableError, RefusedError, TakenOverError
+from rugs_bus.api import API, ask
+from rugs_bus.errors import (
+    CLIENT_ERRORS,
+    CLOSED,
+    BusClosedError,
+    BusUnavailableError,
+    RefusedError,
+    TakenOverError,
+    translated,
+)
 from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, MAX_PAYLOAD
 
@@ -80,14 +87,15 @@ async def consume(
 
     Raises:
         TakenOverError: if another reader has taken the `durable` consumer over.
-        BusError: if the connection is closed for good, or the broker refuses (no stream).
+        BusClosedError: if the connection is closed for good.
+        RefusedError: if the broker refuses (no stream).
             What `resume` raises passes through, except `BusUnavailableError`: it is tried again.
     """
     max_bytes = max(max_bytes, _LARGEST_MESSAGE)
     is_first = True
     while not stop.is_set():
         if nc.is_closed:
-            raise BusError("the connection to the broker is closed")
+            raise BusClosedError(CLOSED)
         feed = None
         try:
             if nc.is_connected:
@@ -171,9 +179,12 @@ class _Feed:
             config |= {"mem_storage": True, "inactive_threshold": round(_INACTIVE * 1e9)}
         await ask(nc, f"CONSUMER.CREATE.{EVENTS_STREAM}.{feed._name}", {"stream_name": EVENTS_STREAM, "config": config})
         # Limits of the client's own would drop messages; ours is in the pull.
-        feed._subscription = await nc.subscribe(
-            f"{feed._inbox}.*", cb=feed._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        try:
+            feed._subscription = await nc.subscribe(
+                f"{feed._inbox}.*", cb=feed._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+            )
+        except CLIENT_ERRORS as error:
+            raise translated(error, "cannot listen for messages") from error
         return feed
 
     async def take(self, idle: float) -> list[Message]:
@@ -200,7 +211,7 @@ class _Feed:
         """Leave nothing behind, as far as the broker can be reached."""
         if self._subscription is None:
             return
-        with suppress(TimeoutError, nats.errors.Error):
+        with suppress(*CLIENT_ERRORS):
             async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
                 await self._subscription.unsubscribe()
                 if self._nc.is_connected and not self._stays:
@@ -229,7 +240,7 @@ class _Feed:
         subject = f"{API}.CONSUMER.MSG.NEXT.{EVENTS_STREAM}.{self._name}"
         try:
             await self._nc.publish(subject, json.dumps(request).encode(), reply=f"{self._inbox}.{self._pull}")
-        except nats.errors.Error as error:
+        except CLIENT_ERRORS as error:
             self._lose(f"cannot ask for messages: {error!r}")
 
     async def _on_message(self, message: Msg) -> None:

@@ -1,14 +1,35 @@
-"""What can go wrong on the bus."""
+"""What can go wrong on the bus, and the one place that translates the client's own errors into it."""
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
+import nats.errors
+
 
 class BusError(Exception):
-    """The bus cannot do what was asked: one line that says why, and what to do."""
+    """The bus cannot do what was asked: one line that says why, and what to do.
+
+    `retryable`: the same again may work later.
+    """
+
+    retryable: ClassVar[bool] = False
 
 
 class BusUnavailableError(BusError):
     """The broker does not answer now; the same again may work later."""
+
+    retryable = True
+
+
+class BusClosedError(BusError):
+    """This connection, or this publisher, is closed: nothing was refused, and the same may work on a new one."""
+
+    retryable = True
+
+
+class InvalidMessageError(BusError):
+    """No broker would ever store this message: it is too large, or has no id, or no event's subject."""
 
 
 class TakenOverError(BusError):
@@ -25,3 +46,22 @@ class RefusedError(BusError):
         super().__init__(message)
         self.code = code
         self.err_code = err_code
+
+
+CLIENT_ERRORS: Final = (nats.errors.Error, OSError, EOFError)
+"""What nats-py and its socket raise; a time-out is an OSError. None of it leaves this room."""
+_CLOSED: Final = (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError)
+_INVALID: Final = (nats.errors.BadSubjectError, nats.errors.BadHeaderError, nats.errors.MaxPayloadError)
+
+
+def translated(error: Exception, doing: str) -> BusError:
+    """Return one of `CLIENT_ERRORS` as an error of the bus; `doing` says what failed."""
+    if isinstance(error, _CLOSED):
+        return BusClosedError(CLOSED)
+    reason = str(error) or type(error).__name__
+    if isinstance(error, _INVALID):
+        return InvalidMessageError(f"{doing}: {reason}")
+    return BusUnavailableError(f"{doing}: {reason}")
+
+
+CLOSED: Final = "the connection to the broker is closed"

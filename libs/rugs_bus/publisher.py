@@ -13,13 +13,21 @@ from functools import lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from rugs_bus.errors import BusError, BusUnavailableError
+from rugs_bus.errors import (
+    CLIENT_ERRORS,
+    CLOSED,
+    BusClosedError,
+    BusError,
+    BusUnavailableError,
+    InvalidMessageError,
+    RefusedError,
+    translated,
+)
 from rugs_proto.subjects import (
     EVENTS_STREAM,
     HEADER_MSG_ID,
@@ -37,6 +45,8 @@ _GOODBYE: Final = 0.5
 """Seconds that closing may take for telling the broker."""
 _MAX_HEADERS: Final = (MAX_PAYLOAD - MAX_BODY) // 2
 _NO_RESPONDERS: Final = "503"
+_ABOUT_THE_MESSAGE: Final = (10054, 10097)
+"""JetStream's refusals of the message itself: body or headers too large. Any other is about the stream, and passes."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +60,8 @@ class PubAck(NamedTuple):
 
 class _Refusal(NamedTuple):
     reason: str
+    code: int
+    err_code: int
     for_good: bool
 
 
@@ -128,12 +140,13 @@ class Publisher:
     ) -> asyncio.Future[PubAck]:
         """Take a message for sending, as soon as there is room; the future tells when the broker has it.
 
-        The future fails with `BusError` if the broker refuses the message for good or the
-        publisher is closed before. A `publish` that is cancelled has taken nothing.
+        The future fails with `RefusedError` if the broker refuses the message for good, with
+        `InvalidMessageError` if it cannot even be sent, and with `BusClosedError` if the publisher is closed
+        before the broker has answered. A `publish` that is cancelled has taken nothing.
 
         Raises:
-            BusError: if the message can never be stored (too large, not an event's subject,
-                no id), or the publisher is closed.
+            InvalidMessageError: if the message can never be stored (too large, not an event's subject, no id).
+            BusClosedError: if the publisher, or its connection, is closed.
         """
         self._check(subject, body, msg_id, headers)
         async with self._admission:  # first come, first served
@@ -143,7 +156,7 @@ class Publisher:
             if self._end is None and self._sender is None:
                 await self._start()
             if self._end is not None:
-                raise BusError(self._end)
+                raise BusClosedError(self._end)
             return self._take(
                 subject, body, {HEADER_MSG_ID: msg_id, HEADER_SCHEMA: SCHEMA_VERSION, **(headers or {})}, key
             )
@@ -170,7 +183,7 @@ class Publisher:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)
         if self._replies is not None:
-            with suppress(TimeoutError, nats.errors.Error):
+            with suppress(*CLIENT_ERRORS):
                 async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
                     await self._replies.unsubscribe()
             self._replies = None
@@ -179,13 +192,17 @@ class Publisher:
         """Refuse here what would make the broker cut the connection, or be sent again for ever."""
         limit = min(MAX_BODY, self._nc.max_payload - (MAX_PAYLOAD - MAX_BODY))
         if len(body) > limit:
-            raise BusError(f"a body of {len(body)} bytes is too large: the bus takes {limit}")
-        if sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items()) > _MAX_HEADERS:
-            raise BusError(f"the headers are too large: the bus takes {_MAX_HEADERS} bytes of them")
+            raise InvalidMessageError(f"a body of {len(body)} bytes is too large: the bus takes {limit}")
+        try:
+            size = sum(len(name) + len(value.encode()) + 4 for name, value in (headers or {}).items())
+        except UnicodeEncodeError as error:
+            raise InvalidMessageError(f"a header is not text: {error}") from error
+        if size > _MAX_HEADERS:
+            raise InvalidMessageError(f"the headers are too large: the bus takes {_MAX_HEADERS} bytes of them")
         if not _is_event_subject(subject):
-            raise BusError(f"not an event's subject: {subject!r}")
+            raise InvalidMessageError(f"not an event's subject: {subject!r}")
         if not msg_id:
-            raise BusError("a message needs a msg_id: without it, sending again would store it twice")
+            raise InvalidMessageError("a message needs a msg_id: without it, sending again would store it twice")
 
     def _has_room(self, size: int) -> bool:
         if not self._entries:
@@ -193,7 +210,10 @@ class Publisher:
         return len(self._entries) < self._max_in_flight and self._bytes + size <= self._max_in_flight_bytes
 
     async def _start(self) -> None:
-        self._replies = await self._nc.subscribe(f"{self._inbox}.*.*", cb=self._on_reply)
+        try:
+            self._replies = await self._nc.subscribe(f"{self._inbox}.*.*", cb=self._on_reply)
+        except CLIENT_ERRORS as error:
+            raise translated(error, "cannot listen for the broker's answers") from error
         self._sender = asyncio.create_task(self._send_ready(), name="publisher")
 
     def _take(self, subject: str, body: bytes, headers: dict[str, str], key: str) -> asyncio.Future[PubAck]:
@@ -239,20 +259,23 @@ class Publisher:
         reply = f"{self._inbox}.{entry.token}.{entry.attempt}"
         try:
             await self._nc.publish(entry.subject, entry.body, reply=reply, headers=entry.headers)
-        except nats.errors.ConnectionClosedError:
-            self._finish(_CLOSED)
-        except nats.errors.OutboundBufferLimitError:  # disconnected just now
-            entry.due = now() + _BACK_OFF[0]
-        except nats.errors.Error as error:
-            if entry.token in self._entries:  # an earlier attempt may have come through meanwhile
-                self._settle(entry, BusError(f"the message cannot be sent: {error!r}"))
+        except CLIENT_ERRORS as error:
+            failed = translated(error, "the message cannot be sent")
+            if isinstance(failed, BusClosedError):
+                self._finish(CLOSED)
+            elif entry.token not in self._entries:  # an earlier attempt has come through meanwhile
+                pass
+            elif isinstance(failed, InvalidMessageError):
+                self._settle(entry, failed)
+            else:  # disconnected just now
+                entry.due = now() + _BACK_OFF[0]
         else:
             entry.due = now() + self._ack_timeout
 
     def _tick(self) -> None:
         """Find what has to be sent again: refused a while ago, unanswered, or lost with a connection."""
         if self._entries and self._nc.is_closed:
-            self._finish(_CLOSED)
+            self._finish(CLOSED)
         if not self._entries:
             self._ticking = False
             return
@@ -279,7 +302,8 @@ class Publisher:
         elif outcome is None or attempt != str(entry.attempt):
             return  # not the broker's, or a refusal of an attempt that another has followed
         elif outcome.for_good:
-            self._settle(entry, BusError(f"the broker refused the message: {outcome.reason}"))
+            reason = f"the broker refused the message: {outcome.reason}"
+            self._settle(entry, RefusedError(reason, outcome.code, outcome.err_code))
         else:
             if self._trouble != outcome.reason:
                 log.warning("broker does not take messages; sending again until it does", reason=outcome.reason)
@@ -311,7 +335,7 @@ class Publisher:
         """End for good: whatever is not confirmed fails."""
         self._end = self._end or why
         for entry in list(self._in_order()):
-            self._settle(entry, BusError(why))
+            self._settle(entry, BusClosedError(why))
         self._ready.clear()
         for event in (self._wake, self._room, self._idle):
             event.set()
@@ -319,9 +343,6 @@ class Publisher:
     def _in_order(self) -> Iterator[_Entry]:
         for queue in self._queues.values():
             yield from queue
-
-
-_CLOSED: Final = "the connection to the broker is closed"
 
 
 @lru_cache(maxsize=4096)
@@ -333,15 +354,14 @@ def _read_reply(message: Msg) -> PubAck | _Refusal | None:
     """Return what the broker says; None if it is not the broker who says it."""
     if not message.data:
         status = (message.headers or {}).get("Status")
-        return _Refusal("no stream takes events now", for_good=False) if status == _NO_RESPONDERS else None
+        return _Refusal("no stream takes events now", 503, 0, for_good=False) if status == _NO_RESPONDERS else None
     try:
         answer = json.loads(message.data)
         if error := answer.get("error"):
-            code = int(error["code"])
-            # 4xx is about the message; a conflict or too many requests pass, as does all of 5xx: full, starting.
-            return _Refusal(str(error.get("description", error)), for_good=code < 500 and code not in (409, 429))
+            code, err_code = int(error["code"]), int(error.get("err_code", 0))
+            return _Refusal(str(error.get("description", error)), code, err_code, err_code in _ABOUT_THE_MESSAGE)
         if answer["stream"] != EVENTS_STREAM:
-            return _Refusal(f"another stream took it: {answer['stream']}", for_good=True)
+            return _Refusal(f"another stream took it: {answer['stream']}", 0, 0, for_good=True)
         return PubAck(int(answer["seq"]), bool(answer.get("duplicate", False)))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

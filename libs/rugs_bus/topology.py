@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from nats.aio.client import Client
 
-from rugs_bus.connect import ask
+from rugs_bus import api
+from rugs_bus.api import ask
 from rugs_bus.errors import BusError, RefusedError
 from rugs_bus.headers import parse_headers
 from rugs_proto.message import Message
@@ -191,5 +192,5 @@ async def purge_below(nc: Client, seq: int) -> int:
         return 0
     if seq > (last_seq := (await stream_state(nc)).last_seq):
         raise BusError(f"cannot purge below {seq}: the stream ends at {last_seq}")
-    purged: int = (await ask(nc, f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": seq}, timeout=60.0))["purged"]
+    purged: int = (await ask(nc, f"STREAM.PURGE.{EVENTS_STREAM}", {"seq": seq}, timeout=api.PURGED))["purged"]
     return purged

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import rugs_bus
 from rugs_bus import BusError
-from rugs_lake import stats
+from rugs_lake import LakeUnavailableError, stats
 from rugs_proto.subjects import EVENTS_STREAM
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ async def is_committed(nc: Client, root: Path, seq: int) -> bool:
     clock = asyncio.get_running_loop().time
     deadline = clock() + COMMIT_SECONDS
     while clock() < deadline:
-        for cursor in stats.cursors(root):
-            if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
-                return True
+        with suppress(LakeUnavailableError):
+            for cursor in stats.cursors(root):
+                if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
+                    return True
         await asyncio.sleep(_LOOK_SECONDS)
     return False
 

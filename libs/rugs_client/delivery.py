@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from nats.aio.client import Client
 
-from rugs_bus import BusError, BusUnavailableError, connect, put_blob
+from rugs_bus import BusClosedError, BusError, InvalidMessageError, RefusedError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
 from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, now_us
 from rugs_client.intake import Intake, Item
@@ -230,35 +230,33 @@ class Delivery:
 
     async def _deliver(self, entries: list[Entry]) -> None:
         """Return when the broker has the events; one that it refuses for good becomes a gap."""
-        refused_before = False
         while True:
             nc, bus = await self._connection()
             try:
                 await _publish(nc, bus, entries)
                 self._set_trouble(None)
                 return
-            except BusUnavailableError as error:
+            except _ForGoodError as refusal:
+                await self._deliver_apart(entries, refusal)
+                return
+            except BusClosedError as error:  # nothing was refused: a new connection takes it
                 self._set_trouble(str(error))
+                await self._disconnect()
             except BusError as error:
                 self._set_trouble(str(error))
-                if refused_before:
-                    await self._deliver_apart(entries, error)
-                    return
-                refused_before = True
-                await self._disconnect()  # the connection may have been the reason
             await asyncio.sleep(_PAUSE)
 
-    async def _deliver_apart(self, entries: list[Entry], error: BusError) -> None:
+    async def _deliver_apart(self, entries: list[Entry], refusal: _ForGoodError) -> None:
         """Deliver the events of a refused message one by one, and a gap for the one that is refused alone."""
         if len(entries) > 1:
             for entry in entries:
                 await self._deliver([entry])
             return
         [entry] = entries
-        log.error("the broker refuses an event for good", event_name=entry.event, id=entry.id, error=str(error))
+        log.error("the broker refuses an event for good", event_name=entry.event, id=entry.id, error=str(refusal))
         self.refused += entry.lost
         if entry.event != "gap":
-            loss = Loss(entry.source, entry.lost, entry.ts, entry.ts, str(error)[:1000])
+            loss = Loss(entry.source, entry.lost, entry.ts, entry.ts, str(refusal)[:1000])
             await self._deliver([gap_entry(loss, entry.session_id, entry.seq, entry.seq)])
 
     async def _connection(self) -> tuple[Client, BusPublisher]:
@@ -291,20 +289,28 @@ class Delivery:
         done.set()
 
 
+class _ForGoodError(Exception):
+    """No try will ever bring this message to the broker."""
+
+
 async def _publish(nc: Client, bus: BusPublisher, entries: list[Entry]) -> None:
     """Send one message and wait until the broker has it.
 
     Raises:
-        BusUnavailableError: if it may work later.
-        BusError: if the broker refuses the message, or the connection has ended.
+        _ForGoodError: if the broker refuses this very message, today and tomorrow.
+        BusError: if anything else is in the way; nothing is lost.
     """
     first = entries[0]
-    if first.large is not None:
-        try:
-            await put_blob(nc, first.id, first.large)
-        except BusError as error:  # no bucket yet, for instance: it passes
-            raise BusUnavailableError(str(error)) from error
     events = {entry.event for entry in entries}
     subject = event_subject(first.doc_type, first.source, first.event if len(events) == 1 else "")
     msg_id = message_id(entry.id for entry in entries)
-    await (await bus.publish(subject, message_body(entries), msg_id=msg_id, key=first.session_id))
+    try:
+        if first.large is not None:
+            await put_blob(nc, first.id, first.large)  # what is refused here, as where there is no bucket, passes
+        taken = await bus.publish(subject, message_body(entries), msg_id=msg_id, key=first.session_id)
+    except InvalidMessageError as error:
+        raise _ForGoodError(str(error)) from error
+    try:
+        await taken
+    except (RefusedError, InvalidMessageError) as error:
+        raise _ForGoodError(str(error)) from error

@@ -9,7 +9,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rugs_lake.catalog import LakeError
+from rugs_lake.errors import LakeAbsentError, LakeError, LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.paths import data_root
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ def open(
         sandbox: queries can read the lake's files and nothing else.
 
     Raises:
-        LakeError: if there is no lake, or no such snapshot any more.
+        LakeAbsentError: if there is no lake.
+        LakeUnavailableError: if it cannot be read now.
+        LakeIncompatibleError: if this program cannot read it.
+        LakeError: if there is no such snapshot any more.
     """
     from rugs_lake.reader import Lake  # DuckDB is for those who read: the writer does without
 
     return Lake(data_root(root), at_snapshot=at_snapshot, at_time=at_time, sandbox=sandbox)
 
 
-__all__ = ["LakeError", "data_root", "open"]
+__all__ = ["LakeAbsentError", "LakeError", "LakeIncompatibleError", "LakeUnavailableError", "data_root", "open"]

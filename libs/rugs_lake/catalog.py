@@ -10,6 +10,7 @@ library in one process cancels the file locks of the first.
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sqlite3
 import time
 import uuid
@@ -19,6 +20,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_lake.errors import (
+    LakeAbsentError,
+    LakeIncompatibleError,
+    LakeReplacedError,
+    LakeUnavailableError,
+    told_apart,
+)
 from rugs_lake.paths import LakePaths, fsync_folder
 from rugs_lake.schema import BY_NAME, COLUMNS, Column
 
@@ -33,32 +41,28 @@ AUTHOR: Final = "rugbus"
 BUSY_SECONDS: Final = 30.0
 
 
-class LakeError(Exception):
-    """What went wrong with the lake, in one line that says what to do."""
-
-
-class LakeReplacedError(LakeError):
-    """The catalog's files are no longer those that were opened."""
-
-
 class Catalog:
     """An open catalog.
 
     Not to be shared between threads. Several processes may hold one at the same time.
 
     Raises:
-        LakeError: if it cannot be opened, or is not there and `create` is false.
+        LakeAbsentError: if there is none, and `create` is false.
+        LakeUnavailableError: if it cannot be opened now.
+        LakeIncompatibleError: if what is there is no catalog.
     """
 
     def __init__(self, paths: LakePaths, *, create: bool = False, read_only: bool = False) -> None:
         self.paths = paths
         _check_path(paths)
-        if create and not paths.catalog.exists():
+        is_there = _is_there(paths)
+        if create and not is_there:
             _create(paths)
-        if not paths.catalog.exists():
-            raise LakeError(f"no lake at {paths.root}: start `rugs up` or `rugs import` with this RUGS_DATA_DIR")
+        elif not is_there:
+            raise LakeAbsentError(f"no lake at {paths.root}: start `rugs up` or `rugs import` with this RUGS_DATA_DIR")
         self.connection = _connect(paths.catalog, read_only)
-        self._identity = self._files_identity()
+        with told_apart(f"cannot open the catalog {paths.catalog}"):
+            self._identity = self._files_identity()
 
     def close(self) -> None:
         """Close the database; the last one to do so folds the write-ahead log in."""
@@ -113,12 +117,52 @@ class Catalog:
         return tuple(_identity(path) for path in (self.paths.catalog, _log(self.paths.catalog)))
 
 
+@contextmanager
+def reading_catalog(root: Path) -> Iterator[Catalog]:
+    """Open the catalog under a data root to read it, while the body runs.
+
+    Raises:
+        LakeAbsentError: if there is none.
+        LakeUnavailableError: if it cannot be read now.
+        LakeIncompatibleError: if what is there is no catalog.
+    """
+    paths = LakePaths(root)
+    with told_apart(f"cannot read the catalog {paths.catalog}"), Catalog(paths, read_only=True) as catalog:
+        yield catalog
+
+
 def _check_path(paths: LakePaths) -> None:
     """DuckDB takes `price=3` anywhere in a file's path for the value of that column in every row."""
     for part in paths.data.absolute().parts:
         key, is_pair, _ = part.partition("=")
         if is_pair and key.lower() in BY_NAME:
-            raise LakeError(f"a folder named {part!r} would be read as a column: choose another RUGS_DATA_DIR")
+            raise LakeIncompatibleError(
+                f"a folder named {part!r} would be read as a column: choose another RUGS_DATA_DIR"
+            )
+
+
+def _is_there(paths: LakePaths) -> bool:
+    """Whether there is a catalog. Only where nothing at all was stored there is none.
+
+    Raises:
+        LakeUnavailableError: if that cannot be seen now.
+        LakeIncompatibleError: if its files are there without it.
+    """
+    with told_apart(f"cannot look for the catalog {paths.catalog}"):
+        try:
+            paths.catalog.stat()
+            return True
+        except FileNotFoundError:
+            pass
+        for path in (paths.root, paths.manifests, paths.data, paths.catalog):
+            if path.is_symlink() and not path.exists():
+                raise LakeUnavailableError(f"{path} is a link to what is not there: is its disk mounted?")
+        if any(paths.data.rglob("part-*.parquet")) and not paths.catalog.exists():
+            raise LakeIncompatibleError(
+                f"{paths.data} has files, and the catalog {paths.catalog} is gone: put it back from a backup,"
+                " or move the files away to begin anew"
+            )
+    return False
 
 
 def _log(catalog: Path) -> Path:
@@ -139,28 +183,38 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    try:
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    with told_apart(f"cannot open the catalog {path}"):
         try:
-            connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
+            connection = _opened(uri)
         except sqlite3.OperationalError as error:
-            connection.close()
-            if not read_only:
+            if not read_only or not _needs_a_writable_folder(error, path.parent):
                 raise
             if _size(_log(path)) > 0:
-                raise LakeError(
+                raise LakeUnavailableError(
                     f"cannot open the catalog {path}: {error}; its log needs a folder to write in"
                 ) from error
             # A lake in a folder that cannot be written, with no writer: no log can be opened or is needed.
-            connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
-            connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
+            connection = _opened(uri + "&immutable=1")
         if not read_only:
             connection.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error as error:
-        raise LakeError(f"cannot open the catalog {path}: {error}") from error
     return connection
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection.execute("SELECT 1 FROM rugs_cursor").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _needs_a_writable_folder(error: sqlite3.OperationalError, folder: Path) -> bool:
+    """Whether SQLite failed because it may not make its log and index beside the database: not one that is busy."""
+    refusals = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+    return error.sqlite_errorcode & 0xFF in refusals and not os.access(folder, os.W_OK)
 
 
 def _create(paths: LakePaths) -> None:
@@ -168,7 +222,7 @@ def _create(paths: LakePaths) -> None:
     try:
         paths.create()
     except OSError as error:
-        raise LakeError(
+        raise LakeUnavailableError(
             f"cannot write {paths.root}: {error.strerror}; set RUGS_DATA_DIR to a folder you own"
         ) from error
     unfinished = paths.catalog.with_name(f"new-{time.time_ns()}.sqlite")
@@ -186,7 +240,7 @@ def _create(paths: LakePaths) -> None:
             paths.catalog.hardlink_to(unfinished)
         fsync_folder(paths.manifests)
     except (OSError, sqlite3.Error) as error:
-        raise LakeError(f"cannot make the catalog {paths.catalog}: {error}") from error
+        raise LakeUnavailableError(f"cannot make the catalog {paths.catalog}: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

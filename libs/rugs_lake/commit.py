@@ -20,8 +20,9 @@ from typing import Any, Final
 import orjson
 
 from rugs_lake import faults
-from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, LakeError, begin_columns, snapshot_time
+from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
+from rugs_lake.errors import LakeError
 from rugs_lake.ledger import ImportProgress, write_progress
 from rugs_lake.parquet import DataFile
 from rugs_lake.paths import EPOCH_DAY
@@ -34,9 +35,13 @@ MIGRATED: Final = "migrated"
 class FileVanishedError(LakeError):
     """A file that is to be committed is not there any more, or not as it was written."""
 
+    retryable = True
+
 
 class NotLiveError(LakeError):
     """A file that was to be replaced is not live any more: another compaction was faster."""
+
+    retryable = True
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rugs_lake import faults, parquet
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
+from rugs_lake.errors import LakeError
 from rugs_lake.evolution import check_writable
 from rugs_lake.memory import keep_small
 from rugs_lake.orphans import discard
@@ -151,6 +152,11 @@ def compact(
     if torn is not None:
         raise torn
     return Compacted(before, after, rows, bytes_before, bytes_after)
+
+
+def is_due(catalog: Catalog) -> bool:
+    """Whether there is anything to compact in the background: a cheap look, before a process is started for it."""
+    return bool(plan(live_files(catalog), all_files=False))
 
 
 def _size(path: Path) -> int:

@@ -13,7 +13,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
+from rugs_lake.errors import LakeError
 from rugs_proto.message import Message
 
 

@@ -7,13 +7,15 @@ version, and needs `rugs migrate`.
 
 from __future__ import annotations
 
+import fcntl
 from typing import Final
 
 import orjson
 
-from rugs_lake.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, LakeError, begin_columns
+from rugs_lake.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.commit import MIGRATED, insert_snapshot
-from rugs_lake.paths import write_durably
+from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
+from rugs_lake.paths import LakePaths, write_durably
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, Column, parse_version
 
 _LIVE_COLUMN: Final = "SELECT 1 FROM ducklake_column WHERE column_name = ? AND end_snapshot IS NULL"
@@ -27,7 +29,8 @@ def bring_up(catalog: Catalog) -> None:
     """Bring a lake to the schema version of this program.
 
     Raises:
-        LakeError: if a newer program wrote it, or a migration is needed.
+        LakeIncompatibleError: if a newer program wrote it, or a migration is needed.
+        LakeUnavailableError: if that migration is running.
     """
     check_writable(catalog)
     found = _columns(catalog)
@@ -42,21 +45,26 @@ def check_readable(catalog: Catalog) -> None:
     """Check that the lake has the major schema version of this program.
 
     Raises:
-        LakeError: if a newer program wrote it, or a migration is needed.
+        LakeIncompatibleError: if a newer program wrote it, or a migration is needed.
+        LakeUnavailableError: if that migration is running.
     """
     version = lake_version(catalog)
     if version is None or is_readable(version):
         return
     if parse_version(version) > parse_version(SCHEMA_VERSION):
         raise _newer(version)
-    raise LakeError(f"this lake has schema version {version}, this program {SCHEMA_VERSION}: run `rugs migrate`")
+    told = f"this lake has schema version {version}, this program {SCHEMA_VERSION}"
+    if _is_migrating(catalog.paths):
+        raise LakeUnavailableError(f"{told}: its migration is running, wait for its end")
+    raise LakeIncompatibleError(f"{told}: run `rugs migrate`")
 
 
 def check_writable(catalog: Catalog) -> None:
     """Check that the lake may be written by this program: it would lose what columns it does not know hold.
 
     Raises:
-        LakeError: if a newer program wrote it, or a migration is needed.
+        LakeIncompatibleError: if a newer program wrote it, or a migration is needed.
+        LakeUnavailableError: if that migration is running.
     """
     check_readable(catalog)
     known = {column.name: column.ducklake for column in COLUMNS}
@@ -81,8 +89,21 @@ def write_version(catalog: Catalog) -> None:
     write_durably(catalog.paths.schema_version, orjson.dumps(told, option=orjson.OPT_INDENT_2))
 
 
-def _newer(version: str | None) -> LakeError:
-    return LakeError(f"this lake was written by a newer program (schema version {version}): update this one")
+def _is_migrating(paths: LakePaths) -> bool:
+    try:
+        with paths.migration_lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _newer(version: str | None) -> LakeIncompatibleError:
+    return LakeIncompatibleError(
+        f"this lake was written by a newer program (schema version {version}): update this one"
+    )
 
 
 def _told(catalog: Catalog) -> str | None:
@@ -92,7 +113,7 @@ def _told(catalog: Catalog) -> str | None:
     except FileNotFoundError:
         return None
     except (orjson.JSONDecodeError, LookupError, TypeError) as error:
-        raise LakeError(
+        raise LakeIncompatibleError(
             f"{catalog.paths.schema_version} cannot be read: {error}; delete it, it is made anew"
         ) from error
 

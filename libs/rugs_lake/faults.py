@@ -33,6 +33,7 @@ STEPS: Final = (
     "migration_after_commit",
     "expiry_forgotten",
     "expiry_deleted",
+    "given_up",
 )
 
 

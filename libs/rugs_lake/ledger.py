@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from rugs_lake.catalog import Catalog
-from rugs_lake.paths import LakePaths, write_durably
+from rugs_lake.catalog import Catalog, reading_catalog
+from rugs_lake.errors import LakeAbsentError
+from rugs_lake.paths import LakePaths, make_folder, write_durably
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 
@@ -130,21 +131,29 @@ def _read_report(told: str) -> dict[str, Any] | None:
 
 
 def imports_of(root: Path, sha256: str) -> list[Entry]:
-    """Return the completed imports of these bytes, the first one first: what it stored keeps its times."""
+    """Return the completed imports of these bytes, the first one first: what it stored keeps its times.
+
+    Raises:
+        LakeUnavailableError: if the lake cannot be read now.
+    """
     return _query(root, "sha256 = ? AND done_us IS NOT NULL ORDER BY done_us", sha256)
 
 
 def run(root: Path, run_id: str) -> Run | None:
-    """Return what is committed of a run, or None before its first commit."""
+    """Return what is committed of a run, or None before its first commit.
+
+    Raises:
+        LakeUnavailableError: if the lake cannot be read now.
+    """
     return next(iter(_query(root, "run_id = ?", run_id)), None)
 
 
 def _query(root: Path, condition: str, value: str) -> list[Run]:
-    paths = LakePaths(root)
-    if not paths.catalog.exists():
+    try:
+        with reading_catalog(root) as catalog:
+            rows = catalog.all(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition}", value)  # noqa: S608
+    except LakeAbsentError:
         return []
-    with Catalog(paths, read_only=True) as catalog:
-        rows = catalog.all(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition}", value)  # noqa: S608
     return [_run_of(row) for row in rows]
 
 
@@ -197,7 +206,7 @@ def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) 
 def write_report(root: Path, name: str, report: dict[str, Any]) -> Path:
     """Write an import's report as JSON under `manifests/imports/`; return where."""
     folder = LakePaths(root).manifests / "imports"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target = folder / f"{name}.json"
     write_durably(target, orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return target

@@ -11,11 +11,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from rugs_lake.catalog import TABLE_ID, Catalog, LakeError
+from rugs_lake import faults
+from rugs_lake.catalog import TABLE_ID, Catalog
 from rugs_lake.commit import insert_snapshot
 from rugs_lake.cursor import Gap
+from rugs_lake.errors import LakeError
 from rugs_lake.orphans import move_aside
 from rugs_lake.schema import BY_NAME
 
@@ -29,7 +32,9 @@ def lost_files(catalog: Catalog) -> list[str]:
 
 
 def give_up(catalog: Catalog, names: Sequence[str]) -> None:
-    """End files in the catalog whose rows cannot be read any more, and move aside what is left of them.
+    """End files in the catalog whose rows cannot be read any more; then move aside what is left of them.
+
+    What a run that was killed in between has left in its place is moved by the next.
 
     Raises:
         LakeError: if that would give up everything: then it is the folder that is missing.
@@ -40,10 +45,18 @@ def give_up(catalog: Catalog, names: Sequence[str]) -> None:
         raise LakeError(f"not one file of the lake is whole: is {catalog.paths.data} the right folder, and mounted?")
     for name in damaged:
         with catalog.transaction() as connection:
-            _give_up(catalog, connection, name)
+            _give_up(connection, name)
+        faults.reached("given_up")
+        move_given_up(catalog)
 
 
-def _give_up(catalog: Catalog, connection: sqlite3.Connection, name: str) -> None:
+def move_given_up(catalog: Catalog) -> list[Path]:
+    """Move aside what is left of files that were given up; return where it went."""
+    left = [name for name in lost_files(catalog) if (catalog.paths.data / name).exists()]
+    return [move_aside(catalog.paths, name) for name in left]
+
+
+def _give_up(connection: sqlite3.Connection, name: str) -> None:
     live = connection.execute(
         "SELECT data_file_id, record_count FROM ducklake_data_file WHERE path = ? AND end_snapshot IS NULL", (name,)
     ).fetchone()
@@ -63,8 +76,6 @@ def _give_up(catalog: Catalog, connection: sqlite3.Connection, name: str) -> Non
         " VALUES (?, ?, ?, ?, ?, ?, 1)",
         [(*stream, *gap, time.time_ns() // 1000) for stream, gap in gaps],
     )
-    if (catalog.paths.data / name).exists():
-        move_aside(catalog.paths, name)
 
 
 def _held(connection: sqlite3.Connection, file_id: int, reason: str) -> list[tuple[tuple[str, str], Gap]]:

@@ -23,10 +23,11 @@ import duckdb
 import pyarrow as pa
 
 from rugs_lake import faults, parquet, staging
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_migration
 from rugs_lake.compaction import LiveFile, effort, live_files
 from rugs_lake.cursor import Cursor, SupersededError, take_epoch
+from rugs_lake.errors import LakeError, LakeUnavailableError
 from rugs_lake.evolution import check_readable, is_readable, lake_version, write_version
 from rugs_lake.orphans import sweep
 from rugs_lake.paths import EPOCH_DAY, LakePaths
@@ -188,11 +189,11 @@ def abandon(catalog: Catalog) -> int:
 def _alone(paths: LakePaths) -> Iterator[None]:
     """Hold the lock of migrations while the body runs; it goes with the process, however that ends."""
     paths.state.mkdir(exist_ok=True)
-    with (paths.state / "migrate.lock").open("a") as file:
+    with paths.migration_lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise LakeError("a migration of this lake is running: wait for its end") from error
+            raise LakeUnavailableError("a migration of this lake is running: wait for its end") from error
         yield
 
 

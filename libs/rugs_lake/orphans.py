@@ -15,7 +15,7 @@ from pathlib import Path
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor, check_unmoved
 from rugs_lake.parquet import DataFile
-from rugs_lake.paths import LakePaths, fsync_folder
+from rugs_lake.paths import LakePaths, fsync_folder, make_folder
 from rugs_lake.staging import staged
 
 
@@ -62,7 +62,7 @@ def move_aside(paths: LakePaths, name: str) -> Path:
         FileNotFoundError: if it is not there.
     """
     aside = paths.orphans / f"{time.time_ns() // 1_000_000}" / name
-    aside.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(aside.parent)  # first: a name in a folder that is lost is lost with it
     source = paths.data / name
     source.rename(aside)
     fsync_folder(aside.parent)

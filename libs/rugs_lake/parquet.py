@@ -12,6 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rugs_lake import faults
-from rugs_lake.catalog import LakeError
+from rugs_lake.errors import LakeError
 from rugs_lake.paths import TEMPORARY_PREFIX, LakePaths, fsync_folder, partition_folder
 from rugs_lake.schema import COLUMNS, STATISTICS
 
@@ -179,14 +180,20 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
 
     Raises:
         TornFileError: if it is not whole.
-        FileNotFoundError: if it is not there.
+        OSError: if it is not there, or cannot be read now.
     """
+    with _read_whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read(columns=columns)
+
+
+@contextmanager
+def _read_whole(path: Path) -> Iterator[None]:
+    """Tell a damaged file from one that cannot be read now: where the system has refused it, there is a number."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read(columns=columns)
-    except FileNotFoundError:
-        raise
+        yield
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise TornFileError(f"{path} is damaged: {str(error).splitlines()[0]}; see `rugs verify`") from error
 
 
@@ -201,12 +208,10 @@ def batches(path: Path, rows: int = 1_024) -> Iterator[pa.RecordBatch]:
 
     Raises:
         TornFileError: if it is not whole.
+        OSError: if it is not there, or cannot be read now.
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            yield from file.iter_batches(batch_size=rows)
-    except (pa.ArrowException, OSError) as error:
-        raise TornFileError(f"{path} is damaged: {str(error).splitlines()[0]}; see `rugs verify`") from error
+    with _read_whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(batch_size=rows)
 
 
 def reads_back(path: Path, table: pa.Table) -> bool:

@@ -51,6 +51,11 @@ class LakePaths:
         return self.root / "state"
 
     @property
+    def migration_lock(self) -> Path:
+        """Locked while a migration runs."""
+        return self.state / "migrate.lock"
+
+    @property
     def orphans(self) -> Path:
         """Where `rugs verify --repair` moves files that no snapshot names."""
         return self.manifests / "orphans"
@@ -61,13 +66,11 @@ class LakePaths:
         Raises:
             OSError: if the data root cannot be written.
         """
-        made = [self.root, *(parent for parent in self.root.absolute().parents if not parent.exists())]
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.manifests.mkdir(parents=True, exist_ok=True)
-        fsync_folder(self.root)
-        for folder in made:
+        for folder in (self.data, self.manifests):
+            make_folder(folder)
+        for folder in (self.root, self.root.absolute().parent):  # who made it may have been killed since
             with suppress(PermissionError):  # a folder that may not be read cannot be fsynced
-                fsync_folder(folder.absolute().parent)
+                fsync_folder(folder)
 
     def data_files(self) -> set[str]:
         """Return every Parquet file there is on disk, relative to `data`; not those still being written."""
@@ -85,6 +88,15 @@ class LakePaths:
 def partition_folder(doc_type: str, day: int) -> str:
     """Return a partition's folder, relative to `LakePaths.data`; `day` counts from 1970-01-01."""
     return f"doc_type={doc_type}/date={EPOCH_DAY + dt.timedelta(days=day)}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, durably."""
+    missing = [each for each in (folder, *folder.absolute().parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        with suppress(PermissionError):  # a folder that may not be read cannot be fsynced
+            fsync_folder(made.absolute().parent)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -18,12 +18,14 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from rugs_lake.catalog import Catalog, LakeError, snapshot_time
+from rugs_lake.catalog import Catalog, reading_catalog, snapshot_time
+from rugs_lake.errors import LakeError, LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.evolution import check_readable, is_readable
 from rugs_lake.paths import LakePaths
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
 from rugs_lake.views import VIEWS
 from rugs_proto.envelope import DOC_TYPES
+from rugs_proto.reasons import one_line
 
 _HEX: Final = ("id", "cause")
 _RESERVED: Final = ("events", "gap", "_gap", *VIEWS)
@@ -56,7 +58,7 @@ class Lake:
         self, root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None, sandbox: bool = False
     ) -> None:
         paths = LakePaths(root)
-        with Catalog(paths, read_only=True) as catalog, catalog.reading():
+        with reading_catalog(root) as catalog, catalog.reading():
             self.snapshot = _pin(catalog, at_snapshot, at_time)
             self.cursors = _cursors(catalog, self.snapshot)
             files = catalog.all(_FILES, self.snapshot)
@@ -64,11 +66,15 @@ class Lake:
             self._add_tables = _catalog_tables(catalog)
         self.files = [str(paths.data / path) for path, _, _ in files]
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-        self.connection.execute("SET TimeZone = 'UTC'")
-        self._make_views(paths, files)
-        self._sandbox = sandbox
-        if sandbox:
-            self._close_in(paths)
+        try:
+            self.connection.execute("SET TimeZone = 'UTC'")
+            self._make_views(paths, files)
+            self._sandbox = sandbox
+            if sandbox:
+                self._close_in(paths)
+        except duckdb.Error as error:
+            self.connection.close()
+            raise LakeUnavailableError(f"cannot open the lake's files: {one_line(error)}; see `rugs verify`") from error
 
     def _make_views(self, paths: LakePaths, files: Sequence[tuple[str, str, str]]) -> None:
         by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}
@@ -159,7 +165,7 @@ def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None
     unknown = [version for version in versions if not is_readable(version)]
     if unknown:
         check_readable(catalog)
-        raise LakeError(
+        raise LakeIncompatibleError(
             f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
             f" this program {SCHEMA_VERSION}"
         )

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
+from rugs_lake.errors import LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.reader import Lake
 

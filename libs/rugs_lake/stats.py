@@ -6,8 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rugs_lake.catalog import Catalog
-from rugs_lake.paths import LakePaths
+from rugs_lake.catalog import reading_catalog
 
 
 class DocTypeStats(NamedTuple):
@@ -29,9 +28,10 @@ def by_doc_type(root: Path) -> list[DocTypeStats]:
     """Return what the newest snapshot holds of each doc type.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeAbsentError: if there is no lake.
+        LakeUnavailableError: if it cannot be read now.
     """
-    with Catalog(LakePaths(root), read_only=True) as catalog:
+    with reading_catalog(root) as catalog:
         rows = catalog.all(
             "SELECT p.partition_value, sum(f.record_count), count(*), sum(f.file_size_bytes),"
             " min(r.min_ts_us), max(r.max_ts_us)"
@@ -59,9 +59,10 @@ def cursors(root: Path) -> list[CursorState]:
     """Return the lake's cursors, one a stream.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeAbsentError: if there is no lake.
+        LakeUnavailableError: if it cannot be read now.
     """
-    with Catalog(LakePaths(root), read_only=True) as catalog:
+    with reading_catalog(root) as catalog:
         rows = catalog.all("SELECT stream, incarnation, epoch, last_seq, last_time_us FROM rugs_cursor ORDER BY 1")
     return [CursorState(*row) for row in rows]
 
@@ -70,9 +71,10 @@ def totals(root: Path) -> dict[str, int]:
     """Return what all commits counted: `taken` = `stored` + `duplicates` + `rejected`.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeAbsentError: if there is no lake.
+        LakeUnavailableError: if it cannot be read now.
     """
-    with Catalog(LakePaths(root), read_only=True) as catalog:
+    with reading_catalog(root) as catalog:
         return dict(catalog.all("SELECT name, value FROM rugs_total WHERE name <> 'next_row_id' ORDER BY name"))
 
 

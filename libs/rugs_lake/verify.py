@@ -12,9 +12,10 @@ from typing import Any, Final
 import duckdb
 
 from rugs_lake import parquet
-from rugs_lake.catalog import Catalog, LakeError, data_path, foreign_changes
+from rugs_lake.catalog import Catalog, data_path, foreign_changes
 from rugs_lake.cursor import read_cursor
-from rugs_lake.lost import LOST, give_up, lost_files
+from rugs_lake.errors import LakeError
+from rugs_lake.lost import LOST, give_up, lost_files, move_given_up
 from rugs_lake.orphans import orphans, sweep
 from rugs_lake.parquet import TornFileError
 from rugs_lake.paths import LakePaths
@@ -104,7 +105,7 @@ def verify(
     moved: list[str] = []
     if repair:
         with Catalog(paths) as catalog:
-            moved = [str(path.relative_to(root)) for path in _sweep(catalog)]
+            moved = [str(path.relative_to(root)) for path in (*_sweep(catalog), *move_given_up(catalog))]
     report = _look(paths, fast, progress)
     if repair and (damaged := [*report.missing, *report.torn]):
         with Catalog(paths) as catalog:

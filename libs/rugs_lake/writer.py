@@ -7,7 +7,6 @@ The two may run side by side: a batch is detached with `take` before it is commi
 from __future__ import annotations
 
 import re
-import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rugs_lake import blobs, faults, ledger, parquet, scopes
-from rugs_lake.catalog import Catalog, LakeError, data_path, foreign_changes
+from rugs_lake.catalog import Catalog, data_path, foreign_changes
 from rugs_lake.commit import Batch, FileVanishedError, commit_batch
 from rugs_lake.cursor import (
     Cursor,
@@ -27,6 +26,7 @@ from rugs_lake.cursor import (
     read_cursor,
     take_epoch,
 )
+from rugs_lake.errors import LakeError, LakeIncompatibleError, told_apart
 from rugs_lake.evolution import bring_up
 from rugs_lake.ledger import ImportHeaders, ImportProgress
 from rugs_lake.orphans import discard, sweep
@@ -119,15 +119,13 @@ class LakeWriter:
         self.paths = paths
         self.catalog = Catalog(paths, create=True)
         try:
-            if found := foreign_changes(self.catalog):
-                raise LakeError(f"not writing to {paths.catalog}: {found[0]}; see `rugs verify`")
-            bring_up(self.catalog)
-            self.cursor = take_epoch(self.catalog, stream)
-            _correct_data_path(self.catalog)
-            sweep(self.catalog, self.cursor)
-        except (OSError, sqlite3.Error) as error:
-            self.catalog.close()
-            raise LakeError(f"cannot write the lake {paths.root}: {error}") from error
+            with told_apart(f"cannot write the lake {paths.root}"):
+                if found := foreign_changes(self.catalog):
+                    raise LakeIncompatibleError(f"not writing to {paths.catalog}: {found[0]}; see `rugs verify`")
+                bring_up(self.catalog)
+                self.cursor = take_epoch(self.catalog, stream)
+                _correct_data_path(self.catalog)
+                sweep(self.catalog, self.cursor)
         except LakeError:
             self.catalog.close()
             raise

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-import nats.errors
 import structlog
 
+import rugs_bus
 from rugs_bus import BusError
 from rugs_proto.reasons import one_line
 from rugs_runtime import logs
@@ -23,7 +23,6 @@ from rugs_runtime.stopping import Stop, stop_on_signals
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.aio.msg import Msg
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -143,24 +142,22 @@ def status_subject(name: str) -> str:
 
 
 async def answer_status(nc: Client, name: str, describe: Callable[[], Mapping[str, Any]]) -> None:
-    """Answer status requests from now on: service, pid, and what `describe` returns.
+    """Answer status requests from now on, as long as the connection lives: service, pid, and what `describe` returns.
 
     `describe` should give at least `state` ("running", ...) and `error` (text or None).
     """
 
-    async def answer(request: Msg) -> None:
+    def told() -> bytes:
         body = {"service": name, "pid": os.getpid(), "state": "running", "error": None, **describe()}
-        with contextlib.suppress(Exception):  # who asked may be gone; the service goes on
-            await request.respond(json.dumps(body, default=str).encode())
+        return json.dumps(body, default=str).encode()
 
-    await nc.subscribe(status_subject(name), cb=answer)
+    await rugs_bus.answer(nc, status_subject(name), told)
 
 
 async def ask_status(nc: Client, name: str, seconds: float = 1.0) -> dict[str, Any] | None:
     """Return a service's answer to a status request, or None if there is none in time."""
     try:
-        reply = await nc.request(status_subject(name), timeout=seconds)
-        answer: dict[str, Any] = json.loads(reply.data)
-    except (nats.errors.Error, TimeoutError, ValueError):
+        answer: dict[str, Any] = json.loads(await rugs_bus.request(nc, status_subject(name), timeout=seconds))
+    except (BusError, ValueError):
         return None
     return answer

@@ -86,7 +86,8 @@ async def _answer(name: str, settings: Settings, work: Work) -> None:
             nc = await rugs_bus.connect(settings.broker_url, name=name, timeout=settings.connect_timeout)
             try:
                 await service.answer_status(nc, name, describe)
-                await asyncio.Event().wait()
+                while not nc.is_closed:  # noqa: ASYNC110 - the broker may close it for good
+                    await asyncio.sleep(_AGAIN)
             finally:
                 await nc.close()
         await asyncio.sleep(_AGAIN)

@@ -19,7 +19,7 @@ from legacy_importer.progress import Watch, watching
 from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
-from rugs_bus import BusError, RefusedError, stream_state
+from rugs_bus import BusError, BusUnavailableError, RefusedError, stream_state
 from rugs_lake import LakeError, ledger
 from rugs_legacy.clock import zone
 from rugs_legacy.files import find_files, named_by
@@ -161,7 +161,7 @@ def _broker_url(settings: Settings) -> str:
 
 
 async def _wait_for_stream(nc: Client, seconds: float) -> None:
-    """Wait until the stream is there: the writer makes it.
+    """Wait until the stream is there: the writer makes it. A broker that has gone meanwhile is waited for.
 
     Raises:
         BusError: if it is not made in time.
@@ -172,6 +172,8 @@ async def _wait_for_stream(nc: Client, seconds: float) -> None:
         try:
             await stream_state(nc)
             return
+        except BusUnavailableError:
+            deadline = loop.time() + seconds
         except RefusedError as error:
             if loop.time() > deadline:
                 raise BusError("the broker has no stream for events: start the parquet-writer (rugs up)") from error

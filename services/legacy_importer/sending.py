@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from nats.aio.client import Client
 
 from legacy_importer.report import FileReport, Report
-from rugs_bus import BusError, PubAck, Publisher, put_blob
-from rugs_lake import ledger
+from rugs_bus import BusError, BusUnavailableError, PubAck, Publisher, put_blob
+from rugs_bus.patience import Patience
+from rugs_lake import LakeError, LakeUnavailableError, ledger
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.envelopes import printable
 from rugs_legacy.export.beside import look_at
@@ -36,6 +38,12 @@ _NO_EVENTS: Final = b"\x90"
 """An empty msgpack array: a run's last message carries its counts in a header."""
 
 
+_PASSING: Final = (BusUnavailableError, LakeUnavailableError)
+_RETRY_SECONDS: Final = 1.0
+
+_T = TypeVar("_T")
+
+
 class Sender:
     """Sends files to the bus and notes in `report` what became of each.
 
@@ -50,6 +58,7 @@ class Sender:
         self._timezone = timezone
         self._report = report
         self._watch = watch
+        self._patience = Patience(asyncio.Event(), _PASSING, _RETRY_SECONDS)  # who wants its end cancels it
         self._publisher = Publisher(nc)
         self._known = Known(root)
         self._first_of: dict[tuple[str, str], FileReport] = {}
@@ -66,7 +75,7 @@ class Sender:
             self._report.files.append(one)
             if recording.fault is not None:  # what it holds is imported, but nobody can say that it is right, and all
                 self._report.fail(f"{path}: {recording.fault}")
-            before = ledger.imports_of(self._root, one.sha256)
+            before = await self._from_lake(partial(ledger.imports_of, self._root, one.sha256))
             if before and before[0].report is not None and before[0].report["tz"] != one.tz:
                 one.stored_tz = before[0].report["tz"]
             first = self._first_of.setdefault((one.sha256, one.reader), one)
@@ -109,20 +118,28 @@ class Sender:
         one.run_id = uuid.uuid4().hex
         counts = Counts()
         taken: list[asyncio.Future[PubAck]] = []
+        if self._known.wants_lake(recording):
+            await self._from_lake(self._known.open_lake)
         try:
             for message in self._messages(recording, counts):
                 if message.parked is not None:
-                    await put_blob(self._nc, *message.parked)
+                    await self._put(*message.parked)
                 taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
                 self._watch(recording.path, recording.lying(counts.read))
                 await asyncio.sleep(0)  # reading is work: let the connection have its turn
-        except (OSError, FileChangedError, BusError) as error:
+        except (OSError, FileChangedError, BusError, LakeError) as error:
             one.fail(f"{error}; import it again")
         one.take_counts(counts)
         one.known = self._known.events
         finishing = asyncio.create_task(self._finish(recording, one, taken))
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
+
+    async def _put(self, name: str, data: bytes) -> None:
+        await self._patience.until_done("cannot put a large frame", lambda: put_blob(self._nc, name, data))
+
+    async def _from_lake(self, read: Callable[[], _T]) -> _T:
+        return await self._patience.until_done("cannot read the lake", lambda: asyncio.to_thread(read))
 
     def _messages(self, recording: Recording, counts: Counts) -> Iterator[Message]:
         """Give a file's messages, without what the lake is known to have; no message is of two sessions."""

@@ -1,4 +1,7 @@
-"""Waits until the lake holds what was sent, and compares its counts with ours."""
+"""Waits until the lake holds what was sent, and compares its counts with ours.
+
+What passes is waited for: a broker that is away, a writer that says what stops it, a lake that is busy.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,10 @@ from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from legacy_importer.report import FileReport, Report
-from rugs_bus import stream_state
-from rugs_lake import ledger
+from rugs_bus import BusUnavailableError, listening, stream_state
+from rugs_lake import LakeUnavailableError, ledger
 from rugs_proto.subjects import COMMITTED
 from rugs_runtime import service
 
@@ -33,16 +35,8 @@ async def wait_for_commits(nc: Client, root: Path, report: Report) -> None:
     does not answer, or that is idle although a run is not whole, is an error of the files concerned.
     """
     announced = asyncio.Event()
-
-    async def wake(_: Msg) -> None:
-        announced.set()
-
-    subscription = await nc.subscribe(COMMITTED, cb=wake)
-    try:
+    async with listening(nc, COMMITTED, lambda _: announced.set()):
         await _until_committed(nc, root, [one for one in report.files if one.state == "sent"], announced)
-    finally:
-        if not nc.is_closed:
-            await subscription.unsubscribe()
 
 
 async def _until_committed(nc: Client, root: Path, waiting: list[FileReport], announced: asyncio.Event) -> None:
@@ -50,7 +44,11 @@ async def _until_committed(nc: Client, root: Path, waiting: list[FileReport], an
     before, since = None, clock()
     while waiting:
         announced.clear()
-        seen = _take_committed(root, waiting)
+        try:
+            seen = await asyncio.to_thread(_take_committed, root, waiting)
+        except LakeUnavailableError as error:
+            log.warning("waiting for the lake", reason=str(error))
+            seen = before or (len(waiting), 0)
         if seen != before:
             before, since = seen, clock()
         elif clock() - since > _PATIENCE:
@@ -87,13 +85,20 @@ def compare(one: FileReport, run: ledger.Run) -> None:
 
 
 async def _why_nothing_comes(nc: Client) -> str | None:
-    """Ask the writer; None says that it has a reason which will pass."""
-    answer: dict[str, Any] | None = await service.ask_status(nc, WRITER, 5.0)
+    """Ask the writer; None says that there is a reason which will pass."""
+    try:
+        last_seq = (await stream_state(nc)).last_seq
+        answer: dict[str, Any] | None = await service.ask_status(nc, WRITER, 5.0)
+        if answer is None:
+            await stream_state(nc)  # it is the writer that does not answer, not the broker
+    except BusUnavailableError as error:
+        log.warning("waiting for the broker", reason=str(error))
+        return None
     if answer is None:
         return f"sent, but not committed: no {WRITER} answers. Start one with `rugs up` and import again"
     if answer.get("error"):
         log.warning("waiting for the writer", reason=answer["error"])
         return None
-    if int(answer.get("last_seq", 0)) < (await stream_state(nc)).last_seq:
+    if int(answer.get("last_seq", 0)) < last_seq:
         return None  # it is busy with what came before
     return "sent, but never committed: the bus has lost some of its messages. Import it again"

@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 import time
 import uuid
+from collections.abc import Generator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ from rugs_bus.patience import GivenUpError, Patience
 from rugs_bus.topology import stored_message
 from rugs_lake import LakeError
 from rugs_legacy.dual_write import events
-from rugs_legacy.dual_write.events import Captured
+from rugs_legacy.dual_write.events import Captured, Piece
 from rugs_legacy.dual_write.folder import Folder, Position
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_legacy.export.stored import Stored
@@ -214,15 +215,32 @@ class Follower:
     async def _read_lake(self, last: int | None) -> None:
         """Write what the lake has of the life of the stream that we are in, up to a sequence or to its end."""
         position = self._folder.position
-        if position.incarnation is None:
+        incarnation = position.incarnation
+        if incarnation is None:
             return
         log.info("reading from the lake", first=position.seq + 1, last=last)
-        found = events.pieces(self._lake, self._source, position.incarnation, position.seq + 1, last)
-        with contextlib.closing(found):
-            while (piece := await asyncio.to_thread(next, found, None)) is not None:
+        found: Generator[Piece, None, None] | None = None
+
+        async def next_piece() -> Piece | None:
+            """Return the next piece; after an error from where we are, since a generator that failed is at its end."""
+            nonlocal found
+            if found is None:
+                first = self._folder.position.seq + 1
+                found = events.pieces(self._lake, self._source, incarnation, first, last)
+            try:
+                return await asyncio.to_thread(next, found, None)
+            except Exception:
+                found = None
+                raise
+
+        try:
+            while (piece := await self._patience.until_done("cannot read the lake", next_piece)) is not None:
                 for event in piece.events:
                     self._recorder.take(event)
-                await self._commit(Position(position.incarnation, piece.last_seq))
+                await self._commit(Position(incarnation, piece.last_seq))
+        finally:
+            if found is not None:
+                found.close()
 
     async def _whole(self, captured: Captured) -> Stored:
         """Return an event with its bytes, wherever they lie."""

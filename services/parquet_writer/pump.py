@@ -13,15 +13,14 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-import nats.errors
 import orjson
 import structlog
 from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError, BusUnavailableError, Message
-from rugs_bus.patience import GivenUpError, Patience
-from rugs_lake import LakeError, blobs, faults
+from rugs_bus.patience import GivenUpError, Patience, stopped_within
+from rugs_lake import blobs, faults
 from rugs_lake.commit import FileVanishedError
 from rugs_lake.cursor import Cursor
 from rugs_lake.parquet import TornFileError
@@ -39,6 +38,10 @@ _PASSING: Final = (OSError, sqlite3.OperationalError, FileVanishedError, TornFil
 """What can be put right from outside: a full disk, a file that is missing or damaged, a broker that is away."""
 
 log = structlog.get_logger(__name__)
+
+
+class _NotDeliveredError(Exception):
+    """A message was left out, or the stream is not the one that was being read."""
 
 
 class Pump:
@@ -92,16 +95,13 @@ class Pump:
             SupersededError: if another writer has taken over.
             LakeError, BusError: if going on would risk the lake.
         """
-        batches = rugs_bus.consume(self._nc, resume=self._resume, stop=self._stop, idle=IDLE_SECONDS)
         try:
-            async with contextlib.aclosing(batches):
-                async for messages in batches:
-                    for message in messages:
-                        await self._take(message)
-                    if self._commit is not None and self._commit.done():
-                        await self._committed()
-                    if self._is_due(is_idle=not messages):
-                        await self._flush()
+            while not self._stop.is_set():
+                try:
+                    await self._follow()
+                except _NotDeliveredError as error:
+                    log.warning("starting over at the cursor", reason=str(error))
+                    await stopped_within(self._stop, RETRY_SECONDS)
             await self._flush()
             await self._committed()
         except GivenUpError as given_up:
@@ -110,6 +110,22 @@ class Pump:
             self._stop.set()
             with contextlib.suppress(Exception):  # what is raised already came first
                 await self._committed()
+
+    async def _follow(self) -> None:
+        """Take messages until stopped.
+
+        Raises:
+            _NotDeliveredError: if one was left out that the stream has.
+        """
+        batches = rugs_bus.consume(self._nc, resume=self._resume, stop=self._stop, idle=IDLE_SECONDS)
+        async with contextlib.aclosing(batches):
+            async for messages in batches:
+                for message in messages:
+                    await self._take(message)
+                if self._commit is not None and self._commit.done():
+                    await self._committed()
+                if self._is_due(is_idle=not messages):
+                    await self._flush()
 
     async def _resume(self) -> int:
         """Meet the stream, at the start and after a reconnect or a stall; return where to go on."""
@@ -160,15 +176,18 @@ class Pump:
         return {name: data}
 
     async def _look_into_jump(self, seq: int) -> None:
-        """Make sure that what was jumped over is not in the stream any more.
+        """Make sure that what was jumped over is not in the stream any more: that `seq` comes next there, too.
 
         Raises:
-            LakeError: if it is: going on would leave it out.
+            _NotDeliveredError: if another message does, or none: going on would leave it out.
         """
         expected = self._writer.next_seq
-        there = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.get_message(self._nc, expected))
-        if there is not None:
-            raise LakeError(f"message {expected} was not delivered, {seq} came instead: starting over at the cursor")
+        there = await self._patience.until_done(
+            "cannot read the bus", lambda: rugs_bus.next_message(self._nc, expected)
+        )
+        if there is None or there.seq != seq:
+            found = "the stream has none from there on" if there is None else f"the stream has {there.seq}"
+            raise _NotDeliveredError(f"message {seq} came where {expected} was next, and {found}")
         log.warning("messages are gone from the stream", first=expected, last=seq - 1)
 
     def _is_due(self, *, is_idle: bool) -> bool:
@@ -204,10 +223,10 @@ class Pump:
         told = {"snapshot": done.snapshot, "last_seq": done.cursor.last_seq, **done.totals}
         log.debug("committed", files=done.files, **told)
         try:
-            await self._nc.publish(COMMITTED, orjson.dumps({**told, "incarnation": done.cursor.incarnation}))
+            await rugs_bus.announce(self._nc, COMMITTED, orjson.dumps({**told, "incarnation": done.cursor.incarnation}))
             for name in done.blobs & self._fetched:
                 await rugs_bus.delete_blob(self._nc, name)
-        except (BusError, nats.errors.Error) as error:
+        except BusError as error:
             log.warning("committed, but could not tell", reason=str(error))
         self._fetched -= done.blobs
         faults.reached("after_announce")

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -18,7 +18,7 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import BusError
 from rugs_bus.patience import stopped_within
-from rugs_lake import LakeError, retention
+from rugs_lake import LakeError, compaction, retention
 from rugs_lake.catalog import Catalog
 from rugs_lake.cursor import Cursor
 from rugs_lake.paths import LakePaths
@@ -27,6 +27,8 @@ from rugs_runtime.settings import Settings
 PURGE_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 86400.0
 _NICE: Final = 10
+_END_SECONDS: Final = 5.0
+"""How long a compaction may take to end when told to."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,35 +94,63 @@ async def _first_within_age(nc: Client, keep_seconds: float, limit: int) -> int:
 
 
 async def compact(settings: Settings, stop: asyncio.Event) -> None:
-    """Compact in the background and expire, until stopped."""
+    """Compact in the background where there is something to compact, and expire, until stopped."""
     paths = LakePaths(settings.data_dir)
     while not await stopped_within(stop, settings.compact_seconds):
         try:
-            await _compact_once(settings, stop)
+            if await asyncio.to_thread(_is_due, paths):
+                await _compact_once(settings, stop)
             await asyncio.to_thread(_expire, paths, settings.snapshot_retention)
-        except (LakeError, OSError, sqlite3.OperationalError) as error:
+        except (LakeError, OSError, sqlite3.Error) as error:
             log.warning("could not compact, or not forget old snapshots; the lake is as it was", reason=str(error))
 
 
+def _is_due(paths: LakePaths) -> bool:
+    with Catalog(paths, read_only=True) as catalog:
+        return compaction.is_due(catalog)
+
+
 async def _compact_once(settings: Settings, stop: asyncio.Event) -> None:
-    """Run a compaction as a process of its own with low priority; end it when told to stop."""
+    """Run a compaction as a process of its own with low priority; end it when told to stop, or cancelled."""
     command = (sys.executable, "-m", "rugs_lake.compaction", str(settings.data_dir))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    with contextlib.suppress(ProcessLookupError):  # it has ended
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     stopping = asyncio.create_task(stop.wait())
     ended = asyncio.create_task(process.communicate())
     try:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-    told, _ = await ended
-    if process.returncode != 0 and not stop.is_set():
-        log.warning("a compaction failed; the lake is as it was", exit_code=process.returncode)
-    elif told and (done := orjson.loads(told))["files_before"]:
+        if not await _within(_END_SECONDS, ended):
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await ended
+    told, _ = ended.result()
+    if process.returncode != 0:
+        if not stop.is_set():
+            log.warning("a compaction failed; the lake is as it was", exit_code=process.returncode)
+    elif (done := _read_outcome(told)) is None:
+        log.warning("a compaction did not say what it has done")
+    elif done["files_before"]:
         log.info("compacted", **done)
+
+
+async def _within(seconds: float, ended: asyncio.Task[Any]) -> bool:
+    """Wait for a task, also when cancelled meanwhile; return whether it has ended in time."""
+    done, _ = await asyncio.wait((ended,), timeout=seconds)
+    return bool(done)
+
+
+def _read_outcome(told: bytes) -> dict[str, Any] | None:
+    """Return what a compaction has printed; None where it was not one whole line of its figures."""
+    try:
+        done = orjson.loads(told)
+    except orjson.JSONDecodeError:
+        return None
+    return done if isinstance(done, dict) and "files_before" in done else None
 
 
 def _expire(paths: LakePaths, keep_seconds: float) -> None:

@@ -23,7 +23,7 @@ from tests.crashkit import REPOSITORY, Matrix, acks_in, cursor_of, ended, last_a
 from tests.lakekit import FULL
 from tests.powerloss import Call, Disk, Loss, can_record, record
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
 
 LOSSES: tuple[Loss, ...] = ("all", "empty", "cut", "random", "nothing")
 MESSAGES = 16
@@ -124,3 +124,20 @@ def test_a_compactor_without_power(tmp_path: Path, matrix: Matrix, loss: Loss) -
     for left in every_loss(disk, calls, loss, tmp_path / "left"):
         check(left, MESSAGES)
         matrix.note("power", f"compactor, lost: {loss}", lost=0, doubled=0, torn=0)
+
+
+@pytest.mark.parametrize("loss", LOSSES if FULL else LOSSES[:1])
+def test_an_orphan_that_is_moved_without_power(tmp_path: Path, matrix: Matrix, loss: Loss) -> None:
+    """What no snapshot names is moved aside by a writer that starts, and is in one of the two places at any moment."""
+    base = tmp_path / "base"
+    base.mkdir()
+    assert ended(start("write", base / "lake", MESSAGES, base / "acks")) == 0
+    orphan = LakePaths(base / "lake").data / "doc_type=ws_event" / "date=2026-06-01" / "part-1.parquet"
+    orphan.parent.mkdir(parents=True, exist_ok=True)
+    orphan.write_bytes(b"somebody's rows")
+    disk, calls = run("write", base, tmp_path)
+    for left in every_loss(disk, calls, loss, tmp_path / "left"):
+        found = [path.read_bytes() for path in (left / "lake").rglob(orphan.name)]
+        assert b"somebody's rows" in found
+        check(left, MESSAGES)
+        matrix.note("power", f"orphan moved, lost: {loss}", lost=0, doubled=0, torn=0)

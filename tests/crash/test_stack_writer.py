@@ -11,17 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake import faults
-from tests.crashkit import Matrix
+from tests.crashkit import ANNOUNCE_STEPS, COMPACTION_STEPS, EXPIRY_STEPS, WRITER_STEPS, Matrix
 from tests.lakekit import FULL
 from tests.stackkit import Writer, until
 from tests.stackload import Rig
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
 
-EXPIRY = ("expiry_forgotten", "expiry_deleted")
-COMPACTION = tuple(step for step in faults.STEPS if step.startswith("compaction_"))
-COMMIT = tuple(step for step in faults.STEPS if step not in (*EXPIRY, *COMPACTION))
+SOME_STEPS = ("file_written", "files_ready", "before_commit", "after_commit")
 EAGER = {"RUGS_COMPACT_SECONDS": "0.5", "RUGS_SNAPSHOT_RETENTION": "0.5"}
 """Settings under which compaction and expiry have something to do all the time."""
 KILLED = -signal.SIGKILL
@@ -39,7 +36,11 @@ async def test_a_writer_process_killed_at_every_step_of_a_commit(tmp_path: Path,
     """It is started again with the next step armed: each life begins with the recovery from the one before."""
     async with Rig.running(tmp_path) as rig:
         for time in (1, 2, 5, 9) if FULL else (2,):
-            for step in COMMIT if FULL else ("file_written", "files_ready", "before_commit", "after_commit"):
+            for step in (
+                (*WRITER_STEPS, *ANNOUNCE_STEPS)
+                if FULL
+                else ("file_written", "files_ready", "before_commit", "after_commit")
+            ):
                 rig.writer.start(RUGS_CRASH_AT=f"{step}:{time}")
                 await until(lambda: rig.writer.ended is not None)
                 assert rig.writer.ended == KILLED, rig.writer.log[-2000:]
@@ -49,12 +50,12 @@ async def test_a_writer_process_killed_at_every_step_of_a_commit(tmp_path: Path,
 
 async def test_a_writer_process_killed_while_it_compacts_and_forgets(tmp_path: Path, matrix: Matrix) -> None:
     async with Rig.running(tmp_path, **EAGER) as rig:
-        for step in EXPIRY * 3 if FULL else ():
+        for step in EXPIRY_STEPS * 3 if FULL else ():
             rig.writer.start(RUGS_CRASH_AT=step)
             await until(lambda: rig.writer.ended is not None)
             assert rig.writer.ended == KILLED, rig.writer.log[-2000:]
             matrix.note("kill", step, **await rig.judge())
-        for step in COMPACTION if FULL else COMPACTION[2:3]:
+        for step in COMPACTION_STEPS if FULL else COMPACTION_STEPS[2:3]:
             failures = rig.writer.log.count("a compaction failed")
             rig.writer.start(RUGS_CRASH_AT=step)
             for _ in range(3 if FULL else 1):

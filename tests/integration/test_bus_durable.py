@@ -17,7 +17,7 @@ from rugs_bus import (
     consume,
     ensure_streams,
 )
-from rugs_bus.connect import ask
+from rugs_bus.api import ask
 from rugs_runtime.broker import Broker
 from tests.stackkit import until
 

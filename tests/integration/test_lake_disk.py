@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.compaction import compact
+from rugs_lake.errors import LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.verify import verify
 from rugs_lake.writer import LakeWriter

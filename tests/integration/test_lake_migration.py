@@ -16,9 +16,10 @@ from typing import Any, Final
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError
+from rugs_lake.errors import LakeError
 from rugs_lake.migration import KEPT, MIGRATIONS, Plan, abandon, plan
 from rugs_lake.paths import LakePaths
 from rugs_lake.schema import BY_NAME, SCHEMA_VERSION, parse_version

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rugs_lake import parquet
-from rugs_lake.catalog import LakeError
 from rugs_lake.compaction import compact
+from rugs_lake.errors import LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire
 from rugs_lake.verify import verify

@@ -13,8 +13,9 @@ import duckdb
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.compaction import compact
+from rugs_lake.errors import LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.reader import Lake
 from rugs_lake.retention import expire

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from rugs_lake import parquet, scopes
-from rugs_lake.catalog import Catalog, LakeError
+from rugs_lake.catalog import Catalog
 from rugs_lake.commit import Batch, commit_batch
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError, body_hash, read_cursor
+from rugs_lake.errors import LakeError
 from rugs_lake.orphans import sweep
 from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rugs_lake.catalog import LakeError, LakeReplacedError
 from rugs_lake.commit import FileVanishedError
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError
+from rugs_lake.errors import LakeError, LakeReplacedError
 from rugs_lake.paths import LakePaths
 from rugs_lake.rejects import list_rejects
 from rugs_lake.retention import expire

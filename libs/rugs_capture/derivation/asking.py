@@ -1,4 +1,4 @@
-"""Asking the lake beside everything else: in a thread, patiently, and never for ever."""
+"""Asking the lake beside everything else: in a thread, again and again while it cannot be read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Final, TypeVar
 import duckdb
 import structlog
 
-from rugs_bus.patience import stopped_within
+from rugs_bus.patience import Patience
 from rugs_capture.derivation.stored import StoredEvents
-from rugs_lake import LakeError
-from rugs_proto.reasons import one_line
+from rugs_lake import LakeAbsentError, LakeError
 
 RETRY_SECONDS: Final = 0.5
-_TRIES: Final = 60
-"""How often a lake that cannot be read is tried before derivation goes on without."""
+_PASSING: Final = (LakeError, OSError, sqlite3.Error, duckdb.Error)
 
 _T = TypeVar("_T")
 
@@ -26,36 +24,34 @@ log = structlog.get_logger(__name__)
 
 
 class Lake:
-    """The lake under a data root, whether there is one or not; `trouble` says why it cannot be read now."""
+    """The lake under a data root, whether there is one or not.
+
+    One that cannot be read is not taken for empty: what it holds would be left out for good.
+    """
 
     def __init__(self, root: Path, stop: asyncio.Event) -> None:
-        self.trouble: str | None = None
         self._root = root
-        self._stop = stop
+        self._patience = Patience(stop, _PASSING, RETRY_SECONDS)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the lake cannot be read now; it is tried again."""
+        return self._patience.trouble
 
     async def ask(self, read: Callable[[StoredEvents], _T]) -> _T | None:
-        """Return what `read` returns; None where there is no lake, or it cannot be read for long."""
+        """Return what `read` returns; None where there is no lake.
 
-        def asked() -> _T:
-            with StoredEvents(self._root) as stored:
-                return read(stored)
+        Raises:
+            GivenUpError: if told to stop while the lake cannot be read.
+        """
 
-        for _ in range(_TRIES):
+        def asked() -> _T | None:
             try:
-                found = await asyncio.to_thread(asked)
-            except LakeError as error:
+                stored = StoredEvents(self._root)
+            except LakeAbsentError as error:
                 log.info("no lake to read from", reason=str(error))
                 return None
-            except (OSError, sqlite3.Error, duckdb.Error) as error:
-                reason = f"cannot read the lake: {one_line(error)}"
-                if self.trouble != reason:
-                    log.warning(reason)
-                self.trouble = reason
-            else:
-                self.trouble = None
-                return found
-            if await stopped_within(self._stop, RETRY_SECONDS):
-                return None
-        log.error("going on without what the lake holds: `rugs derive` makes up for it", reason=self.trouble)
-        self.trouble = None
-        return None
+            with stored:
+                return read(stored)
+
+        return await self._patience.until_done("cannot read the lake", lambda: asyncio.to_thread(asked))

@@ -17,12 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusUnavailableError, Durable, Message, Publisher, StreamState
+from rugs_bus import BusError, BusUnavailableError, Durable, Message, Publisher, StreamState
 from rugs_bus.patience import GivenUpError, Patience
 from rugs_capture.derivation import position as positions
 from rugs_capture.derivation.asking import RETRY_SECONDS, Lake
@@ -232,8 +231,8 @@ class Follower:
         for found in self.quality.news():
             if found["source"] is not None:
                 log.warning("game states", check=found["check"], source=found["source"], detail=found["detail"])
-            with contextlib.suppress(nats.errors.Error):  # nobody needs it to go on
-                await self._nc.publish(ALERTS_QUALITY, json.dumps(found).encode())
+            with contextlib.suppress(BusError):  # nobody needs it to go on
+                await rugs_bus.announce(self._nc, ALERTS_QUALITY, json.dumps(found).encode())
 
     async def _mark(self, *, at_once: bool = False) -> None:
         """Tell how far derivation has come where no derived message does."""

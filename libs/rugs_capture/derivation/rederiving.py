@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from nats.aio.client import Client
 
 from rugs_bus import BusError, Publisher
@@ -27,7 +28,7 @@ from rugs_capture.derivation.outbox import Outbox, Outgoing
 from rugs_capture.derivation.quality import Quality
 from rugs_capture.derivation.stored import StoredEvents
 from rugs_feed.derive import RULES_VERSION, Deriver
-from rugs_lake import ledger, stats
+from rugs_lake import LakeUnavailableError, ledger, stats
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import (
     HEADER_IMPORT,
@@ -47,6 +48,8 @@ _DAY_US: Final = 86_400_000_000
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
+
+log = structlog.get_logger(__name__)
 
 Watch = Callable[[int, int], None]
 """Told how many events are dealt with, and of how many."""
@@ -213,14 +216,17 @@ class _Runs:
         before, since = 0, clock()
         waiting = list(DOC_TYPES)
         while waiting:
-            run = ledger.run(root, self._ids[waiting[0]])
+            try:
+                run, progress = ledger.run(root, self._ids[waiting[0]]), _progress(root)
+            except LakeUnavailableError as error:
+                log.warning("waiting for the lake", reason=str(error))
+                run, progress = None, before
             if run is not None and run.closed:
                 if not run.done:
                     raise BusError("the bus has lost some of what was derived: derive again")
                 kind = done.kinds[waiting.pop(0)]
                 kind.stored, kind.duplicates = run.stored, run.duplicates
                 continue
-            progress = sum(cursor.last_seq for cursor in stats.cursors(root))
             if progress != before:
                 before, since = progress, clock()
             elif clock() - since > _PATIENCE:
@@ -243,6 +249,10 @@ class _Runs:
     def _check(self) -> None:
         if self._refused is not None:
             raise BusError(f"the broker does not take what was derived: {self._refused}")
+
+
+def _progress(root: Path) -> int:
+    return sum(cursor.last_seq for cursor in stats.cursors(root))
 
 
 def _report(run_id: str, doc_type: str, derived: int) -> dict[str, Any]:

@@ -50,7 +50,8 @@ class StoredEvents:
     """One snapshot of the lake. Not for several threads at once.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeAbsentError: if there is no lake.
+        LakeUnavailableError: if it cannot be read now.
     """
 
     def __init__(self, root: Path) -> None:

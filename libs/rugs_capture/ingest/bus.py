@@ -12,13 +12,13 @@ import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from rugs_bus import BusError, connect
+from rugs_bus.errors import CLIENT_ERRORS
 from rugs_capture.ingest.receiving import Outcome, Receiver
 from rugs_capture.ingest.terms import RequestError, Terms, read_terms
 from rugs_capture.source import SourceError
@@ -92,13 +92,13 @@ class BusDoor:
             while nc.is_connected and nc.stats["reconnects"] == 0:  # noqa: ASYNC110 (seen from outside)
                 await asyncio.sleep(_LOOK)
             raise SourceError("the connection to the broker was lost")
-        except nats.errors.Error as error:
+        except CLIENT_ERRORS as error:
             raise SourceError(f"the broker does not let us listen on {SUBJECTS}: {error!r}") from error
         finally:
             await post.end()
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
-            with suppress(TimeoutError, nats.errors.Error):
+            with suppress(*CLIENT_ERRORS):
                 async with asyncio.timeout(_GOODBYE):
                     await nc.close()
 
@@ -162,7 +162,7 @@ class _Post:
                 told = each.outcome.reply()
                 if not told["errors"]:
                     del told["errors"]
-                with suppress(nats.errors.Error):  # whoever asked will ask again
+                with suppress(*CLIENT_ERRORS):  # whoever asked will ask again
                     await each.message.respond(json.dumps(told, separators=(",", ":")).encode())
                 self._unanswered.task_done()
 
@@ -171,7 +171,7 @@ class _Post:
         subscription = self._subscription
         if subscription is None:
             return
-        with suppress(TimeoutError, nats.errors.Error):
+        with suppress(*CLIENT_ERRORS):
             async with asyncio.timeout(_GOODBYE):
                 if self._nc.is_connected:
                     await subscription.drain()  # type: ignore[no-untyped-call]

@@ -266,7 +266,7 @@ async def _committed(nc: Client, settings: Settings) -> None:
         CommandError: if that takes too long.
     """
     import rugs_bus
-    from rugs_lake import LakeError, stats
+    from rugs_lake import LakeAbsentError, LakeUnavailableError, stats
     from rugs_proto.subjects import EVENTS_STREAM
 
     upto = (await rugs_bus.stream_state(nc)).last_seq
@@ -274,7 +274,7 @@ async def _committed(nc: Client, settings: Settings) -> None:
     while time.monotonic() < deadline:
         try:
             taken = max(each.last_seq for each in stats.cursors(settings.data_dir) if each.stream == EVENTS_STREAM)
-        except (LakeError, ValueError):
+        except (LakeAbsentError, LakeUnavailableError, ValueError):
             taken = 0
         if taken >= upto:
             return

@@ -46,12 +46,12 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
     names = [only] if only else [service.name for service in services_of(settings)]
     stream, answers, bus_error = await _ask_bus(url, names)
     services = [_service(name, info, answers.get(name)) for name in names]
-    lake = _lake(settings)
+    lake, lake_error = _lake(settings)
     if lake is not None and stream is not None and lake["incarnation"] == stream["incarnation"]:
         lake["lag"] = max(0, stream["last_seq"] - lake["last_seq"])
     broker = _broker(settings, url, info, bus_error)
     spools = spools_of(settings, answers.values())
-    ok = broker["error"] is None and all(service["state"] == "running" for service in services)
+    ok = broker["error"] is None and lake_error is None and all(service["state"] == "running" for service in services)
     return {
         "ok": ok,
         "data_dir": str(settings.data_dir),
@@ -62,7 +62,9 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
         "lake": lake,
         "spools": spools,
         "http_url": _http_url(answers),
-        "error": next((error for error in (broker["error"], *(s["error"] for s in services)) if error), None)
+        "error": next(
+            (error for error in (broker["error"], lake_error, *(s["error"] for s in services)) if error), None
+        )
         or broker["last_error"],
     }
 
@@ -168,18 +170,21 @@ def _memory(pid: int | None) -> int | None:
         return None
 
 
-def _lake(settings: Settings) -> dict[str, Any] | None:
-    """Return how far the lake has come; None before there is one."""
-    from rugs_lake import LakeError, stats
+def _lake(settings: Settings) -> tuple[dict[str, Any] | None, str | None]:
+    """Return how far the lake has come, None before there is one; and why it cannot be read."""
+    from rugs_lake import LakeAbsentError, LakeError, stats
     from rugs_proto.subjects import EVENTS_STREAM
 
     try:
         cursor = next((each for each in stats.cursors(settings.data_dir) if each.stream == EVENTS_STREAM), None)
-    except LakeError:
-        return None
+    except LakeAbsentError:
+        return None, None
+    except LakeError as error:
+        return None, str(error)
     if cursor is None:
-        return None
-    return {"incarnation": cursor.incarnation, "last_seq": cursor.last_seq, "epoch": cursor.epoch, "lag": None}
+        return None, None
+    told = {"incarnation": cursor.incarnation, "last_seq": cursor.last_seq, "epoch": cursor.epoch, "lag": None}
+    return told, None
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import rugs_lake
-from rugs_lake import LakeError
+from rugs_lake import LakeAbsentError
 from rugs_legacy.export.stored import COLUMNS, Stored, fetch, keep_small
 from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, parse_event_subject
@@ -75,11 +75,15 @@ class Piece(NamedTuple):
 
 
 def reaches(root: Path, incarnation: str) -> int:
-    """Return up to which sequence of the stream's present life the lake has taken everything; 0 where it has none."""
+    """Return up to which sequence of the stream's present life the lake has taken everything; 0 where it has none.
+
+    Raises:
+        LakeError: if there is a lake, and it cannot be read.
+    """
     try:
         with rugs_lake.open(root) as lake:
             known = {life: seq for stream, life, seq in lake.cursors if stream == EVENTS_STREAM}
-    except LakeError:
+    except LakeAbsentError:
         return 0
     return known.get(incarnation, 0)
 
@@ -88,9 +92,13 @@ def pieces(root: Path, source: str, incarnation: str, first: int, last: int | No
     """Give what the lake has of a life of the stream, between two sequences or to its end, a bounded number at a time.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeError: if there is a lake, and it cannot be read.
     """
-    with rugs_lake.open(root) as lake:
+    try:
+        opened = rugs_lake.open(root)
+    except LakeAbsentError:
+        return
+    with opened as lake:
         keep_small(lake)
 
         def ask(what: str, end: int) -> Any:
@@ -115,9 +123,13 @@ def bytes_of(root: Path, event: Stored) -> bytes | None:
     """Return the bytes that the lake has of an event; None where it has none.
 
     Raises:
-        LakeError: if there is no lake.
+        LakeError: if there is a lake, and it cannot be read.
     """
-    with rugs_lake.open(root) as lake:
+    try:
+        opened = rugs_lake.open(root)
+    except LakeAbsentError:
+        return None
+    with opened as lake:
         rows = lake.sql(
             "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?",
             [event.source, event.session_id, event.seq, event.id],

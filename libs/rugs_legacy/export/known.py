@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rugs_lake import LakeError
+from rugs_lake import LakeAbsentError
 from rugs_legacy.clock import zone
 from rugs_legacy.envelopes import SOURCE, Envelope
 from rugs_legacy.export import manifest as manifests
@@ -101,6 +101,18 @@ class Known:
         if self._lake is not None:
             self._lake.close()
 
+    def wants_lake(self, recording: Recording) -> bool:
+        """Whether a file's lines may have to be looked up in the lake, which is not open yet."""
+        return self._lake is None and self._manifests.claims(recording) is not None
+
+    def open_lake(self) -> None:
+        """Open the lake, if there is one; who does not is made to wait for it by the first look-up.
+
+        Raises:
+            LakeUnavailableError: if it cannot be read now.
+        """
+        self._opened()
+
     def take_out(self, recording: Recording, envelopes: Iterable[Envelope], counts: Counts) -> Iterator[Envelope]:
         """Give those of a file's envelopes that have to be sent; `events` says of how many others it is known.
 
@@ -153,7 +165,7 @@ class Known:
 
             try:
                 self._lake = Lake(self._root)
-            except LakeError:  # there is none yet: nothing is known
+            except LakeAbsentError:  # nothing is known
                 return None
             keep_small(self._lake)
         return self._lake
