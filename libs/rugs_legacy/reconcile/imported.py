@@ -42,7 +42,7 @@ def is_recent(envelope: Envelope, at: int | None) -> bool:
     """Return whether an event was written just before a moment, in microseconds, UTC; it may be on its way then."""
     if at is None or envelope["doc_type"] == "reject":  # which has no time of its own
         return False
-    return abs(envelope["ts"] - at) <= _RECENT_US
+    return bool(abs(envelope["ts"] - at) <= _RECENT_US)
 
 
 def file_rows(files: Sequence[Iterable[Envelope]], *, full: bool, at: int | None = None) -> Iterator[Row]:
