@@ -26,6 +26,8 @@ _ATTEMPT: Final = 2.0
 _JETSTREAM_IS_OFF: Final = frozenset({10039, 10076})
 """JetStream's own numbers for: not enabled for the account, not enabled."""
 _NO_JETSTREAM: Final = "the NATS server has no JetStream, which keeps the events: start it with `-js`, or set NATS_URL"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+_START: Final = "start it, or set NATS_URL"
 
 # White space is only what the server takes for it. This holds for every client of the process.
 parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
@@ -99,7 +101,8 @@ async def connect(
 
     async def on_error(error: Exception) -> None:
         nonlocal last_error
-        last_error = error
+        if not _is_refusal(last_error):  # what follows one says less
+            last_error = error
         if client.is_connected:
             log.warning("bus error", broker=where, error=_reason(error))
 
@@ -128,10 +131,15 @@ async def connect(
     except (TimeoutError, OSError, nats.errors.Error, ValueError) as error:
         await client.close()
         reason = _reason(last_error or error)
-        if "authorization" in reason.lower():
+        if _is_refusal(last_error):
             raise BusError(f"the NATS server at {where} refuses this user ({reason}): see NATS_URL") from error
-        raise BusError(f"no NATS server answers at {where} ({reason}): start it, or set NATS_URL") from error
+        hint = "SSL_CERT_FILE names the file of who signed its certificate" if _UNTRUSTED in reason else _START
+        raise BusError(f"no NATS server answers at {where} ({reason}): {hint}") from error
     return client
+
+
+def _is_refusal(error: Exception | None) -> bool:
+    return "authorization" in str(error).lower()
 
 
 def _reason(error: Exception) -> str:

@@ -104,6 +104,8 @@ async def test_any_password_lists_tls_and_websocket(
         await works(f"tls://{quote(TOKEN, safe='')}@{place}")
         await works(f"nats://{TOKEN}@{place}")
         await refused(f"tls://hunter2@{place}", "refuses this user")
+        monkeypatch.delenv("SSL_CERT_FILE")
+        await refused(f"tls://{quote(TOKEN, safe='')}@{place}", "SSL_CERT_FILE names the file")
     await refused(
         f"nats://{LOGIN}@127.0.0.1:{free_port}", f"no NATS server answers at nats://***@127.0.0.1:{free_port}"
     )
