@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from rugs_client import Publisher
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame

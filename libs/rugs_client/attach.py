@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, Self
 
 import structlog
 
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 from rugs_client.mapping import Mapper
 from rugs_client.plain import plain, text
 from rugs_client.publisher import Publisher

@@ -21,7 +21,7 @@ from rugs_capture.cdp.patterns import UrlPatterns
 from rugs_capture.cdp.protocol import Event
 from rugs_capture.cdp.targets import Targets
 from rugs_capture.tap import Session, Tap
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 from rugs_feed import frames
 
 TEXT: Final = 1

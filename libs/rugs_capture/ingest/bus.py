@@ -23,7 +23,7 @@ from rugs_capture.ingest.receiving import Outcome, Receiver
 from rugs_capture.ingest.terms import RequestError, Terms, read_terms
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Session, Tap
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 
 SUBJECTS: Final = "rugs.ingest.>"
 GROUP: Final = "rugs-ingest"
