@@ -196,6 +196,7 @@ class Publisher:
         Who will tell later of something that is missing since a time (microseconds, UTC) says so here, and
         ends the session once more when he has told: should this process be gone by then, the next one tells of it.
         """
+        self._now()
         self._intake.end(Ending(source or self.source, session, missing_since))
         self._background.nudge()
 

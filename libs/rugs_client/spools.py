@@ -97,6 +97,6 @@ def crash_gaps(sessions: Sequence[Session], until: int, slipped: int = 0) -> lis
     return [
         gap_entry(Loss(session.source, 1, *span, CRASHED), session.session_id, None, seq)
         for session, began in since.items()
-        if session.next_seq > 1 or session.source not in told
+        if session.closed == MISSING or session.next_seq > 1 or session.source not in told
         for seq, span in enumerate(spans(began, until, slipped), session.next_seq)
     ]
