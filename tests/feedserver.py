@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Self
+from urllib.parse import parse_qsl
 
 from aiohttp import WSMsgType, web
 
+from rugs_capture.feed_address import FeedAddress
 from tests.sourcekit import serving
 
 HELLO = '0{"sid":"made-up","upgrades":[],"pingInterval":PING,"pingTimeout":PING,"maxPayload":1000000}'
@@ -36,6 +38,12 @@ class Feed:
         async with serving({"/socket.io/": feed._serve}) as port:
             feed.url = f"http://127.0.0.1:{port}?frontend-version=1.0"
             yield feed
+
+    @property
+    def address(self) -> FeedAddress:
+        """Where it is, as a source takes it."""
+        base, _, query = self.url.partition("?")
+        return FeedAddress(base, query=tuple(parse_qsl(query)))
 
     async def send(self, socket: web.WebSocketResponse, *messages: str | bytes) -> None:
         """Send messages, and remember them."""

@@ -28,8 +28,8 @@ class Outage(NamedTuple):
     follows: bool = False
 
     def ends_with(self, place: str, url: str | None) -> bool:
-        """Return whether a new connection at a place is the successor of this one. A URL that is not known fits any."""
-        return self.place == place and (url is None or self.url is None or self.url == url)
+        """Return whether a new connection at a place ends it. A URL that is not known fits any."""
+        return self.place is None or (self.place == place and (url is None or self.url is None or self.url == url))
 
 
 class Outages:

@@ -1,132 +1,173 @@
-"""The public feed: a Socket.IO client that keeps every WebSocket message as it was on the wire.
-
-python-socketio makes the connection, answers pings and finds out when the other side is gone.
-Its messages are recorded below it, where they are still whole; of what comes it is
-only given what a connection needs, so that no event can be too odd for it.
-"""
+"""The public feed: a Socket.IO connection whose messages are all kept as they were on the wire."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-import socketio
-import structlog
-from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType
+from aiohttp import ClientSession
 
-from rugs_capture.source import SourceError
+from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_http import explain
+from rugs_capture.socketio.connection import Connection, Ending, Recovery
+from rugs_capture.socketio.payload import BadText, Message
+from rugs_capture.socketio.transports import (
+    GOODBYE_SECONDS,
+    TRANSPORTS,
+    LostError,
+    RefusedError,
+    Transport,
+    http_session,
+)
+from rugs_capture.socketio.watch import Watch
+from rugs_capture.source import AWAY_PAUSE, LOST_PAUSE, REFUSED_PAUSE, SourceError
 from rugs_capture.tap import Session, Tap
-from rugs_proto.subjects import MAX_BLOB
+from rugs_feed.frames import Frame
 
 CONNECT_SECONDS: Final = 20.0
-"""How long the whole handshake may take."""
-_GOODBYE: Final = 2.0
-_NOOP: Final = WSMessage(WSMsgType.TEXT, "6", None)
-"""A message that says nothing but that the other side lives."""
-_FOR_THE_CONNECTION: Final = ("open", "close", "ping", "pong", "noop", "connect", "disconnect", "connect_error")
-
-log = structlog.get_logger(__name__)
+"""How long connecting may take, from the first packet of TCP to the answer to the Socket.IO connect packet."""
+_SILENT_ATTEMPTS: Final = 2
+"""After so many attempts in a row that were not answered, the next transport is tried first."""
+_BAD_TEXT: Final = "text that is not UTF-8"
 
 
 class PublicFeed:
-    """A Socket.IO feed at a URL such as ``https://host?query=1``. Each connection is a session."""
+    """A Socket.IO feed. Each connection is a session; see `Source` for what `run` does.
+
+    Args:
+        connect_timeout: seconds that the whole of connecting may take.
+    """
 
     name = "public"
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, address: FeedAddress, *, connect_timeout: float = CONNECT_SECONDS) -> None:
+        self._address = address
+        self._limit = connect_timeout
+        self._recovery: Recovery | None = None
+        self._unanswered = 0
+
+    @property
+    def url(self) -> str:
+        """Where the feed is, without secrets."""
+        return self._address.shown
 
     async def run(self, tap: Tap) -> None:
         """Connect and record until the connection ends; see `Source.run`."""
-        wire = _Wire(tap, self.url)
-        client = socketio.AsyncClient(reconnection=False, http_session=wire, handle_sigint=False)
-        ended = asyncio.Event()
-
-        async def end(*_: object) -> None:
-            ended.set()
-
-        client.on("disconnect", end)
+        address = self._address
+        life = Connection(limit=self._limit, namespace=address.namespace, auth=address.auth, recovery=self._recovery)
+        transport: Transport | None = None
         try:
-            await client.connect(self.url, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError  # engineio swallows one that comes while it connects
-            await ended.wait()
-            raise SourceError(wire.ending or "the server has stopped answering")
-        except socketio.exceptions.ConnectionError as error:
-            raise SourceError(f"cannot connect to {self.url}: {wire.ending or error}") from error
+            async with Watch(life.due) as watch, http_session() as http:
+                transport = await self._open(http)
+                await _Recording(transport, life, watch, tap, self.url).run()
+        except TimeoutError:
+            self._unanswered += life.state == "opening"
+            reason = life.overdue() if transport else f"no answer within {self._limit:.4g} s"
+            raise SourceError(self._about(life, reason)) from None
+        except LostError as error:
+            self._unanswered = 0
+            pause = REFUSED_PAUSE if error.refused and life.state != "connected" else LOST_PAUSE
+            raise SourceError(self._about(life, str(error)), longest_pause=pause) from error
         finally:
+            if life.state == "connected":
+                self._unanswered = 0
+                self._recovery = life.recovery
+            if life.ending is not None and life.ending.refused:
+                self._recovery = None
+
+    async def _open(self, http: ClientSession) -> Transport:
+        """Open the first transport that the server admits.
+
+        Raises:
+            SourceError: if it admits none, or there is no server.
+        """
+        refusals: dict[str, str] = {}
+        pause, wait = LOST_PAUSE, None
+        for name in self._order():
             try:
-                with suppress(Exception):  # a time-out, or there was no connection
-                    async with asyncio.timeout(_GOODBYE):
-                        await client.disconnect()
-            finally:
-                await wire.close()
+                return await TRANSPORTS[name].open(http, self._address)
+            except RefusedError as error:
+                refusals[name] = str(error)
+                pause = max(pause, AWAY_PAUSE if error.status >= 500 else REFUSED_PAUSE)
+                wait = error.retry_after
+                if error.for_all:
+                    break
+            except aiohttp.ClientConnectorError as error:
+                refusals = {name: explain(error, self._address)}
+                break
+            except LostError as error:
+                refusals[name] = str(error)
+            except aiohttp.ClientError as error:
+                refusals[name] = explain(error, self._address)
+        self._unanswered = 0
+        said = {*refusals.values()}
+        reason = said.pop() if len(said) == 1 else "; ".join(f"{name}: {why}" for name, why in refusals.items())
+        raise SourceError(f"cannot connect to {self.url}: {reason}", longest_pause=pause, retry_after=wait)
+
+    def _order(self) -> Sequence[str]:
+        """Return the transports in the order to try; another one first where the first is never answered."""
+        names = self._address.transports
+        first = self._unanswered // _SILENT_ATTEMPTS % len(names)
+        return (*names[first:], *names[:first])
+
+    def _about(self, life: Connection, reason: str) -> str:
+        return reason if life.state == "connected" else f"cannot connect to {self.url}: {reason}"
 
 
-class _Wire:
-    """What engineio takes for an aiohttp session: it opens one WebSocket, and records it."""
+class _Recording:
+    """One open transport: every message that goes through it is recorded before anything is done with it."""
 
-    def __init__(self, tap: Tap, url: str) -> None:
-        self.ending: str | None = None
-        self._tap = tap
+    def __init__(self, transport: Transport, life: Connection, watch: Watch, tap: Tap, url: str) -> None:
+        self._transport = transport
+        self._life = life
+        self._watch = watch
         self._url = url
-        self._http = aiohttp.ClientSession()
-        self.cookie_jar = self._http.cookie_jar
+        self._session: Session = tap.begin(connected=False, url=url, transport=transport.name)
 
-    @property
-    def closed(self) -> bool:
-        return self._http.closed
+    async def run(self) -> None:
+        """Record until the connection ends.
 
-    async def close(self) -> None:
-        await self._http.close()
-
-    async def ws_connect(self, url: str, **options: Any) -> _RecordedSocket:
-        options["max_msg_size"] = MAX_BLOB
+        Raises:
+            LostError: when it has ended.
+        """
+        bad_text = False
         try:
-            socket = await self._http.ws_connect(url, **options)
-        except aiohttp.ClientError as error:
-            self.ending = str(error) or type(error).__name__
+            while self._life.ending is None and not bad_text:
+                messages = await self._transport.receive()
+                self._watch.heard()
+                bad_text = await self._take(messages)
+            ending = self._life.ending or Ending(f"the server sent {_BAD_TEXT} (1007)")
+            raise LostError(ending.reason, refused=ending.refused)
+        except asyncio.CancelledError:
+            if not self._watch.expired:
+                with suppress(LostError, TimeoutError):
+                    async with asyncio.timeout(GOODBYE_SECONDS):
+                        await self._send(self._transport.goodbye)
             raise
-        return _RecordedSocket(socket, self, self._tap.begin(url=self._url))
+        finally:
+            if not self._watch.expired:  # nobody is there to say goodbye to
+                with suppress(TimeoutError):
+                    await self._transport.close(bad_text=bad_text)
 
+    async def _take(self, messages: Sequence[Message]) -> bool:
+        """Record messages and answer them; return whether one of them was no text."""
+        answers: list[str] = []
+        for message in messages:
+            if isinstance(message, BadText):
+                frame = self._session.frame(message.data, frame=Frame("unknown", problem=_BAD_TEXT))
+            else:
+                frame = self._session.frame(message)
+            answers += self._life.take(frame)
+            if self._life.state == "connected" and not self._session.connected:
+                self._session.connect(url=self._url, transport=self._transport.name, recovered=self._life.recovered)
+        await self._send(answers)
+        return any(isinstance(message, BadText) for message in messages)
 
-class _RecordedSocket:
-    """A WebSocket whose messages are all recorded, both ways."""
-
-    def __init__(self, socket: ClientWebSocketResponse, wire: _Wire, session: Session) -> None:
-        self._socket = socket
-        self._wire = wire
-        self._session = session
-
-    async def receive(self) -> WSMessage:
-        """Return the next message that the connection needs, and an empty one for any other."""
-        message = await self._socket.receive()
-        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self._wire.ending = self._wire.ending or _ending(message, self._socket)
-            return message
-        frame = self._session.frame(message.data)
-        if frame.packet in _FOR_THE_CONNECTION and frame.problem is None:
-            return message
-        # Whoever asks for an acknowledgement gets it from the library.
-        return message if frame.packet == "event" and frame.ack_id is not None and frame.problem is None else _NOOP
-
-    async def send_str(self, text: str) -> None:
-        await self._socket.send_str(text)
-        self._session.frame(text, direction="sent")
-
-    async def send_bytes(self, data: bytes) -> None:
-        await self._socket.send_bytes(data)
-        self._session.frame(data, direction="sent")
-
-    async def close(self) -> None:
-        await self._socket.close()
-
-
-def _ending(message: WSMessage, socket: ClientWebSocketResponse) -> str:
-    if message.type == WSMsgType.CLOSE:
-        said = f" ({message.extra})" if message.extra else ""
-        return f"the server closed the connection: {message.data}{said}"
-    error = socket.exception() if message.type == WSMsgType.ERROR else None
-    return f"connection lost: {error}" if error else "connection lost"
+    async def _send(self, messages: Sequence[str]) -> None:
+        if messages:
+            for message in messages:
+                self._session.frame(message, direction="sent")
+            await self._transport.send(messages)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import structlog
 
-from rugs_capture.source import Source, SourceError
+from rugs_capture.source import LOST_PAUSE, Source, SourceError
 from rugs_capture.tap import STOPPED, Tap
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 
 FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 5.0
-"""What a feed says meanwhile is lost for good."""
 STEADY_SECONDS: Final = 10.0
 STEADY_FRAMES: Final = 20
-"""A source that lived so long, or brought more than a handshake, is tried again at once, about."""
+"""A source that was live and lived so long, or brought more than a handshake, is tried again at once, about."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,25 +32,28 @@ class Supervised:
         """How often it was begun."""
         self.error: str | None = None
         """Why it last ended; None from when it is live again."""
-        self._began = 0.0
         self._running = False
         self._again_at: float | None = None
 
     async def keep(self) -> None:
         """Run the source again and again. Nothing that happens in it gets out."""
-        failures = 0
+        failures, kind = 0, LOST_PAUSE
         said: str | None = None  # what was told of already: a feed that is away for days must not fill the log
         while True:
-            self._began, self._running = time.monotonic(), True
+            began, frames = time.monotonic(), self.tap.frames
+            self._running = True
             self.attempts += 1
-            frames = self.tap.frames
             try:
-                reason = await self._live_once()
+                end = await self._live_once()
             finally:
                 self._running = False
-            lived, brought = time.monotonic() - self._began, self.tap.frames - frames
-            failures = 0 if lived > STEADY_SECONDS or brought > STEADY_FRAMES else failures + 1
-            pause = next_pause(failures, random.random())  # noqa: S311 - so that not all come back at once
+            lived, brought = time.monotonic() - began, self.tap.frames - frames
+            steady = end.was_live and (lived > STEADY_SECONDS or brought > STEADY_FRAMES)
+            failures = 0 if steady else 1 if end.longest_pause != kind else failures + 1
+            kind = end.longest_pause
+            reason, pause = end.reason, next_pause(failures, random.random(), end.longest_pause)  # noqa: S311
+            if end.retry_after is not None:
+                pause = max(pause, end.retry_after + next_pause(0, random.random()))  # noqa: S311 - not all at once
             tell = log.warning if reason != said else log.debug
             tell("source ended: trying again", source=self.source.name, reason=reason, pause=round(pause, 1))
             said = None if failures == 0 else reason
@@ -60,20 +61,21 @@ class Supervised:
             await asyncio.sleep(pause)
             self._again_at = None
 
-    async def _live_once(self) -> str:
-        reason = STOPPED
+    async def _live_once(self) -> _End:
+        end = _End(STOPPED)
         try:
             await self.source.run(self.tap)
-            reason = "ended"
+            end = _End("ended")
         except SourceError as error:
-            reason = str(error)
+            end = _End(str(error), error.longest_pause, error.retry_after)
         except Exception as error:  # a fault of ours must not end the capture
             log.exception("source failed", source=self.source.name)
-            reason = f"failed: {error!r}"
+            end = _End(f"failed: {error!r}")
         finally:  # also when the gateway stops
-            self.error = reason
-            self.tap.end_all(reason)
-        return reason
+            was_live = self.tap.live
+            self.error = end.reason
+            self.tap.end_all(end.reason)
+        return end._replace(was_live=was_live)
 
     @property
     def state(self) -> State:
@@ -94,6 +96,7 @@ class Supervised:
             "error": None if self.state == "live" else self.error,
             "retry_seconds": None if again_at is None else max(0.0, round(again_at - time.monotonic(), 1)),
             "attempts": self.attempts,
+            "connections": tap.connections,
             "sessions": list(tap.sessions),
             "frames": tap.frames,
             "bytes": tap.bytes,
@@ -105,7 +108,16 @@ class Supervised:
         }
 
 
-def next_pause(failures: int, chance: float) -> float:
-    """Return the seconds to wait after so many failures in a row; `chance` is from 0 to 1."""
-    longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
-    return longest * (0.5 + 0.5 * chance)
+class _End(NamedTuple):
+    """How a source ended; see `SourceError`."""
+
+    reason: str
+    longest_pause: float = LOST_PAUSE
+    retry_after: float | None = None
+    was_live: bool = False
+
+
+def next_pause(failures: int, chance: float, longest: float = LOST_PAUSE) -> float:
+    """Return the seconds to wait after so many failures in a row, `longest` at most; `chance` is from 0 to 1."""
+    grown: float = min(longest, FIRST_PAUSE * 2 ** min(failures, 16))
+    return grown * (0.5 + 0.5 * chance)

@@ -50,6 +50,8 @@ class Tap:
         self.refused = 0
         """Frames that the publisher could not take: a gap tells of them."""
         self.gaps = 0
+        self.connections = 0
+        """Sessions that were connected so far."""
         self.sessions: dict[str, Session] = {}
         """Those that are open, by their ids."""
         self.last_at: int | None = None
@@ -77,22 +79,24 @@ class Tap:
     @property
     def live(self) -> bool:
         """Whether events can come now."""
-        return bool(self.sessions) or (self.serving and self.warn() is None)
+        return self._connected or (self.serving and self.warn() is None)
 
-    def begin(self, *, announced: bool = True, place: str = "", succeeds: bool = True, **told: Any) -> Session:
+    @property
+    def _connected(self) -> bool:
+        return any(session.connected for session in self.sessions.values())
+
+    def begin(self, *, announced: bool = True, connected: bool = True, place: str = "", **told: Any) -> Session:
         """Open a session: a connection is up. What is `told` of it goes into its first event.
 
-        One that is not `announced` has no events for its beginning and its end. It ends the outages of its
-        `place` and URL, unless it `succeeds` nothing yet: see `Session.succeed`.
+        One that is not `announced` has no events for its beginning and its end. One that is not `connected`
+        yet records, but does not count as live, and ends no outage: see `Session.connect`.
         """
         session_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:12]}"
         session = Session(self, session_id, place, told.get("url"), told.get("page"), announced=announced)
-        now = moment()
-        if announced:
-            session.note("source_connected", **told)
-        self._tell(self._outages.take(lambda outage: outage.place is None), session_id, now)
-        if succeeds:
-            session.succeed(now)
+        if connected:
+            session.connect(**told)
+        elif announced:
+            session.note("source_connecting", **told)
         self.sessions[session_id] = session
         return session
 
@@ -105,7 +109,7 @@ class Tap:
 
     def leave(self, place: str) -> None:
         """Say that a place is gone for good: what ends there has no successor."""
-        if self.sessions:
+        if self._connected:
             until = moment().later(_ON_ITS_WAY_US)
             self._tell(self._outages.take(lambda outage: outage.place == place), self.publisher.session_id, until)
         else:
@@ -116,9 +120,14 @@ class Tap:
         session_id = uuid4().hex
         self._begin_outage(session_id, Outage(since, cause, session_id, place, url, page, follows=False))
 
+    def _began(self, session: Session, now: Moment, *, recovered: bool) -> None:
+        self.connections += 1
+        ended = self._outages.take(lambda outage: outage.ends_with(session.place, session.url))
+        self._tell(ended, session.session_id, now, **({"recovered": True} if recovered else {}))
+
     def _ended(self, session: Session, reason: str) -> None:
         self.sessions.pop(session.session_id, None)
-        if reason == STOPPED:
+        if reason == STOPPED or not session.connected:
             self.publisher.end_session(session.session_id, self.source)
             return
         since = session.last.earlier(_ON_ITS_WAY_US)
@@ -132,10 +141,10 @@ class Tap:
         self.publisher.end_session(session_id, self.source, missing_since=since)
         self._forget_told()
 
-    def _tell(self, outages: Sequence[Outage], session_id: str, until: Moment) -> None:
+    def _tell(self, outages: Sequence[Outage], session_id: str, until: Moment, **more: Any) -> None:
         """Publish what was not recorded; twice where the clock was set meanwhile (see `rugs_client.clock.spans`)."""
         for outage in outages:
-            told = {name: text for name in ("url", "page") if outage.page and (text := getattr(outage, name))}
+            told = {"url": outage.url, "page": outage.page, **more} if outage.page else more.copy()
             if outage.follows:
                 told["after_session"] = outage.session_id
             for since, to in spans(outage.since.wall, until.wall, slip(outage.since, until)):
@@ -177,6 +186,7 @@ class Session:
         self.place = place
         self.url = url
         self.page = page
+        self.connected = False
         self.last = moment()
         """When something last came."""
         self._tap = tap
@@ -192,20 +202,34 @@ class Session:
     def last_at(self, wall: int) -> None:
         self.last = Moment(wall, boot_us())
 
-    def succeed(self, now: Moment | None = None) -> None:
-        """End the outages of what was connected before at this place, and to this URL."""
-        tap = self._tap
-        ended = tap._outages.take(lambda outage: outage.ends_with(self.place, self.url))
-        tap._tell(ended, self.session_id, now or moment())
+    def connect(self, *, recovered: bool = False, **told: Any) -> None:
+        """Count the session as live: from now on events come, and the outage before it ends.
 
-    def frame(self, message: str | bytes, *, direction: str = "received", ts: int | None = None) -> Frame:
+        `recovered` says that the other side sends again what it sent meanwhile. What is `told` goes into the event.
+        """
+        self.connected = True
+        now = moment()
+        if self._announced:
+            self.note("source_connected", **told, **({"recovered": True} if recovered else {}))
+        self._tap._began(self, now, recovered=recovered)
+
+    def frame(
+        self,
+        message: str | bytes,
+        *,
+        direction: str = "received",
+        ts: int | None = None,
+        frame: Frame | None = None,
+    ) -> Frame:
         """Publish a whole WebSocket message, sent or received at `ts` (microseconds, UTC; now if left out).
+
+        `frame` is what it is, where that is known already.
 
         Returns:
             What it is.
         """
         tap, now = self._tap, now_us()
-        frame = frames.decode(message)
+        frame = frame or frames.decode(message)
         said = normalise_frame(frame)
         taken = tap.publisher.publish(
             said.event,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 from rugs_capture.cdp import CdpSource
+from rugs_capture.feed_address import FeedAddress
 from rugs_capture.ingest.bus import BusDoor
 from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
@@ -30,7 +32,7 @@ def build(settings: Settings) -> list[Wanted]:
 
 def _build(name: str, settings: Settings) -> Source:
     if name == "public":
-        return PublicFeed(settings.feed_url or "")
+        return PublicFeed(_feed_address(settings.feed_url or ""))
     if name == "cdp":
         return CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
     if name == "bus":
@@ -43,3 +45,8 @@ def _build(name: str, settings: Settings) -> Source:
         max_body=int(settings.ingest_max_body),
         events_per_second=settings.ingest_rate,
     )
+
+
+def _feed_address(url: str) -> FeedAddress:
+    parts = urlsplit(url)
+    return FeedAddress(f"{parts.scheme}://{parts.netloc}", query=tuple(parse_qsl(parts.query, keep_blank_values=True)))

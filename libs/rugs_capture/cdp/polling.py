@@ -55,7 +55,6 @@ class Polling:
         """When the last response of each came, by place and URL, on the clock that nobody sets."""
         self._upgraded: dict[str, None] = {}
         """The Engine.IO sessions that a WebSocket has taken over lately: a response may still come late."""
-        tap.warn = self.warning
 
     def take(self, event: Event) -> None:
         """Take an `EVENT`: most are of no interest."""
