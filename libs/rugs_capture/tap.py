@@ -19,6 +19,7 @@ STOPPED: Final = "stopped"
 """Why a session ends that we end ourselves, in order: that is no outage."""
 _ON_ITS_WAY_US: Final = 1_000_000
 """How long before the last frame, and after the end of a page, frames may have been sent that did not come."""
+_MOST_PING_MS: Final = 10**9
 _SAFE_US: Final = 1_000_000
 """How long after it was published an event is certainly at the broker or in the spool."""
 
@@ -231,6 +232,8 @@ class Session:
         tap, now = self._tap, now_us()
         frame = frame or frames.decode(message)
         said = normalise_frame(frame)
+        if frame.packet == "open":
+            said.fields.update(_pings(frame.payload))
         taken = tap.publisher.publish(
             said.event,
             raw=message,
@@ -275,6 +278,17 @@ class Session:
             if self._announced:
                 self.note("source_disconnected", reason=reason)
             self._tap._ended(self, reason)
+
+
+def _pings(opened: object) -> dict[str, int]:
+    """Return what the other side says of its pings, milliseconds: coverage knows by it how long a silence may be."""
+    names = {"pingInterval": "ping_interval", "pingTimeout": "ping_timeout"}
+    said = opened if isinstance(opened, dict) else {}
+    return {
+        ours: value
+        for name, ours in names.items()
+        if type(value := said.get(name)) is int and 0 < value < _MOST_PING_MS
+    }
 
 
 def _seen(now: int, said: Normal, before: Seen | None) -> Seen:
