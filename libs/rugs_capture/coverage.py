@@ -144,17 +144,16 @@ def coverage(
         recorded += subtract(session.pieces, [*lost.get(session.session_id, []), *never])
     whole = clip(recorded, start, end)
     missing = subtract([(start, end)], whole)
-    reasons = [*_reasons(sessions, losses, steps)]
-    gaps = [Gap(since, until, _cause((since, until), reasons, sessions, steps)) for since, until in missing]
+    told = [Gap(loss.since, loss.until, loss.cause) for loss in losses]
+    reasons = [*_reasons(sessions, steps)]
+    gaps = [Gap(*gap, _cause(gap, told, reasons, sessions, steps)) for gap in missing]
     inside = [s for s in sessions if any(first < end and last >= start for first, last in s.pieces)]
     outages = [*_outages(sessions, losses, whole)]
     return Coverage(source, start, end, whole, gaps, outages, len(inside), sum(session.events for session in inside))
 
 
-def _reasons(sessions: Iterable[Session], losses: Iterable[Loss], steps: Iterable[Step]) -> Iterator[Gap]:
-    """Yield all that explains why nothing was recorded at a time."""
-    for loss in losses:
-        yield Gap(loss.since, loss.until, loss.cause)
+def _reasons(sessions: Iterable[Session], steps: Iterable[Step]) -> Iterator[Gap]:
+    """Yield what explains, besides losses, why nothing was recorded at a time."""
     for step in steps:
         yield Gap(step.old, step.new, step.cause)
     for session in sessions:
@@ -165,15 +164,22 @@ def _reasons(sessions: Iterable[Session], losses: Iterable[Loss], steps: Iterabl
             yield Gap(session.open[0], first, SILENT)
 
 
-def _cause(gap: Interval, reasons: Iterable[Gap], sessions: Iterable[Session], steps: Iterable[Step]) -> str:
-    """Say why there is a gap: the reason that explains most of it, else the end of the session before it."""
-    told = max(reasons, key=lambda reason: (overlap(gap, reason[:2]), -reason.since), default=None)
-    if told is not None and overlap(gap, told[:2]) > 0:
-        return told.cause
-    ended = [step.cause for step in steps if step.old == gap[0]]
+def _cause(
+    gap: Interval, told: Sequence[Gap], reasons: Sequence[Gap], sessions: Iterable[Session], steps: Iterable[Step]
+) -> str:
+    """Say why there is a gap: what explains most of it, or what happened where it begins, or what was told of it."""
+
+    def explained(reason: Gap) -> int:
+        return overlap(gap, reason[:2])
+
+    best = max([*told, *reasons], key=lambda reason: (explained(reason), -reason.since), default=None)
+    if best is not None and 2 * explained(best) >= gap[1] - gap[0]:
+        return best.cause
+    began = [step.cause for step in steps if step.old == gap[0]]
     last = [each for each in sessions if each.ended and each.pieces and each.pieces[-1][1] == gap[0]]
-    ended += [f"disconnected: {each.ended}" for each in last]
-    return ended[0] if ended else UNKNOWN
+    began += [f"disconnected: {each.ended}" for each in last]
+    began += [each.cause for each in sorted(told, key=explained, reverse=True)[:1] if explained(each) > 0]
+    return began[0] if began else UNKNOWN
 
 
 def _outages(sessions: Iterable[Session], losses: Iterable[Loss], recorded: Sequence[Interval]) -> Iterator[Outage]:

@@ -209,11 +209,14 @@ class Delivery:
     def _stepped(self, step: Step) -> Iterator[Entry]:
         """Say in each session that the wall clock was set; for those whose senders count, in our own."""
         log.warning("the wall clock was set", by_seconds=(step.new - step.old) / 1e6)
-        used = self._sessions.used()
-        for source, session in used or [(self._sessions.source, self._sessions.session_id)]:
+        own = [(source, self._sessions.name_of(source)) for source in sorted(self._whole)]
+        used = [session for session in self._sessions.used() if session not in own]
+        if not own and not used:
+            used = [(self._sessions.source, self._sessions.session_id)]
+        for source, session in used:
             yield self._numbered(step_record(step, source, session))
-        for source in sorted(self._whole):
-            yield self._numbered(step_record(step, source, None, every_session=True))
+        for source, session in own:
+            yield self._numbered(step_record(step, source, session, every_session=True))
 
     def _suspended(self, suspension: Suspension) -> Iterator[Entry]:
         """Say in each session that the machine was suspended: nothing was recorded meanwhile."""

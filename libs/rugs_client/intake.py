@@ -60,6 +60,8 @@ class Intake:
     def change(self, change: Change) -> None:
         """Queue what has happened to the clocks."""
         with self._lock:
+            for place in [*self._losses]:  # a run of losses ends here: its times are those of one clock
+                self._tell_loss(*place)
             self._queue.append(change)
 
     def take(self, max_events: int) -> list[Item]:

@@ -14,7 +14,7 @@ from rugs_cli.period import From, To, begin_us, end_us, iso, utc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rugs_capture.coverage import Coverage, Gap, Outage
+    from rugs_capture.coverage import Coverage
 
 _DAY_US: Final = 86_400_000_000
 _WIDEST: Final = 100
@@ -89,16 +89,15 @@ def _show(found: Coverage) -> None:
     about = f"{human_seconds(found.seconds)} in {found.sessions:,} sessions, {found.events:,} events"
     print(f"\n{found.source}: {found.share:.2%} recorded, {about}")
     print(f"│{picture(found.recorded, found.start, found.end, width)}│")
-    _show_longest("gap", found.gaps)
-    _show_longest("outage of one connection", found.outages)
+    _show_longest("gap", [each[:3] for each in found.gaps])
+    _show_longest("outage of one connection", [each[:3] for each in found.outages])
 
 
-def _show_longest(what: str, periods: Sequence[Gap] | Sequence[Outage]) -> None:
-    """Show the longest of them, the earliest first."""
-    longest = sorted(periods, key=lambda each: each.since - each.until)[:_GAPS]
+def _show_longest(what: str, periods: Sequence[tuple[int, int, str]]) -> None:
+    """Show the longest of periods (since, until, cause), the earliest first."""
+    longest = sorted(periods, key=lambda period: period[0] - period[1])[:_GAPS]
     rows = [
-        (utc(each.since), utc(each.until), human_seconds((each.until - each.since) / 1e6), each.cause)
-        for each in sorted(longest, key=lambda each: each.since)
+        (utc(since), utc(until), human_seconds((until - since) / 1e6), cause) for since, until, cause in sorted(longest)
     ]
     if rows:
         print_table(rows, header=(f"{what} from", "until", "for", "cause"))
