@@ -6,13 +6,14 @@ from collections import deque
 from threading import RLock
 from typing import Final
 
+from rugs_client.clock import Change
 from rugs_client.events import Ending, Entry, Loss, Record
 
 _EVENT: Final = 500
 """Bytes that an event counts beside `raw`, about."""
 
 
-Item = Record | Entry | Loss | Ending
+Item = Record | Entry | Loss | Ending | Change
 
 
 class Intake:
@@ -55,6 +56,13 @@ class Intake:
         with self._lock:
             self._tell_loss(ending.source, ending.session)
             self._queue.append(ending)
+
+    def change(self, change: Change) -> None:
+        """Queue what has happened to the clocks."""
+        with self._lock:
+            for place in [*self._losses]:  # a run of losses ends here: its times are those of one clock
+                self._tell_loss(*place)
+            self._queue.append(change)
 
     def take(self, max_events: int) -> list[Item]:
         """Return the oldest events and losses; a loss that goes on is told of when the queue is empty."""

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Self
 import structlog
 
 from rugs_client.background import Background
+from rugs_client.clock import Clock, Moment, now_us
 from rugs_client.delivery import Delivery
-from rugs_client.events import Ending, Record, now_us, whole_entry
+from rugs_client.events import Ending, Record, whole_entry
 from rugs_client.intake import Intake
 from rugs_client.plain import name as as_name
 from rugs_client.plain import plain, text
@@ -88,13 +89,16 @@ class Publisher:
             raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
         self.source = source
         self._close_timeout = close_timeout
+        self._clock = Clock()
         self._intake = Intake(queue_events, queue_bytes)
         self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
         sole = self._spool is not None and is_first(self._spool)
         self._sessions = Sessions(session_id, source, self._spool, sole=sole)
         self._failed = False
         self._process = os.getpid()
-        self._background = Background(lambda: Delivery(url, name, self._intake, self._sessions, self._spool), name)
+        self._background = Background(
+            lambda: Delivery(url, name, self._intake, self._sessions, self._spool, self._clock), name
+        )
         atexit.register(self.close)
 
     @property
@@ -103,8 +107,8 @@ class Publisher:
         return self._sessions.session_id
 
     @property
-    def gap_until(self) -> int | None:
-        """Until when there is a gap for what crashed processes may have lost, microseconds, UTC; None without one."""
+    def gap_until(self) -> Moment | None:
+        """Until when there is a gap for what crashed processes may have lost; None without one."""
         delivery = self._background.begun()
         return delivery.gap_until if delivery is not None else None
 
@@ -137,7 +141,7 @@ class Publisher:
         try:
             if os.getpid() != self._process:  # a fork has no background thread
                 return False
-            now = now_us()
+            now = self._now()
             extracts: Any = {} if fields is None else plain(fields) if copy else fields
             if not isinstance(extracts, dict):
                 extracts = {"fields": extracts}
@@ -181,6 +185,7 @@ class Publisher:
         """
         if os.getpid() != self._process:
             return False
+        self._now()
         taken = self._intake.put(whole_entry(envelope))
         self._background.nudge()
         return taken
@@ -191,8 +196,16 @@ class Publisher:
         Who will tell later of something that is missing since a time (microseconds, UTC) says so here, and
         ends the session once more when he has told: should this process be gone by then, the next one tells of it.
         """
+        self._now()
         self._intake.end(Ending(source or self.source, session, missing_since))
         self._background.nudge()
+
+    def _now(self) -> int:
+        """Return the time; where the clock was set since the last event, note that before the next one."""
+        now = now_us()
+        if self._clock.is_off(now):
+            self._clock.look(self._intake.change)
+        return now
 
     @property
     def stats(self) -> Stats:
