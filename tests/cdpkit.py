@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -68,7 +69,19 @@ function open_(name) {
     if (what === 'do-frame-away') document.querySelector('iframe').remove();
   };
 }
-for (const name of new URLSearchParams(location.search).get('open').split(' ')) open_(name);
+for (const name of new URLSearchParams(location.search).get('open').split(' ')) {
+  if (name.startsWith('poll')) poll_(name); else open_(name);
+}
+async function poll_(name) {  // as a Socket.IO client with its default transports does
+  const query = `/socket.io/${name}?EIO=4&transport=`;
+  const handshake = await (await fetch(`${query}polling&t=1`)).text();
+  const session = `&sid=${JSON.parse(handshake.slice(1)).sid}`;
+  await fetch(`${query}polling${session}`, {method: 'POST', body: '40'});
+  while (!(await (await fetch(`${query}polling${session}`)).text()).includes('do-upgrade'));
+  const socket = new WebSocket(`${location.origin.replace('http', 'ws')}${query}websocket${session}`);
+  socket.onopen = () => socket.send('2probe');
+  socket.onmessage = ({data}) => { if (data === '3probe') socket.send('5'); };
+}
 """
 
 
@@ -162,6 +175,8 @@ class Wire:
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self.received: list[str | bytes] = []
+        self.times: list[int] = []
+        """When each was sent to the page, microseconds, UTC."""
         self.sent: list[str | bytes] = []
         self.closed = False
         self._socket = socket
@@ -171,6 +186,7 @@ class Wire:
         """Send messages to the page."""
         for message in messages:
             self.received.append(message)
+            self.times.append(time.time_ns() // 1000)
             await (self._socket.send_str(message) if isinstance(message, str) else self._socket.send_bytes(message))
 
     async def do(self, what: str, argument: object = None) -> None:
@@ -187,11 +203,40 @@ class Wire:
         self._request.transport.write(b"\x81\x02\xff\xfe")
 
 
+class Polled:
+    """One connection over HTTP polling, seen from the server."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        """When each message was fetched, microseconds, UTC."""
+        self._messages: asyncio.Queue[str] = asyncio.Queue()
+
+    def send(self, *messages: str) -> None:
+        """Send messages to the page: it fetches them."""
+        for message in messages:
+            self._messages.put_nowait(message)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer what the page asks."""
+        if request.method == "POST":
+            return web.Response(text="ok")
+        if "sid" not in request.query:
+            said = '0{"sid":"polled","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}'
+        else:
+            said = await self._messages.get()
+        self.times.append(time.time_ns() // 1000)
+        return web.Response(text=said)
+
+
 class Site:
-    """Pages and workers at any path that opens the sockets named in `?open=`, and those sockets, by name."""
+    """Pages and workers at any path that opens the sockets named in `?open=`, and those sockets, by name.
+
+    Those whose name begins with `poll` begin with HTTP polling.
+    """
 
     def __init__(self) -> None:
         self.wires: dict[str, list[Wire]] = {}
+        self.polled: dict[str, Polled] = defaultdict(Polled)
         self.refuse = False
         self.refused = 0
         self.port = 0
@@ -240,16 +285,21 @@ class Site:
         if self.refuse:
             self.refused += 1
             return web.Response(status=503)
+        if request.query.get("transport") == "polling":
+            return await self.polled[request.match_info["name"]].answer(request)
         socket = web.WebSocketResponse(max_msg_size=0)
         await socket.prepare(request)
         wire = Wire(socket, request)
-        await wire.send('0{"sid":"made-up","pingInterval":25000}', "40")
+        if "sid" not in request.query:
+            await wire.send('0{"sid":"made-up","pingInterval":25000}', "40")
         async with self._opened:
             self.wires.setdefault(request.match_info["name"], []).append(wire)
             self._opened.notify_all()
         async for message in socket:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 wire.sent.append(message.data)
+                if message.data == "2probe":
+                    await wire.send("3probe")
         wire.closed = True
         return socket
 
@@ -302,7 +352,9 @@ async def captured(stream: Client, publisher: Publisher) -> list[Captured]:
     for events in sessions.values():
         assert [event.seq for event in events] == [*range(1, len(events) + 1)]
         assert {event.source for event in events} == {"cdp"}
-        assert events[0].event == "source_connected"
+        if events[0].session_id == publisher.session_id:  # what is told of no open session
+            continue
+        assert events[0].event in ("source_connected", "source_connecting")
         assert "secret" not in str(events[0].fields)
         found.append(Captured(str(events[0].fields["url"] or "").rpartition("/")[2], events))
     return found

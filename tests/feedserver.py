@@ -9,6 +9,7 @@ from typing import Self
 
 from aiohttp import WSMsgType, web
 
+from rugs_capture.feed_address import FeedAddress, parse_feed
 from tests.sourcekit import serving
 
 HELLO = '0{"sid":"made-up","upgrades":[],"pingInterval":PING,"pingTimeout":PING,"maxPayload":1000000}'
@@ -36,6 +37,11 @@ class Feed:
         async with serving({"/socket.io/": feed._serve}) as port:
             feed.url = f"http://127.0.0.1:{port}?frontend-version=1.0"
             yield feed
+
+    @property
+    def address(self) -> FeedAddress:
+        """Where it is, as a source takes it."""
+        return parse_feed(self.url)
 
     async def send(self, socket: web.WebSocketResponse, *messages: str | bytes) -> None:
         """Send messages, and remember them."""

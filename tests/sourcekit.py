@@ -19,7 +19,7 @@ async def serving(handlers: Mapping[str, Handler]) -> AsyncIterator[int]:
     """Serve these paths on a port, which is given, while the body runs."""
     app = web.Application()
     for path, handler in handlers.items():
-        app.router.add_get(path, handler)
+        app.router.add_route("*", path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

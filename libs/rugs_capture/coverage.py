@@ -1,46 +1,49 @@
 """How much of a period was really recorded, source by source, and what is missing between.
 
-A source recorded while one of its sessions was open: from the session's first event to its
-last. What the session's own `gap` events tell of is taken out. Where nothing was recorded,
-the gap says why, as far as anybody knows.
+Frames prove that a connection lived: a session recorded between two frames of it, unless more time lies between
+them than the other side's pings allow (see `rugs_capture.coverage_lake`). What `gap` events report is taken out of
+the sessions that they are about. A source recorded while any of its sessions did. Where nothing was recorded, the
+gap says why, as far as anybody knows; outages of single connections beside others are listed for themselves.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from rugs_capture.intervals import Interval, clip, length, overlap, subtract, union
-from rugs_lake.reader import Lake
 
 UNKNOWN: Final = "nothing was captured"
-NOT_LIVE: Final = ("import", "replay", "manual")
-"""Sources that recorded nothing when it happened, or by chance: they count only if they are asked for."""
-
-_DAY: Final = dt.timedelta(days=1)
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_ENDINGS: Final = ("source_disconnected", "disconnect")
-"""Events whose reason says why a session ended."""
+SILENT: Final = "connected, but nothing came"
 
 
 class Session(NamedTuple):
-    """One recording session: its first and last event, and why it ended, where it says so. Microseconds, UTC."""
+    """One recording session. Times are microseconds, UTC.
+
+    Attributes:
+        pieces: from first to last frame, in order of the frames, split where too much time lies between two frames
+            and where the clock was set: then pieces may overlap.
+        ended: why it ended, where it says so.
+        open: when it was announced as begun and as ended; None where it does not say so.
+    """
 
     session_id: str
-    first: int
-    last: int
+    pieces: Sequence[Interval]
     events: int = 0
     ended: str | None = None
+    open: Interval | None = None
 
 
 class Loss(NamedTuple):
-    """What a `gap` event tells: that its session may miss events between two times, and why.
+    """What a `gap` event tells: that a session may miss events between two times, and why.
 
     Attributes:
-        before: when the session's last event before the gap came; None if there was none. A
+        before: when the session's last frame before the gap came; None if there was none. A
             crash says a time from which on something may be missing: what came after it did not.
+        url, page: what the connection was to, and the page that it belonged to, where the gap says so.
     """
 
     session_id: str
@@ -48,6 +51,27 @@ class Loss(NamedTuple):
     until: int
     cause: str
     before: int | None = None
+    url: str | None = None
+    page: str | None = None
+
+    @property
+    def lost(self) -> Interval:
+        """When something may really be missing."""
+        return (self.since if self.before is None else max(self.since, self.before), self.until)
+
+
+class Step(NamedTuple):
+    """The wall clock was set from `old` to `new`, microseconds. `everywhere`: for each session of the source."""
+
+    old: int
+    new: int
+    everywhere: bool = False
+
+    @property
+    def cause(self) -> str:
+        """What people are told."""
+        how = "ahead" if self.new > self.old else "back"
+        return f"the clock was set {how} by {dt.timedelta(seconds=round(abs(self.new - self.old) / 1e6))}"
 
 
 class Gap(NamedTuple):
@@ -58,15 +82,30 @@ class Gap(NamedTuple):
     cause: str
 
 
+class Outage(NamedTuple):
+    """A time in which one connection recorded nothing, or not all, while another one of its source did."""
+
+    since: int
+    until: int
+    cause: str
+    session_id: str
+    url: str | None = None
+    page: str | None = None
+
+
 @dataclass(frozen=True)
 class Coverage:
-    """What one source recorded between `start` and `end`. `recorded` and `gaps` together are the whole period."""
+    """What one source recorded between `start` and `end`. `recorded` and `gaps` together are the whole period.
+
+    `outages` are those of single connections, while another one recorded.
+    """
 
     source: str
     start: int
     end: int
     recorded: list[Interval] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
     sessions: int = 0
     events: int = 0
 
@@ -81,7 +120,14 @@ class Coverage:
         return length(self.recorded) / (self.end - self.start)
 
 
-def coverage(source: str, sessions: Sequence[Session], losses: Sequence[Loss], start: int, end: int) -> Coverage:
+def coverage(
+    source: str,
+    sessions: Sequence[Session],
+    losses: Sequence[Loss],
+    start: int,
+    end: int,
+    steps: Sequence[Step] = (),
+) -> Coverage:
     """Return what a source recorded between two times, microseconds, UTC; `end` is outside.
 
     Raises:
@@ -91,47 +137,57 @@ def coverage(source: str, sessions: Sequence[Session], losses: Sequence[Loss], s
         raise ValueError("the period is empty")
     lost: dict[str, list[Interval]] = {}
     for loss in losses:
-        lost.setdefault(loss.session_id, []).append(_lost(loss))
+        lost.setdefault(loss.session_id, []).append(loss.lost)
+    never = [(step.old, step.new) for step in steps if step.everywhere]
     recorded: list[Interval] = []
     for session in sessions:
-        recorded += subtract([(session.first, session.last)], lost.get(session.session_id, []))
+        recorded += subtract(session.pieces, [*lost.get(session.session_id, []), *never])
     whole = clip(recorded, start, end)
     missing = subtract([(start, end)], whole)
-    gaps = [Gap(since, until, _cause((since, until), sessions, losses)) for since, until in missing]
-    inside = [session for session in sessions if session.first < end and session.last >= start]
-    return Coverage(source, start, end, whole, gaps, len(inside), sum(session.events for session in inside))
+    told = [Gap(loss.since, loss.until, loss.cause) for loss in losses]
+    reasons = [*_reasons(sessions, steps)]
+    gaps = [Gap(*gap, _cause(gap, told, reasons, sessions, steps)) for gap in missing]
+    inside = [s for s in sessions if any(first < end and last >= start for first, last in s.pieces)]
+    outages = [*_outages(sessions, losses, whole)]
+    return Coverage(source, start, end, whole, gaps, outages, len(inside), sum(session.events for session in inside))
 
 
-def _lost(loss: Loss) -> Interval:
-    return (loss.since if loss.before is None else max(loss.since, loss.before), loss.until)
+def _reasons(sessions: Iterable[Session], steps: Iterable[Step]) -> Iterator[Gap]:
+    """Yield what explains, besides losses, why nothing was recorded at a time."""
+    for step in steps:
+        yield Gap(step.old, step.new, step.cause)
+    for session in sessions:
+        for (_, last), (first, _) in pairwise(session.pieces):
+            yield Gap(last, first, f"connected, but nothing came for {dt.timedelta(seconds=(first - last) // 10**6)}")
+        if session.open is not None:
+            first = session.pieces[0][0] if session.pieces else session.open[1]
+            yield Gap(session.open[0], first, SILENT)
 
 
-def _cause(gap: Interval, sessions: Iterable[Session], losses: Iterable[Loss]) -> str:
-    """Say why there is a gap: the loss that explains most of it, else the end of the session before it."""
-    told = max(losses, key=lambda loss: (overlap(gap, _lost(loss)), -loss.since), default=None)
-    if told is not None and overlap(gap, _lost(told)) > 0:
-        return told.cause
-    ended = [session.ended for session in sessions if session.last == gap[0] and session.ended]
-    return f"disconnected: {ended[0]}" if ended else UNKNOWN
+def _cause(
+    gap: Interval, told: Sequence[Gap], reasons: Sequence[Gap], sessions: Iterable[Session], steps: Iterable[Step]
+) -> str:
+    """Say why there is a gap: what explains most of it, or what happened where it begins, or what was told of it."""
+
+    def explained(reason: Gap) -> int:
+        return overlap(gap, reason[:2])
+
+    best = max([*told, *reasons], key=lambda reason: (explained(reason), -reason.since), default=None)
+    if best is not None and 2 * explained(best) >= gap[1] - gap[0]:
+        return best.cause
+    began = [step.cause for step in steps if step.old == gap[0]]
+    last = [each for each in sessions if each.ended and each.pieces and each.pieces[-1][1] == gap[0]]
+    began += [f"disconnected: {each.ended}" for each in last]
+    began += [each.cause for each in sorted(told, key=explained, reverse=True)[:1] if explained(each) > 0]
+    return began[0] if began else UNKNOWN
 
 
-def read(lake: Lake, start: int, end: int, source: str | None = None) -> list[Coverage]:
-    """Return what each source recorded between two times; of one source, also if it recorded nothing.
-
-    Raises:
-        ValueError: if the period is empty.
-    """
-    days = {"first": _day(start) - _DAY, "last": _day(end) + _DAY}
-    sessions: dict[str, list[Session]] = {} if source is None else {source: []}
-    losses: dict[str, list[Loss]] = {}
-    for name, *session in lake.sql(_SESSIONS, {**days, "endings": list(_ENDINGS)}).fetchall():
-        if source is None and name not in NOT_LIVE:
-            sessions.setdefault(name, []).append(Session(*session))
-        elif name == source:
-            sessions[name].append(Session(*session))
-    for name, *loss in lake.sql(_LOSSES, days).fetchall():
-        losses.setdefault(name, []).append(Loss(*loss))
-    return [coverage(name, told, losses.get(name, []), start, end) for name, told in sorted(sessions.items())]
+def _outages(sessions: Iterable[Session], losses: Iterable[Loss], recorded: Sequence[Interval]) -> Iterator[Outage]:
+    """Yield what single connections missed while others recorded."""
+    connections = {session.session_id for session in sessions if session.pieces}
+    for loss in losses:
+        if (loss.session_id in connections or loss.page is not None) and clip(recorded, *loss.lost):
+            yield Outage(*loss.lost, loss.cause, loss.session_id, loss.url, loss.page)
 
 
 def picture(recorded: Iterable[Interval], start: int, end: int, width: int) -> str:
@@ -143,40 +199,3 @@ def picture(recorded: Iterable[Interval], start: int, end: int, width: int) -> s
         share = length(clip(whole, *cell)) / max(cell[1] - cell[0], 1)
         cells.append("█" if share >= 0.999 else "·" if share == 0 else "░▒▓"[min(int(share * 3), 2)])
     return "".join(cells)
-
-
-def _day(micros: int) -> dt.date:
-    return (_EPOCH + dt.timedelta(microseconds=micros)).date()
-
-
-_CAME: Final = "epoch_us(coalesce(recv_ts, ts))"
-_OWN: Final = "cause IS NULL AND NOT (doc_type = 'system_event' AND event = 'gap') AND date BETWEEN $first AND $last"
-"""What came itself: not what was derived from it, and not what tells of what did not come."""
-
-_FIRST: Final = f"""CASE WHEN bool_or(doc_type = 'system_event' AND event = 'source_connecting')
-    THEN coalesce(min({_CAME}) FILTER (doc_type = 'system_event' AND event = 'source_connected'), max({_CAME}))
-    ELSE min({_CAME}) END"""
-"""A session recorded from when it was connected; one that never was has recorded nothing."""
-
-_SESSIONS: Final = f"""
-SELECT source, session_id, {_FIRST}, max({_CAME}), count(*),
-    max_by(coalesce(reason, event), seq) FILTER (doc_type = 'system_event' AND list_contains($endings, event))
-FROM events WHERE {_OWN} GROUP BY source, session_id ORDER BY 3, 2
-"""  # noqa: S608 - our own text
-
-_LOSSES: Final = f"""
-WITH told AS (
-    SELECT source, session_id, seq, json_extract_string(extra, ['$.since', '$.until', '$.cause', '$.first_seq']) AS said
-    FROM system_event WHERE event = 'gap' AND date BETWEEN $first AND $last
-),
-losses AS (
-    SELECT source, session_id, TRY_CAST(said[1] AS BIGINT) AS since, TRY_CAST(said[2] AS BIGINT) AS until,
-        coalesce(said[3], 'unknown') AS why, coalesce(TRY_CAST(said[4] AS BIGINT), seq) AS first_lost
-    FROM told
-),
-came AS (SELECT source, session_id, seq, {_CAME} AS came_us FROM events WHERE {_OWN})
-SELECT losses.source, losses.session_id, since, until, why, came_us
-FROM losses ASOF LEFT JOIN came
-    ON came.source = losses.source AND came.session_id = losses.session_id AND came.seq < first_lost
-WHERE since IS NOT NULL AND until IS NOT NULL ORDER BY since, until
-"""  # noqa: S608 - our own text

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from rugs_capture.feed_address import FeedAddress, basic, tls_context
 from rugs_proto.host_address import HostAddress, parse_host_address
@@ -57,6 +58,8 @@ def explain(error: BaseException, address: FeedAddress) -> str:
             return f"no proxy answers at {proxy.bare} ({error.os_error.strerror or 'no connection'}): {_PROXIES}"
         case aiohttp.ClientResponseError(status=407) if proxy is not None:
             return f"the proxy {proxy.bare} asks for another user or password: {_PROXIES}"
+        case aiohttp.ClientResponseError(__cause__=HttpProcessingError()):
+            return f"what answers at {host} does not speak HTTP: is it https instead of http, or another port?"
         case aiohttp.ClientResponseError(status=404):
             return f"the server has nothing at {address.path} (404): {_PATH}"
         case aiohttp.ServerDisconnectedError() if address.namespace != "/":

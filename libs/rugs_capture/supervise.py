@@ -95,6 +95,7 @@ class Supervised:
             "url": self.source.url,
             "state": self.state,
             "error": None if self.state == "live" else self.error,
+            "warning": tap.warn(),
             "retry_seconds": None if again_at is None else max(0.0, round(again_at - time.monotonic(), 1)),
             "attempts": self.attempts,
             "connections": tap.connections,

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, Self
 
 import structlog
 
-from rugs_client.events import now_us
+from rugs_client.clock import moment
 from rugs_client.mapping import Mapper
 from rugs_client.plain import TooLargeError, described, plain, text
 from rugs_client.publisher import Publisher
@@ -69,7 +69,7 @@ class Attachment:
         self._mapper = Mapper()
         self._looked = time.monotonic()
         self._dropped = self._dropped_by_bus()
-        self._since = now_us()
+        self._since = moment()
         # The bus knows a callback by the object: each is made once, and kept.
         self._callbacks = [(event, self._callback(event)) for event in events]
         for event, callback in self._callbacks:
@@ -127,18 +127,19 @@ class Attachment:
 
     def _tell_what_the_bus_dropped(self) -> None:
         self._looked = time.monotonic()
-        dropped, now = self._dropped_by_bus(), now_us()
+        dropped, now = self._dropped_by_bus(), moment()
         if dropped > self._dropped:
+            since = self._since.wall_at(now)
             self._publisher.publish(
                 "gap",
                 doc_type="system_event",
                 direction="internal",
-                ts=self._since,
+                ts=since,
                 fields={
                     "cause": "event bus full",
                     "lost": dropped - self._dropped,
-                    "since": self._since,
-                    "until": now,
+                    "since": since,
+                    "until": now.wall,
                 },
             )
         self._dropped, self._since = dropped, now

@@ -7,6 +7,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -14,7 +15,8 @@ from nats.aio.client import Client
 
 from rugs_bus import BusClosedError, BusError, InvalidMessageError, RefusedError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
-from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, now_us
+from rugs_client.clock import Clock, Moment, Step, Suspension, moment, now_us
+from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, step_record
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
 from rugs_client.plain import text
@@ -49,11 +51,13 @@ class Delivery:
     at once; what is there leaves it when the broker has confirmed it.
     """
 
-    def __init__(self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None) -> None:
+    def __init__(
+        self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None, clock: Clock
+    ) -> None:
         self.refused = 0
         """Events that neither broker nor spool will ever take."""
-        self.gap_until: int | None = None
-        """Until when there is a gap for what earlier processes may have lost, microseconds, UTC."""
+        self.gap_until: Moment | None = None
+        """Until when there is a gap for what earlier processes may have lost."""
         self.delays: deque[int] = deque(maxlen=_DELAYS)
         """Microseconds from capture to the broker's acknowledgement, of the last events that this process published."""
         self.line = Line(spool)
@@ -62,12 +66,15 @@ class Delivery:
         self._intake = intake
         self._sessions = sessions
         self._spool = spool
+        self._clock = clock
         self._nc: Client | None = None
         self._bus: BusPublisher | None = None
         self._broker_trouble: str | None = None
         self._waiting: list[Entry] = []
         """Taken in, but the line has no place now: the spool fails. What comes meanwhile stays in the intake."""
         self._damage_told = 0
+        self._whole: set[str] = set()
+        """Sources of the events that came with a session and a number of their own."""
         self._wake = asyncio.Event()
         self._more = asyncio.Event()
         self._progress = asyncio.Event()
@@ -93,9 +100,12 @@ class Delivery:
         """Begin: first comes what earlier processes have left."""
         if self._spool is not None:
             try:
-                now = now_us()
+                now = moment()
+                slipped = self._spool.slipped(now)
                 if adopt_others(self._spool, now) + self._sessions.take_up(now):
                     self.gap_until = now
+                if slipped:
+                    self._waiting = [*self._stepped(Step(now.wall - slipped, now.wall, now.boot))]
             except (sqlite3.Error, OSError) as error:
                 log.error("what earlier processes left may come later", reason=str(error))
         for work in (self._keep, self._send):
@@ -160,6 +170,7 @@ class Delivery:
                     async with asyncio.timeout(_LOOK if self._unsafe else BEAT):
                         await self._wake.wait()
             self._wake.clear()
+            self._clock.look(self._intake.change)
             self._sessions.beat()
             if self.line.unsaved and (not self.connected or self.line.age > _HOLD):
                 self.line.save()
@@ -174,9 +185,9 @@ class Delivery:
         """Give the next events their numbers and their place; return whether there may be more."""
         if not self._waiting:
             items = self._intake.take(_TURN, _TURN_BYTES)
-            self._waiting = [*self._damage(), *filter(None, map(self._numbered, items))]
+            self._waiting = [*self._damage(), *chain.from_iterable(map(self._entries, items))]
             if items and not self._waiting:
-                return True  # nothing but ends of sessions
+                return True  # nothing that is stored
         if not self._waiting or not self.line.add(self._waiting, hold=self.connected):
             return False
         self._waiting = []
@@ -184,12 +195,39 @@ class Delivery:
         self._notify()
         return True
 
-    def _numbered(self, item: Item) -> Entry | None:
+    def _entries(self, item: Item) -> Iterator[Entry]:
         if isinstance(item, Entry):
-            return item
-        if isinstance(item, Ending):
+            self._whole.add(item.source)
+            yield item
+        elif isinstance(item, Ending):
             self._sessions.end(item.source, item.session, item.missing_since)
-            return None
+        elif isinstance(item, Step):
+            self._sessions.clock_set(item)
+            yield from self._stepped(item)
+        elif isinstance(item, Suspension):
+            yield from self._suspended(item)
+        else:
+            yield self._numbered(item)
+
+    def _stepped(self, step: Step) -> Iterator[Entry]:
+        """Say in each session that the wall clock was set; for those whose senders count, in our own."""
+        log.warning("the wall clock was set", by_seconds=(step.new - step.old) / 1e6)
+        own = [(source, self._sessions.name_of(source)) for source in sorted(self._whole)]
+        used = [session for session in self._sessions.used() if session not in own]
+        if not own and not used:
+            used = [(self._sessions.source, self._sessions.session_id)]
+        for source, session in used:
+            yield self._numbered(step_record(step, source, session))
+        for source, session in own:
+            yield self._numbered(step_record(step, source, session, every_session=True))
+
+    def _suspended(self, suspension: Suspension) -> Iterator[Entry]:
+        """Say in each session that the machine was suspended: nothing was recorded meanwhile."""
+        for source, session in self._sessions.used():
+            yield self._numbered(Loss(source, 1, *suspension, "the machine was suspended", session), exact=False)
+
+    def _numbered(self, item: Record | Loss, *, exact: bool = True) -> Entry:
+        """Return an event with its number; for a loss the gap, which says how much is lost if that is known exactly."""
         if isinstance(item, Record):
             session_id, seq = self._sessions.take(item.source, session=item.session)
             try:
@@ -200,7 +238,7 @@ class Delivery:
                 item = Loss(item.source, 1, item.recv_ts, item.recv_ts, text(str(error)[:1000]), item.session)
         else:
             session_id, seq = self._sessions.take(item.source, item.lost, session=item.session)
-        return gap_entry(item, session_id, seq, seq + item.lost - 1)
+        return gap_entry(item, session_id, seq if exact else None, seq + item.lost - 1)
 
     def _damage(self) -> Iterator[Entry]:
         """Say once that the spool was damaged: nobody knows what was in it."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from time import time_ns
 from typing import Any, Final, NamedTuple
 
 import msgpack
 from pydantic import ValidationError
 
+from rugs_client.clock import Step
 from rugs_client.plain import text
-from rugs_client.records import Record
+from rugs_client.records import Record, packed
 from rugs_proto import ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
@@ -22,11 +22,6 @@ _ROOM: Final = 64 * 1024
 """Bytes that an envelope may need beside `raw`, where `raw` decides whether it goes into a message."""
 _SMALL_MAP: Final = 0x80
 _FIELDS: Final = msgpack.packb("fields")
-
-
-def now_us() -> int:
-    """Return the time, microseconds since the Unix epoch, UTC."""
-    return time_ns() // 1000
 
 
 class Loss(NamedTuple):
@@ -53,6 +48,17 @@ class Ending(NamedTuple):
     source: str
     session: str
     missing_since: int | None = None
+
+
+def step_record(step: Step, source: str, session: str | None, *, every_session: bool = False) -> Record:
+    """Return the event that says that the wall clock was set, for one session or for every one of its source."""
+    fields: dict[str, Any] = {"old": step.old, "new": step.new, "monotonic_seconds": step.boot / 1e6}
+    if every_session:
+        fields["sessions"] = "all"
+    names = (None, None, None)
+    return Record(
+        *(source, "system_event", "clock_step", step.new, step.new, "internal", *names, packed(fields), None, session)
+    )
 
 
 class Entry(NamedTuple):

@@ -6,6 +6,7 @@ from collections import deque
 from threading import RLock
 from typing import Final
 
+from rugs_client.clock import Change
 from rugs_client.events import Ending, Entry, Loss
 from rugs_client.records import Record
 
@@ -15,7 +16,7 @@ _ENTRY: Final = 512
 """Bytes that an entry needs beside its body, about."""
 
 
-Item = Record | Entry | Loss | Ending
+Item = Record | Entry | Loss | Ending | Change
 
 
 class Intake:
@@ -66,6 +67,13 @@ class Intake:
         with self._lock:
             self._tell_loss(ending.source, ending.session)
             self._queue.append((ending, 0))
+
+    def change(self, change: Change) -> None:
+        """Queue what has happened to the clocks."""
+        with self._lock:
+            for place in [*self._losses]:  # a run of losses ends here: its times are those of one clock
+                self._tell_loss(*place)
+            self._queue.append((change, 0))
 
     def take(self, max_events: int, max_bytes: int) -> list[Item]:
         """Return the oldest events and losses, at least one; a loss that goes on is told of when the queue is empty."""

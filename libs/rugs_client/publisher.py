@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Self
 import structlog
 
 from rugs_client.background import Background
+from rugs_client.clock import Clock, Moment, now_us
 from rugs_client.delivery import Delivery
-from rugs_client.events import Ending, Loss, now_us, whole_entry
+from rugs_client.events import Ending, Loss, whole_entry
 from rugs_client.intake import Intake
 from rugs_client.plain import described, plain
 from rugs_client.plain import name as as_name
@@ -90,13 +91,16 @@ class Publisher:
             raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
         self.source = source
         self._close_timeout = close_timeout
+        self._clock = Clock()
         self._intake = Intake(queue_events, queue_bytes)
         self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
         sole = self._spool is not None and is_first(self._spool)
         self._sessions = Sessions(session_id, source, self._spool, sole=sole)
         self._failed = False
         self._process = os.getpid()
-        self._background = Background(lambda: Delivery(url, name, self._intake, self._sessions, self._spool), name)
+        self._background = Background(
+            lambda: Delivery(url, name, self._intake, self._sessions, self._spool, self._clock), name
+        )
         atexit.register(self.close)
 
     @property
@@ -105,8 +109,8 @@ class Publisher:
         return self._sessions.session_id
 
     @property
-    def gap_until(self) -> int | None:
-        """Until when there is a gap for what crashed processes may have lost, microseconds, UTC; None without one."""
+    def gap_until(self) -> Moment | None:
+        """Until when there is a gap for what crashed processes may have lost; None without one."""
         delivery = self._background.begun()
         return delivery.gap_until if delivery is not None else None
 
@@ -139,8 +143,8 @@ class Publisher:
         """
         if os.getpid() != self._process:  # a fork has no background thread
             return False
-        now = now_us()
         try:
+            now = self._now()
             beside: dict[str, Any] = {}
             if raw is not None and type(raw) is not str and type(raw) is not bytes:
                 given, raw = raw, as_raw(raw)
@@ -172,7 +176,7 @@ class Publisher:
                 )
             )
         except Exception as error:
-            self._refuse(now, error)
+            self._refuse(now_us(), error)
             taken = False
         self._background.nudge()
         return taken
@@ -196,6 +200,7 @@ class Publisher:
         """
         if os.getpid() != self._process:
             return False
+        self._now()
         taken = self._intake.put(whole_entry(envelope))
         self._background.nudge()
         return taken
@@ -206,8 +211,16 @@ class Publisher:
         Who will tell later of something that is missing since a time (microseconds, UTC) says so here, and
         ends the session once more when he has told: should this process be gone by then, the next one tells of it.
         """
+        self._now()
         self._intake.end(Ending(source or self.source, session, missing_since))
         self._background.nudge()
+
+    def _now(self) -> int:
+        """Return the time; where the clock was set since the last event, note that before the next one."""
+        now = now_us()
+        if self._clock.is_off(now):
+            self._clock.look(self._intake.change)
+        return now
 
     @property
     def stats(self) -> Stats:

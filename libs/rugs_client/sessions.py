@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
 import structlog
 
-from rugs_client.events import now_us
+from rugs_client.clock import Moment, Step, moment
 from rugs_client.spool import MISSING, OPEN, Spool
 from rugs_client.spools import crash_gaps
 
@@ -60,7 +60,7 @@ class Sessions:
         """Return the id of the session that a source's events belong to, where they name none."""
         return self.session_id if source == self.source else f"{self.session_id}-{source}"
 
-    def take_up(self, until: int) -> int:
+    def take_up(self, until: Moment) -> int:
         """Leave a gap for what a crash may have lost, forget sessions of long ago, and say that we live.
 
         Returns:
@@ -72,15 +72,18 @@ class Sessions:
         if self._spool is None:
             return 0
         sessions = self._spool.sessions()
-        gaps = crash_gaps(sessions, until)
+        slipped = self._spool.slipped(until)
+        gaps = crash_gaps(sessions, until.wall, slipped)
         if gaps:
             self._spool.append(gaps, force=True)
+        told = Counter((gap.source, gap.session_id) for gap in gaps)
         for session in sessions:
             if session.closed == MISSING:
                 self._spool.forget(session.source, session.session_id)
             elif session.closed == OPEN:
-                self._spool.reserve(session.source, session.session_id, session.next_seq + 1, closed=True)
-            elif session.ts < now_us() - _FORGET_US:
+                next_seq = session.next_seq + told[session.source, session.session_id]
+                self._spool.reserve(session.source, session.session_id, next_seq, closed=True)
+            elif session.ts + slipped < until.wall - _FORGET_US:
                 self._spool.forget(session.source, session.session_id)
         self.beat()
         return len(gaps)
@@ -104,10 +107,28 @@ class Sessions:
         self._beat_at = now + BEAT
         own = self._counter(self.source, self.session_id)
         own.is_new = True
+        if self._spool is not None:
+            try:
+                self._spool.beat(moment())
+            except sqlite3.Error as error:
+                log.warning("spool fails: that this process lives is not noted", error=str(error))
         for (source, session_id), counter in self._counters.items():
             if counter.is_new:
                 counter.is_new = False
                 self._note(source, session_id, max(counter.reserved, counter.next_seq), closed=False)
+
+    def used(self) -> list[tuple[str, str]]:
+        """Return source and name of every session that goes on and has events."""
+        return [place for place, counter in self._counters.items() if counter.next_seq > 1]
+
+    def clock_set(self, step: Step) -> None:
+        """Correct what is noted of the past: the wall clock was set."""
+        if self._spool is None:
+            return
+        try:
+            self._spool.shift(step.new - step.old)
+        except sqlite3.Error as error:
+            log.warning("spool fails: times before the clock was set stay as they are", error=str(error))
 
     def end(self, source: str, session: str, missing_since: int | None = None) -> None:
         """Forget a session: its numbers will not be used again. What it misses has to be told of first."""

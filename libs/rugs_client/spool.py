@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 
-from rugs_client.events import Entry, Loss, gap_entry, now_us
+from rugs_client.clock import Moment, boot_id, now_us, slip
+from rugs_client.events import Entry, Loss, gap_entry
 from rugs_client.spool_file import (
     FILE,
     INSERT,
@@ -136,6 +137,27 @@ class Spool:
         """Note that a session ended, and that what it misses since a time (µs) is still to be told of."""
         values = (source, session_id, next_seq, since, MISSING)
         self._repairing(lambda: self._write("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)", [values]))
+
+    def beat(self, now: Moment) -> None:
+        """Note that the process lives."""
+        statement = "INSERT OR REPLACE INTO sign_of_life VALUES (1, ?, ?, ?)"
+        self._repairing(lambda: self._write(statement, [(*now, boot_id())]))
+
+    def slipped(self, now: Moment) -> int:
+        """Return by how many microseconds the wall clock was set since the process last lived.
+
+        After a restart of the machine nobody knows how much time has passed, so only a clock that was set back shows.
+        """
+        query = "SELECT wall, boot, boot_id FROM sign_of_life"
+        row = self._repairing(lambda: self._db.execute(query).fetchone())
+        if row is None:
+            return 0
+        last = Moment(row[0], row[1])
+        return slip(last, now) if row[2] == boot_id() else min(0, now.wall - last.wall)
+
+    def shift(self, micros: int) -> None:
+        """Correct the times of all sessions after the wall clock was set by so many microseconds."""
+        self._repairing(lambda: self._write("UPDATE sessions SET ts = ts + ?", [(micros,)]))
 
     def sessions(self) -> list[Session]:
         """Return every session known, the earliest first."""

@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS sessions (
     closed INTEGER NOT NULL,   -- 0: it goes on; 1: it ended in order; 2: it ended, and has a gap to be told of
     PRIMARY KEY (source, session_id)
 );
+CREATE TABLE IF NOT EXISTS sign_of_life ( -- one row: both clocks, when the process last lived, microseconds
+    only INTEGER PRIMARY KEY CHECK (only = 1), wall INTEGER NOT NULL, boot INTEGER NOT NULL, boot_id TEXT NOT NULL
+);
 """
 _COLUMNS: Final = "source, session_id, seq, doc_type, event, id, ts, body, large, lost"
 _STORED: Final = _COLUMNS.count(",") + 1
@@ -99,7 +102,8 @@ def row_of(values: tuple[Any, ...]) -> Row:
     """
     position, *columns, checksum = values
     entry = Entry(*columns)
-    if _checksum(entry) != checksum:
+    # Damage can also change the type of a value.
+    if type(entry.body) is not bytes or type(entry.large) not in (bytes, type(None)) or _checksum(entry) != checksum:
         raise DamagedError(f"the row at {position} is not what was written")
     return Row(position, entry)
 

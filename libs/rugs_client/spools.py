@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from rugs_client.clock import Moment, spans
 from rugs_client.events import Entry, Loss, gap_entry
 from rugs_client.spool import MISSING, OPEN, Session, Spool
 
@@ -42,7 +43,7 @@ def is_first(spool: Spool) -> bool:
     return spool.folder.name == "0"
 
 
-def adopt_others(spool: Spool, until: int) -> int:
+def adopt_others(spool: Spool, until: Moment) -> int:
     """Take over what programs have left that are gone now; return how many gaps, up to `until`, that leaves.
 
     Dying in the middle leaves some events in two spools; they are sent twice, and known by their ids.
@@ -68,10 +69,10 @@ def adopt_others(spool: Spool, until: int) -> int:
     return crashed
 
 
-def close_crashed(spool: Spool, until: int, *, into: Spool) -> int:
+def close_crashed(spool: Spool, until: Moment, *, into: Spool) -> int:
     """Leave a gap for what a crash may have lost, and forget the sessions; return how many gaps there are."""
     sessions = spool.sessions()
-    gaps = crash_gaps(sessions, until)
+    gaps = crash_gaps(sessions, until.wall, spool.slipped(until))
     if gaps:
         into.append(gaps, force=True)
     for session in sessions:
@@ -79,11 +80,12 @@ def close_crashed(spool: Spool, until: int, *, into: Spool) -> int:
     return len(gaps)
 
 
-def crash_gaps(sessions: Sequence[Session], until: int) -> list[Entry]:
+def crash_gaps(sessions: Sequence[Session], until: int, slipped: int = 0) -> list[Entry]:
     """Return the events that say which sessions may miss something since their process last said that it lives.
 
     One that was idle by then misses nothing; and one that had no events yet says it only
     where no other of its source does. One that had ended by then says itself since when.
+    Where the wall clock was set since (see `Spool.slipped`), each gap is told as both clocks would have shown it.
     """
     alive = max((session.ts for session in sessions if session.closed == OPEN), default=0)
     since = {
@@ -93,7 +95,8 @@ def crash_gaps(sessions: Sequence[Session], until: int) -> list[Entry]:
     }
     told = {session.source for session in since if session.next_seq > 1}
     return [
-        gap_entry(Loss(session.source, 1, began, until, CRASHED), session.session_id, None, session.next_seq)
+        gap_entry(Loss(session.source, 1, *span, CRASHED), session.session_id, None, seq)
         for session, began in since.items()
-        if session.next_seq > 1 or session.source not in told
+        if session.closed == MISSING or session.next_seq > 1 or session.source not in told
+        for seq, span in enumerate(spans(began, until, slipped), session.next_seq)
     ]

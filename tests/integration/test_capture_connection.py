@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from rugs_proto import Envelope
 from rugs_proto.subjects import MAX_BLOB
 from tests.conftest import Until
 from tests.rawfeed import (
-    BINARY,
     PING,
     STATE,
     TEXT,
@@ -285,7 +283,11 @@ async def test_each_refusal_is_named_and_what_it_asks_for_is_obeyed(tmp_path: Pa
         await peer.answer("400 Bad Request")
         await peer.silence()
 
-    ends = await run_all(tmp_path, scripts)
+    async def no_http(peer: Peer) -> None:
+        await peer.request()
+        await peer.close(b"SSH-2.0-OpenSSH_9\r\n")
+
+    ends = await run_all(tmp_path, scripts | {"no HTTP": no_http})
     ends |= await run_all(tmp_path, {"refusing and mute": refusing_and_mute}, limit=LIMIT)
     errors = {name: end.error for name, end in ends.items()}
     assert {name: error.retry_after for name, error in errors.items() if error.retry_after is not None} == {
@@ -307,6 +309,7 @@ async def test_each_refusal_is_named_and_what_it_asks_for_is_obeyed(tmp_path: Pa
         "moved": "https://elsewhere.example/socket.io/?token=***",
         "a page": "polling: the answer does not begin with an Engine.IO open packet",
         "not a WebSocket": "upgrade",
+        "no HTTP": "does not speak HTTP",
         "refusing and mute": "websocket: the server answers 400 Bad Request; polling: no answer within 0.6 s",
     }
     assert {name: part for name, part in named.items() if part not in str(errors[name])} == {}
@@ -348,106 +351,3 @@ async def test_a_refused_feed_is_tried_with_growing_pauses_and_is_live_when_it_a
         await until(lambda: source.state == "live")
         assert (source.attempts, recorder.tap.connections) == (5, 1)
     assert len([event for event in await recorder.events() if event.event == "source_connected"]) == 1
-
-
-def offset_state(number: int) -> str:
-    return STATE.replace("}]", f'}},"o{number}"]').replace('"tickCount":7', f'"tickCount":{number}')
-
-
-async def test_a_server_that_keeps_what_was_missed_sends_it_again(
-    tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Socket.IO's connection state recovery: servers send what was missed before they answer the connect packet."""
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.01)
-    asked: list[str] = []
-
-    async def first(peer: Peer) -> None:
-        asked.append(await peer.connect(answer='40{"sid":"s-1","pid":"p-1"}'))
-        await peer.say(offset_state(1), '451-["b",{"_placeholder":true,"num":0},"o2"]', b"\x00")
-        await peer.say('427["asks","no offset"]', '451-["never whole",{"_placeholder":true,"num":0},"o3"]')
-        await peer.hear()
-        peer.abort()
-
-    async def second(peer: Peer) -> None:
-        await peer.upgrade()
-        await peer.say(opening())
-        asked.append(await peer.hear())
-        await peer.say(offset_state(3), '40{"sid":"s-1","pid":"p-1"}', offset_state(4))
-        await peer.send(close_frame(1012))
-
-    async def third(peer: Peer) -> None:
-        asked.append(await peer.connect(answer='40{"sid":"s-2","pid":"p-2"}'))
-        await peer.again(ws_frame(STATE))
-
-    recorder = Recorder(tmp_path)
-    async with RawFeed.serving(first, second, third) as feed:
-        address = replace(feed.address, auth={"token": "t"})
-        async with kept(PublicFeed(address), recorder.tap) as source:
-            await until(lambda: len(asked) == 3 and source.state == "live")
-    assert asked == [
-        '40{"token":"t"}',
-        '40{"pid":"p-1","offset":"o2","token":"t"}',
-        '40{"pid":"p-1","offset":"o4","token":"t"}',
-    ]
-    events = await recorder.events()
-    gaps = [event.fields for event in events if event.event == "gap"]
-    assert [gap.get("recovered", False) for gap in gaps] == [True, False]
-    states = [event.raw for event in events if event.event == "gameStateUpdate"]
-    assert states[:3] == [offset_state(1), offset_state(3), offset_state(4)], "what was missed is stored"
-    sent = [event.raw for event in events if event.event == "connect" and event.direction == "sent"]
-    assert sent == [packet.replace('"t"}', '"***"}') for packet in asked], "what was given as a secret is masked"
-
-
-async def test_what_is_sent_is_recorded_before_what_answers_it_also_when_nobody_takes_it(
-    tmp_path: Path, until: Until
-) -> None:
-    """A server that does not read, while we owe it more than the sockets between us hold."""
-    large = "x" * (1 << 20)
-
-    async def script(peer: Peer) -> None:
-        await peer.connect()
-        for number in range(12):
-            await peer.say(f"2{number}{large}")
-        await peer.say('4217["ask"]')
-        for number in range(13):
-            await peer.hear()
-            await peer.say(f'42["answer",{{"to":{number}}}]')
-        await peer.silence()
-
-    recorder = Recorder(tmp_path)
-    async with RawFeed.serving(script) as feed, kept(PublicFeed(feed.address), recorder.tap):
-        await until(lambda: recorder.tap.last_event == "answer" and recorder.tap.frames == 3 + 3 * 13)
-    frames = [(event.direction, event.event) for event in await recorder.events() if event.doc_type == "ws_event"]
-    sent = [index for index, (direction, _) in enumerate(frames) if direction == "sent"][1:]
-    answers = [index for index, (_, event) in enumerate(frames) if event == "answer"]
-    assert len(sent) == len(answers) == 13
-    assert all(ours < theirs for ours, theirs in zip(sent, answers, strict=True))
-
-
-async def test_a_server_that_stops_in_the_middle_of_a_binary_event_is_not_answered(
-    tmp_path: Path, until: Until
-) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.upgrade()
-        await peer.say(opening())
-        await peer.hear()
-        await peer.say("40/prices,{}", '452-/prices,18["whole",{"_placeholder":true,"num":0}]', b"\x00", "2", b"\x01")
-        await peer.say('451-/prices,19["cut",{"_placeholder":true,"num":0}]', '42/prices,20["next"]', b"\x02")
-        await peer.say('42/elsewhere,21["not ours"]', '42/prices,999999999999999999["huge"]', '42/prices,22["torn')
-        while len(peer.heard) < 5:
-            await peer.hear()
-        await peer.again(ws_frame(b"", BINARY))
-
-    recorder = Recorder(tmp_path)
-    async with RawFeed.serving(script) as feed:
-        address = replace(feed.address, namespace="/prices")
-        async with kept(PublicFeed(address), recorder.tap):
-            await until(lambda: len(feed.peers) == 1 and len(feed.peers[0].heard) == 5)
-    assert feed.peers[0].heard == [
-        "40/prices,{}",
-        "3",
-        "43/prices,18[]",
-        "43/prices,20[]",
-        "43/prices,999999999999999999[]",
-    ]
-    await recorder.events()

@@ -145,8 +145,8 @@ async def test_a_feed_that_drops_again_and_again_is_back_at_once_each_time(
         await feed.send(socket, *[STATE] * supervise.STEADY_FRAMES)
         await socket.close()
 
-    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path):
-        await until(lambda: len(feed.connections) == 8)
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path) as source:
+        await until(lambda: len(feed.connections) == 8 and source.tap.gaps == 7)
     gaps = [event.fields for event in await stored(stream) if event.event == "gap"]
     pauses = sorted(gap["until"] - gap["since"] - 1_000_000 for gap in gaps)
     assert len(pauses) == 7

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 from rugs_feed.made_up.feed import Feed
 from rugs_lake.rejects import list_rejects
 from rugs_legacy.clock import zone

@@ -15,14 +15,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
+from rugs_capture.cdp import polling
 from rugs_capture.cdp.clock import Clock
 from rugs_capture.cdp.patterns import UrlPatterns
+from rugs_capture.cdp.polling import UPGRADE, Polling, sid_of
 from rugs_capture.cdp.protocol import Event
 from rugs_capture.cdp.targets import Targets
+from rugs_capture.cdp.urls import bare
 from rugs_capture.tap import Session, Tap
-from rugs_client.events import now_us
+from rugs_client.clock import moment, now_us
 from rugs_feed import frames
-from rugs_proto.secrets import mask_secrets
 
 TEXT: Final = 1
 BINARY: Final = 2
@@ -88,7 +90,7 @@ _TOLD: Final[dict[str, type[msgspec.Struct]]] = {
     "Network.webSocketFrameError": _Failed,
     "Network.webSocketClosed": _Closed,
 }
-EVENTS: Final = frozenset(_TOLD)
+EVENTS: Final = frozenset({*_TOLD, polling.EVENT})
 
 
 class _Frame(NamedTuple):
@@ -110,6 +112,8 @@ class _Socket:
         """Whether it is wanted, as far as that depends on itself; None while it is not known."""
         self.held: list[_Frame] = []
         """What waits until that is known."""
+        self.told: dict[str, Any] = {}
+        """What is told of it where its session begins."""
 
 
 class Sockets:
@@ -121,11 +125,16 @@ class Sockets:
         self._wanted = wanted
         self._product = product
         self._clock = Clock()
+        self._attached = moment()
+        self._polling = Polling(tap, targets, wanted)
         self._sockets: dict[tuple[str, str], _Socket] = {}
         """By the session of the target, and the number that Chrome gave them there."""
 
     def take(self, event: Event) -> None:
         """Take one of `EVENTS`."""
+        if event.method == polling.EVENT:
+            self._polling.take(event)
+            return
         try:
             told = msgspec.json.decode(event.params, type=_TOLD[event.method])
         except msgspec.DecodeError as error:
@@ -154,12 +163,21 @@ class Sockets:
         for key in [key for key in self._sockets if key[0] == session]:
             self._end(key, reason)
 
+    def warning(self) -> str | None:
+        """Return what is not recorded now, as people are told."""
+        return self._polling.warning()
+
+    def gone(self, place: str) -> None:
+        """Take note that a page is gone for good, and so are its connections."""
+        self._polling.left(place)
+        self._tap.leave(place)
+
     def _answered(self, key: tuple[str, str], response: _Response) -> None:
         socket = self._sockets.setdefault(key, _Socket())
         if socket.url is None:
             socket.url = _url_of(response.request)
         if response.status != _SWITCHING:
-            log.info("a WebSocket was refused", status=response.status, url=_bare(socket.url))
+            log.info("a WebSocket was refused", status=response.status, url=bare(socket.url))
         elif self._is_wanted(key, socket):
             self._begin(key, socket)
 
@@ -170,6 +188,8 @@ class Sockets:
             self._begin(key, socket)
         if socket.session is not None:
             _pour(socket.session, frame)
+            if not socket.session.connected and frame[2:] == (TEXT, UPGRADE) and frame.direction == "sent":
+                self._taken_over(socket)
         elif socket.fits is None and self._targets.followed(key[0]):
             socket.held.append(frame)
         else:
@@ -193,19 +213,33 @@ class Sockets:
     def _begin(self, key: tuple[str, str], socket: _Socket) -> None:
         target = self._targets.get(key[0])
         assert target is not None  # noqa: S101 - it is followed
-        socket.session = self._tap.begin(
-            url=_bare(socket.url), page=_bare(self._targets.page(key[0])), target=target.kind, browser=self._product
-        )
+        socket.told = {
+            "url": bare(socket.url),
+            "page": bare(self._targets.page(key[0])),
+            "target": target.kind,
+            "browser": self._product,
+        }
+        # One that takes over from HTTP polling is connected when it has.
+        takes_over = sid_of(socket.url) is not None
+        socket.session = self._tap.begin(connected=not takes_over, place=self._targets.place(key[0]), **socket.told)
         if socket.missed is not None:
             socket.session.note("beginning_missed", reason=socket.missed)
+        if socket.missed == _EARLIER:
+            socket.session.miss_beginning(self._attached, _EARLIER)
         for frame in socket.held:
             _pour(socket.session, frame)
         socket.held.clear()
 
+    def _taken_over(self, socket: _Socket) -> None:
+        """Count a session as connected: from now on the feed comes through its WebSocket."""
+        assert socket.session is not None  # noqa: S101 - it has just had a message
+        socket.session.connect(**socket.told)
+        self._polling.taken_over(socket.session.place, socket.url)
+
     def _failed(self, key: tuple[str, str], failed: _Failed) -> None:
         socket = self._sockets.get(key)
         if socket is None or socket.session is None:
-            log.info("a WebSocket failed", error=failed.message, url=_bare(socket.url) if socket else None)
+            log.info("a WebSocket failed", error=failed.message, url=bare(socket.url) if socket else None)
         else:
             ts = self._clock.wall_us(failed.timestamp, now_us())
             socket.session.note("socket_error", ts=ts, reason=failed.message)
@@ -214,6 +248,8 @@ class Sockets:
         socket = self._sockets.pop(key, None)
         if socket is not None and socket.session is not None:
             socket.session.end(reason)
+            if not self._targets.exists(place := socket.session.place):
+                self.gone(place)
 
 
 def _pour(session: Session, frame: _Frame) -> None:
@@ -256,8 +292,3 @@ def _url_of(request: str) -> str | None:
     """Return the URL in the first line of a request, if Chrome shows that."""
     words = request.partition("\r\n")[0].split(" ")
     return words[1] if len(words) > 1 and "://" in words[1] else None
-
-
-def _bare(url: str | None) -> str | None:
-    """Return a URL without its query and fragment, and with what else is secret in it masked."""
-    return None if url is None else mask_secrets(url).partition("?")[0].partition("#")[0]

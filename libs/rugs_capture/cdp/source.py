@@ -42,6 +42,11 @@ class _Navigated(msgspec.Struct):
     frame: _DocumentFrame
 
 
+class _Within(msgspec.Struct):
+    url: str
+    id: str = msgspec.field(name="frameId")
+
+
 class CdpSource:
     """A Chrome that was started with remote debugging, and all its pages and workers. Each socket is a session.
 
@@ -102,11 +107,15 @@ class _Following:
         await self._connection.call("Target.setDiscoverTargets", {"discover": True, "filter": kinds})
         await self._connection.call("Target.setAutoAttach", _auto_attach(OF_BROWSER))
         self._tap.serving = True
-        async for event in self._connection.events():
-            if event.method in sockets_.EVENTS:
-                self._sockets.take(event)
-            else:
-                await self._take(event)
+        self._tap.warn = self._sockets.warning
+        try:
+            async for event in self._connection.events():
+                if event.method in sockets_.EVENTS:
+                    self._sockets.take(event)
+                else:
+                    await self._take(event)
+        finally:
+            self._tap.warn = lambda: None
 
     async def _take(self, event: Event) -> None:
         match event.method:
@@ -117,11 +126,16 @@ class _Following:
                 detached = msgspec.json.decode(event.params, type=_Detached)
                 for target in self._targets.detached(detached.session):
                     self._sockets.left(target.session, f"the {target.kind} has ended")
+                    if not target.parent:
+                        self._sockets.gone(target.place)
             case "Target.targetInfoChanged":
                 changed = msgspec.json.decode(event.params, type=_Changed)
                 self._targets.moved(changed.target.id, changed.target.url)
             case "Page.frameNavigated":
                 self._navigated(event.session, msgspec.json.decode(event.params, type=_Navigated).frame)
+            case "Page.navigatedWithinDocument":
+                within = msgspec.json.decode(event.params, type=_Within)
+                self._targets.renamed(event.session, within.id, within.url)
             case "Inspector.targetCrashed":
                 self._sockets.left(event.session, "the page has crashed")
 
@@ -147,8 +161,10 @@ class _Following:
         """
         target = self._targets.get(session)
         if target is not None and target.id == frame.id:
-            self._targets.moved(frame.id, frame.url)
+            place = self._targets.loaded(session, frame.id, frame.url)
             self._sockets.left(session, "the page was left")
+            if place is not None:
+                self._sockets.gone(place)
 
 
 def _auto_attach(kinds: tuple[str, ...]) -> dict[str, Any]:

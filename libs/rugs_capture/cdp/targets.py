@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from rugs_capture.cdp.patterns import UrlPatterns
+from rugs_capture.cdp.urls import bare
 
 OF_BROWSER: Final = ("page", "service_worker", "shared_worker")
 """Kinds of targets that are asked of the browser itself: workers in the last two outlive pages."""
@@ -25,7 +26,11 @@ class TargetInfo(msgspec.Struct):
 
 
 class Target(msgspec.Struct):
-    """A target, and the session in which we are attached to it. `parent` is the session of the one it belongs to."""
+    """A target, and the session in which we are attached to it. `parent` is the session of the one it belongs to.
+
+    `document` is the address of its document, without query and fragment, and `documents` how many it has had: one
+    that is loaded again is the same.
+    """
 
     session: str
     id: str
@@ -33,6 +38,13 @@ class Target(msgspec.Struct):
     url: str
     parent: str
     fits: bool
+    document: str | None = None
+    documents: int = 0
+
+    @property
+    def place(self) -> str:
+        """What names the page, or the worker that pages share, for as long as the user stays there."""
+        return f"{self.id} {self.documents}"
 
 
 class Targets:
@@ -44,7 +56,7 @@ class Targets:
 
     def attached(self, session: str, info: TargetInfo, parent: str) -> Target:
         """Add a target, and return it."""
-        target = Target(session, info.id, info.kind, info.url, parent, self._fits(info.url))
+        target = Target(session, info.id, info.kind, info.url, parent, self._fits(info.url), bare(info.url))
         self._by_session[session] = target
         return target
 
@@ -61,6 +73,26 @@ class Targets:
             if target.id == target_id and target.url != url:
                 target.url, target.fits = url, self._fits(url)
 
+    def loaded(self, session: str, target_id: str, url: str) -> str | None:
+        """Take note of the document that a page has loaded; return the place that is gone by that, if one is."""
+        target = self._by_session.get(session)
+        if target is None or target.id != target_id:
+            return None
+        self.moved(target_id, url)
+        before, place = target.document, target.place
+        target.document = bare(url)
+        if before == target.document:
+            return None
+        target.documents += 1
+        return place
+
+    def renamed(self, session: str, target_id: str, url: str) -> None:
+        """Take note that a page's own script has changed its address: the document stays."""
+        target = self._by_session.get(session)
+        if target is not None and target.id == target_id:
+            self.moved(target_id, url)
+            target.document = bare(url)
+
     def get(self, session: str) -> Target | None:
         """Return the target of a session."""
         return self._by_session.get(session)
@@ -73,6 +105,15 @@ class Targets:
         """Return the URL of the page that a target belongs to; its own, if it is that of nobody else."""
         *_, last = self._line(session)
         return self._by_session[last].url
+
+    def place(self, session: str) -> str:
+        """Return the place of the page that a target belongs to."""
+        *_, last = self._line(session)
+        return self._by_session[last].place
+
+    def exists(self, place: str) -> bool:
+        """Return whether a place is still there."""
+        return any(target.place == place for target in self._by_session.values())
 
     def _fits(self, url: str) -> bool:
         return self._pages.fit(url.removeprefix("blob:"))  # a worker may have been made from a script's own text

@@ -23,7 +23,7 @@ from rugs_capture.ingest.receiving import Outcome, Receiver
 from rugs_capture.ingest.terms import RequestError, Terms, read_terms
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Session, Tap
-from rugs_client.events import now_us
+from rugs_client.clock import moment, now_us
 
 SUBJECTS: Final = "rugs.ingest.>"
 GROUP: Final = "rugs-ingest"
@@ -124,8 +124,8 @@ class _Post:
         self._taken = 0
         self._done = 0
         self._lost = 0
-        self._whole_until = now_us()
-        """Until when nothing was lost beside what was told, microseconds, UTC."""
+        self._whole_until = moment()
+        """Until when nothing was lost beside what was told."""
         self._told_at = 0.0
 
     def listen(self, subscription: Subscription) -> None:
@@ -192,7 +192,7 @@ class _Post:
 
     def _notice_loss(self) -> None:
         """Find out what the connection has dropped because too much was waiting, and tell of it."""
-        subscription, session, now = self._subscription, self._session, now_us()
+        subscription, session, now = self._subscription, self._session, moment()
         if subscription is None or session is None:
             return
         lost = subscription.delivered - self._taken - subscription.pending_msgs - self._lost
@@ -200,8 +200,8 @@ class _Post:
             self._whole_until = now
         elif not subscription.pending_msgs or time.monotonic() - self._told_at > _TELL_EVERY:
             log.warning("messages are lost: more comes than can be taken", lost=lost)
-            since, cause = self._whole_until, "more came than could be taken"
-            session.note("gap", ts=since, cause=cause, lost=lost, since=since, until=now)
+            since, cause = self._whole_until.wall_at(now), "more came than could be taken"
+            session.note("gap", ts=since, cause=cause, lost=lost, since=since, until=now.wall)
             self._tap.gaps += 1
             self._lost += lost
             self._whole_until, self._told_at = now, time.monotonic()

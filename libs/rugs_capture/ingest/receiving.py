@@ -12,7 +12,7 @@ from uuid import uuid4
 from rugs_capture.ingest.reading import Desk, Refused, Taken, read, refuse, reject_of
 from rugs_capture.ingest.terms import RequestError, Terms
 from rugs_capture.tap import Tap
-from rugs_client.events import now_us
+from rugs_client.clock import now_us
 from rugs_proto.envelope import Envelope
 from rugs_proto.reasons import refusal
 

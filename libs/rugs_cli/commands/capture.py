@@ -220,7 +220,7 @@ class _Watch:
 
     def _tell(self, source: dict[str, Any]) -> None:
         """Say what has changed, where no terminal shows it."""
-        error = source["error"] if source["state"] != "live" else None
+        error = (source["error"] if source["state"] != "live" else None) or source["warning"]
         if (source["state"] == "live" or error) and error != self._told:
             self._told = error
             print(f"{source['name']}: {error or source['state']}", file=sys.stderr, flush=True)

@@ -12,6 +12,8 @@ from rugs_cli.output import AsJson, human_seconds, print_json, print_table
 from rugs_cli.period import From, To, begin_us, end_us, iso, utc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rugs_capture.coverage import Coverage
 
 _DAY_US: Final = 86_400_000_000
@@ -28,18 +30,21 @@ Incomplete = Annotated[bool, typer.Option("--incomplete", help="Only games that 
 def coverage(from_: From = None, to: To = None, source: OneSource = None, as_json: AsJson = False) -> None:
     """Show what share of a period was really recorded, source by source, with the gaps and their causes.
 
-    Without --to up to now, and without --from the 24 hours before.
+    Without --to up to now, and without --from the 24 hours before. A period ends now at the latest.
     """
     import rugs_lake
-    from rugs_capture.coverage import read
+    from rugs_capture.coverage_lake import read
     from rugs_runtime.settings import Settings
 
-    end = int(time.time() * 1e6) if to is None else end_us(to)
+    now = time.time_ns() // 1000
+    end = now if to is None else min(end_us(to), now)
     start = end - _DAY_US if from_ is None else begin_us(from_)
+    if start >= now:
+        raise typer.BadParameter("the period has not begun yet: --from is in the future")
     if start >= end:
         raise typer.BadParameter("the period is empty: --from is not before --to")
     with rugs_lake.open(Settings.load().data_dir) as lake:
-        found = read(lake, start, end, source)
+        found = read(lake, start, end, source, now=now)
     if as_json:
         print_json({"from": iso(start), "to": iso(end), "sources": [_as_dict(each) for each in found]})
         return
@@ -62,6 +67,18 @@ def _as_dict(found: Coverage) -> dict[str, Any]:
         "sessions": found.sessions,
         "events": found.events,
         "gaps": gaps,
+        "outages": [
+            {
+                "from": iso(each.since),
+                "until": iso(each.until),
+                "seconds": (each.until - each.since) / 1e6,
+                "cause": each.cause,
+                "session_id": each.session_id,
+                "url": each.url,
+                "page": each.page,
+            }
+            for each in found.outages
+        ],
     }
 
 
@@ -72,15 +89,20 @@ def _show(found: Coverage) -> None:
     about = f"{human_seconds(found.seconds)} in {found.sessions:,} sessions, {found.events:,} events"
     print(f"\n{found.source}: {found.share:.2%} recorded, {about}")
     print(f"│{picture(found.recorded, found.start, found.end, width)}│")
-    longest = sorted(found.gaps, key=lambda gap: gap.since - gap.until)[:_GAPS]
+    _show_longest("gap", [each[:3] for each in found.gaps])
+    _show_longest("outage of one connection", [each[:3] for each in found.outages])
+
+
+def _show_longest(what: str, periods: Sequence[tuple[int, int, str]]) -> None:
+    """Show the longest of periods (since, until, cause), the earliest first."""
+    longest = sorted(periods, key=lambda period: period[0] - period[1])[:_GAPS]
     rows = [
-        (utc(gap.since), utc(gap.until), human_seconds((gap.until - gap.since) / 1e6), gap.cause)
-        for gap in sorted(longest)
+        (utc(since), utc(until), human_seconds((until - since) / 1e6), cause) for since, until, cause in sorted(longest)
     ]
     if rows:
-        print_table(rows, header=("gap from", "until", "for", "cause"))
-    if len(found.gaps) > len(rows):
-        print(f"and {len(found.gaps) - len(rows):,} shorter gaps")
+        print_table(rows, header=(f"{what} from", "until", "for", "cause"))
+    if len(periods) > len(rows):
+        print(f"and {len(periods) - len(rows):,} shorter ones")
 
 
 def games(from_: From = None, to: To = None, incomplete: Incomplete = False, as_json: AsJson = False) -> None:

@@ -75,7 +75,8 @@ def trouble(source: dict[str, Any]) -> str | None:
         retry = source["retry_seconds"]
         again = "" if retry is None else f"; again in {human_seconds(retry)}"
         return f"{source['error']}{again}"
-    return str(source["bus"]["trouble"]) if source["bus"]["trouble"] else None
+    troubles = [source["warning"], source["bus"]["trouble"]]
+    return "; ".join(filter(None, troubles)) or None
 
 
 def game_text(source: dict[str, Any]) -> str:

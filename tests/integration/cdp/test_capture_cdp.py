@@ -167,7 +167,7 @@ async def test_a_socket_that_was_open_before_is_taken_from_now_on_if_it_speaks_s
         await until(lambda: not tap.sessions)
     [session] = await captured(stream, publisher)
     assert session.name == ""
-    assert session.notes == ["source_connected", "beginning_missed", "source_disconnected"]
+    assert session.notes == ["source_connected", "beginning_missed", "gap", "source_disconnected"]
     received = session.messages("received")
     assert received == feed.received[-len(received) :]
     assert session.messages("sent") == ["3"]

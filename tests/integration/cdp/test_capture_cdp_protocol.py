@@ -138,7 +138,7 @@ async def test_attachments_of_a_socket_that_was_open_before_wait_for_a_text(
             await browser.frame(message)
     session = await only(stream, publisher)
     assert session.messages("received") == messages
-    assert session.notes == ["source_connected", "beginning_missed", "source_disconnected"]
+    assert session.notes == ["source_connected", "beginning_missed", "gap", "source_disconnected"]
     assert session.events[0].fields["url"] is None
 
 
