@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -282,7 +283,7 @@ class Recorder:
         assert isinstance(change, ClockStep)
         for session in self.frames:
             record = step_record(change, "public_ws", session)
-            self._store({**note(1, 0, session, record.event, **record.fields), "ts": record.ts})
+            self._store({**note(1, 0, session, record.event, **msgpack.unpackb(record.fields)), "ts": record.ts})
 
     def _store(self, event: dict[str, Any]) -> None:
         session = event["session_id"]
