@@ -71,7 +71,8 @@ class PublicFeed:
         except LostError as error:
             self._unanswered = 0
             pause = REFUSED_PAUSE if error.refused and life.state != "connected" else LOST_PAUSE
-            raise SourceError(self._about(life, str(error)), longest_pause=pause) from error
+            reason = self._about(life, str(error))
+            raise SourceError(reason, longest_pause=pause, retry_after=error.retry_after) from error
         finally:
             if life.state == "connected":
                 self._unanswered = 0
@@ -88,7 +89,7 @@ class PublicFeed:
         for name in self._order():
             refusals.trying = name
             try:
-                return await TRANSPORTS[name].open(http, self._address)
+                return await TRANSPORTS[name].connect(http, self._address)
             except RefusedError as error:
                 refusals.add(error)
                 if error.for_all:

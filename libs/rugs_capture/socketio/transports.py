@@ -1,6 +1,6 @@
 """Ways to move Engine.IO messages: a WebSocket, and HTTP long polling where there is none.
 
-`open` raises `RefusedError` where the server answers with something else. An open transport raises `LostError`
+`connect` raises `RefusedError` where the server answers with something else. An open transport raises `LostError`
 when it ends, and never sends a request a second time: what the first answer held would be missing.
 """
 
@@ -55,11 +55,17 @@ class RefusedError(Exception):
 
 
 class LostError(Exception):
-    """An open connection has ended. `refused` tells that the server does not want the client."""
+    """An open connection has ended.
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    Attributes:
+        refused: whether the server does not want the client.
+        retry_after: seconds that it asks to wait, or None.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.refused = refused
+        self.retry_after = retry_after
 
 
 class Transport(Protocol):
@@ -68,8 +74,8 @@ class Transport(Protocol):
     name: str
 
     @classmethod
-    async def open(cls, http: ClientSession, address: FeedAddress) -> Self:
-        """Open one.
+    async def connect(cls, http: ClientSession, address: FeedAddress) -> Self:
+        """Connect to the feed.
 
         Raises:
             RefusedError: if the server answers with something else.
@@ -103,8 +109,8 @@ class WebSocket(Transport):
         self._socket = socket
 
     @classmethod
-    async def open(cls, http: ClientSession, address: FeedAddress) -> Self:
-        """See `Transport.open`."""
+    async def connect(cls, http: ClientSession, address: FeedAddress) -> Self:
+        """See `Transport.connect`."""
         try:
             socket = await http.ws_connect(
                 _url(address, transport="websocket"),
@@ -164,8 +170,8 @@ class Polling(Transport):
         self._first: Sequence[Message] = ()
 
     @classmethod
-    async def open(cls, http: ClientSession, address: FeedAddress) -> Self:
-        """See `Transport.open`. The session is the server's, and ends when it is not asked for too long."""
+    async def connect(cls, http: ClientSession, address: FeedAddress) -> Self:
+        """See `Transport.connect`. The session is the server's, and ends when it is not asked for too long."""
         polling = cls(http, address)
         polling._first = await polling._poll()
         first = polling._first[0] if polling._first else ""
@@ -222,7 +228,8 @@ class Polling(Transport):
         try:
             yield
         except RefusedError as error:
-            raise LostError(f"the server ended the polling session: {error}") from error
+            reason = f"the server ended the polling session: {error}"
+            raise LostError(reason, retry_after=error.retry_after) from error
         except aiohttp.ClientError as error:
             raise LostError(f"connection lost: {explain(error, self._address)}") from error
 
