@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from rugs_bus import ensure_streams
 from rugs_runtime.broker import Broker
 from tests.clientkit import STREAMS
 from tests.stackkit import stands_still
+
+for _name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
+    del os.environ[_name]  # what tests connect to is on this machine
 
 # A machine that is busy with something else is not a bug.
 settings.register_profile("project", deadline=None, print_blob=True)

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Self
-from urllib.parse import parse_qsl
 
 from aiohttp import WSMsgType, web
 
-from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_address import FeedAddress, parse_feed
 from tests.sourcekit import serving
 
 HELLO = '0{"sid":"made-up","upgrades":[],"pingInterval":PING,"pingTimeout":PING,"maxPayload":1000000}'
@@ -42,8 +41,7 @@ class Feed:
     @property
     def address(self) -> FeedAddress:
         """Where it is, as a source takes it."""
-        base, _, query = self.url.partition("?")
-        return FeedAddress(base, query=tuple(parse_qsl(query)))
+        return parse_feed(self.url)
 
     async def send(self, socket: web.WebSocketResponse, *messages: str | bytes) -> None:
         """Send messages, and remember them."""

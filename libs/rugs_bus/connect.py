@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
@@ -15,12 +14,20 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.protocol import parser
 
+from rugs_bus.address import BrokerAddressError, parse_broker_address
 from rugs_bus.errors import BusError, BusUnavailableError, RefusedError
 from rugs_bus.headers import parse_headers
+from rugs_proto.reasons import refusal
+from rugs_proto.secrets import mask_secrets
 
 API: Final = "$JS.API"
 _ATTEMPT: Final = 2.0
 """Seconds that one request to the API may take before it is sent again; it may have been lost with a connection."""
+_JETSTREAM_IS_OFF: Final = frozenset({10039, 10076})
+"""JetStream's own numbers for: not enabled for the account, not enabled."""
+_NO_JETSTREAM: Final = "the NATS server has no JetStream, which keeps the events: start it with `-js`, or set NATS_URL"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
+_START: Final = "start it, or set NATS_URL"
 
 # White space is only what the server takes for it. This holds for every client of the process.
 parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
@@ -47,6 +54,13 @@ class HardenedClient(Client):
         await super().flush(timeout)
         await super().flush(timeout)
 
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Take what the server says of itself; where ``tls://`` was asked for, never go on without TLS."""
+        server = self._current_server
+        if initial_connection and server and server.uri.scheme == "tls" and not info.get("tls_required"):
+            raise nats.errors.Error("the server does not ask for TLS: write nats:// if it may be without")
+        await super()._process_info(info, initial_connection)
+
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         return parse_headers(bytes(headers)) if headers else None
 
@@ -70,22 +84,27 @@ async def connect(
     timeout: float = 10.0,  # noqa: ASYNC109 (part of the contract)
     reconnect_wait: float = 0.25,
 ) -> Client:
-    """Connect to the broker at `url`; `name` is what the broker's tools show.
+    """Connect to the broker at `url`, see `parse_broker_address`; `name` is what the broker's tools show.
 
     Tries for `timeout` seconds. A connection lost later is sought again for ever,
     every `reconnect_wait` seconds.
 
     Raises:
-        BusError: if no broker answers in time, or it refuses.
+        BusError: if the address cannot be used, or no broker answers in time, or it refuses.
     """
-    where = _without_secrets(url)
+    try:
+        address = parse_broker_address(url)
+    except BrokerAddressError as error:
+        raise BusError(f"NATS_URL: {error}") from None
+    where = address.shown
     last_error: Exception | None = None
 
     async def on_error(error: Exception) -> None:
         nonlocal last_error
-        last_error = error
+        if not _is_refusal(last_error):  # what follows one says less
+            last_error = error
         if client.is_connected:
-            log.warning("bus error", broker=where, error=str(error) or type(error).__name__)
+            log.warning("bus error", broker=where, error=_reason(error))
 
     async def on_disconnect() -> None:
         if not client.is_closed:
@@ -98,8 +117,9 @@ async def connect(
     try:
         async with asyncio.timeout(timeout):
             await client.connect(
-                url,
+                [server.bare for server in address.servers],
                 name=name,
+                **address.credentials,
                 error_cb=on_error,
                 disconnected_cb=on_disconnect,
                 reconnected_cb=on_reconnect,
@@ -110,14 +130,20 @@ async def connect(
             )
     except (TimeoutError, OSError, nats.errors.Error, ValueError) as error:
         await client.close()
-        reason = str(last_error or error) or type(last_error or error).__name__
-        raise BusError(f"no NATS server answers at {where} ({reason}): start it, or set NATS_URL") from error
+        reason = _reason(last_error or error)
+        if _is_refusal(last_error):
+            raise BusError(f"the NATS server at {where} refuses this user ({reason}): see NATS_URL") from error
+        hint = "SSL_CERT_FILE names the file of who signed its certificate" if _UNTRUSTED in reason else _START
+        raise BusError(f"no NATS server answers at {where} ({reason}): {hint}") from error
     return client
 
 
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _is_refusal(error: Exception | None) -> bool:
+    return "authorization" in str(error).lower()
+
+
+def _reason(error: Exception) -> str:
+    return mask_secrets(refusal(error))
 
 
 async def ask(
@@ -135,7 +161,7 @@ async def ask(
     Raises:
         BusUnavailableError: if there is no answer in time.
         RefusedError: if the answer is an error.
-        BusError: if the connection is closed for good.
+        BusError: if the connection is closed for good, or the server has no JetStream.
     """
     payload = json.dumps(arguments).encode() if arguments else b""
     loop = asyncio.get_running_loop()
@@ -151,18 +177,24 @@ async def ask(
             try:
                 reply = await nc.request(f"{API}.{verb}", payload, timeout=min(remaining, _ATTEMPT))
                 answer: dict[str, Any] = json.loads(reply.data)
+            except nats.errors.NoRespondersError as error:
+                if not nc._server_info.get("jetstream"):
+                    raise BusError(_NO_JETSTREAM) from error
+                reason = str(error)
             except nats.errors.Error as error:
                 reason = str(error) or type(error).__name__
             else:
                 if "error" not in answer:
                     return answer
-                refusal = _refusal(verb, answer["error"])
-                if refusal.code != 503:  # JetStream is starting, or has no leader
-                    raise refusal
-                reason = str(refusal)
+                refused = _refused(verb, answer["error"])
+                if refused.err_code in _JETSTREAM_IS_OFF:
+                    raise BusError(_NO_JETSTREAM) from refused
+                if refused.code != 503:  # JetStream is starting, or has no leader
+                    raise refused
+                reason = str(refused)
         await asyncio.sleep(min(0.1, max(0.0, remaining)))
 
 
-def _refusal(verb: str, error: Mapping[str, Any]) -> RefusedError:
+def _refused(verb: str, error: Mapping[str, Any]) -> RefusedError:
     text = f"the broker refused {verb}: {error.get('description', 'no reason given')}"
     return RefusedError(text, int(error.get("code", 0)), int(error.get("err_code", 0)))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
 from aiohttp import ClientSession
 
-from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_address import FeedAddress, FeedAddressError
 from rugs_capture.feed_http import explain
 from rugs_capture.socketio.connection import Connection, Ending, Recovery
 from rugs_capture.socketio.payload import BadText, Message
 from rugs_capture.socketio.transports import (
-    GOODBYE_SECONDS,
     TRANSPORTS,
     LostError,
     RefusedError,
@@ -58,15 +57,17 @@ class PublicFeed:
         """Connect and record until the connection ends; see `Source.run`."""
         address = self._address
         life = Connection(limit=self._limit, namespace=address.namespace, auth=address.auth, recovery=self._recovery)
+        refusals = _Refusals()
         transport: Transport | None = None
         try:
-            async with Watch(life.due) as watch, http_session() as http:
-                transport = await self._open(http)
+            async with Watch(life.due) as watch, http_session(address) as http:
+                transport = await self._open(http, refusals)
                 await _Recording(transport, life, watch, tap, self.url).run()
         except TimeoutError:
             self._unanswered += life.state == "opening"
-            reason = life.overdue() if transport else f"no answer within {self._limit:.4g} s"
-            raise SourceError(self._about(life, reason)) from None
+            if transport is None:
+                raise refusals.error(self.url, f"no answer within {self._limit:.4g} s") from None
+            raise SourceError(self._about(life, life.overdue())) from None
         except LostError as error:
             self._unanswered = 0
             pause = REFUSED_PAUSE if error.refused and life.state != "connected" else LOST_PAUSE
@@ -78,34 +79,28 @@ class PublicFeed:
             if life.ending is not None and life.ending.refused:
                 self._recovery = None
 
-    async def _open(self, http: ClientSession) -> Transport:
+    async def _open(self, http: ClientSession, refusals: _Refusals) -> Transport:
         """Open the first transport that the server admits.
 
         Raises:
             SourceError: if it admits none, or there is no server.
         """
-        refusals: dict[str, str] = {}
-        pause, wait = LOST_PAUSE, None
         for name in self._order():
+            refusals.trying = name
             try:
                 return await TRANSPORTS[name].open(http, self._address)
             except RefusedError as error:
-                refusals[name] = str(error)
-                pause = max(pause, AWAY_PAUSE if error.status >= 500 else REFUSED_PAUSE)
-                wait = error.retry_after
+                refusals.add(error)
                 if error.for_all:
                     break
-            except aiohttp.ClientConnectorError as error:
-                refusals = {name: explain(error, self._address)}
-                break
-            except LostError as error:
-                refusals[name] = str(error)
+            except (LostError, FeedAddressError) as error:
+                refusals.said[name] = str(error)
             except aiohttp.ClientError as error:
-                refusals[name] = explain(error, self._address)
+                refusals.said[name] = explain(error, self._address)
+                if isinstance(error, aiohttp.ClientConnectorError):
+                    break
         self._unanswered = 0
-        said = {*refusals.values()}
-        reason = said.pop() if len(said) == 1 else "; ".join(f"{name}: {why}" for name, why in refusals.items())
-        raise SourceError(f"cannot connect to {self.url}: {reason}", longest_pause=pause, retry_after=wait)
+        raise refusals.error(self.url)
 
     def _order(self) -> Sequence[str]:
         """Return the transports in the order to try; another one first where the first is never answered."""
@@ -115,6 +110,32 @@ class PublicFeed:
 
     def _about(self, life: Connection, reason: str) -> str:
         return reason if life.state == "connected" else f"cannot connect to {self.url}: {reason}"
+
+
+class _Refusals:
+    """What the server has answered, so far, to each transport that was tried."""
+
+    def __init__(self) -> None:
+        self.trying = ""
+        self.said: dict[str, str] = {}
+        self._pause = LOST_PAUSE
+        self._wait: float | None = None
+
+    def add(self, error: RefusedError) -> None:
+        """Note how the transport that is tried was refused."""
+        self.said[self.trying] = str(error)
+        self._pause = max(
+            self._pause, AWAY_PAUSE if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else REFUSED_PAUSE
+        )
+        self._wait = error.retry_after
+
+    def error(self, url: str, last: str = "") -> SourceError:
+        """Return all of them as one error; `last` is what became of the transport that is tried."""
+        if last:
+            self.said[self.trying] = last
+        reasons = {*self.said.values()}
+        reason = reasons.pop() if len(reasons) == 1 else "; ".join(f"{name}: {why}" for name, why in self.said.items())
+        return SourceError(f"cannot connect to {url}: {reason}", longest_pause=self._pause, retry_after=self._wait)
 
 
 class _Recording:
@@ -141,12 +162,6 @@ class _Recording:
                 bad_text = await self._take(messages)
             ending = self._life.ending or Ending(f"the server sent {_BAD_TEXT} (1007)")
             raise LostError(ending.reason, refused=ending.refused)
-        except asyncio.CancelledError:
-            if not self._watch.expired:
-                with suppress(LostError, TimeoutError):
-                    async with asyncio.timeout(GOODBYE_SECONDS):
-                        await self._send(self._transport.goodbye)
-            raise
         finally:
             if not self._watch.expired:  # nobody is there to say goodbye to
                 with suppress(TimeoutError):
@@ -169,5 +184,5 @@ class _Recording:
     async def _send(self, messages: Sequence[str]) -> None:
         if messages:
             for message in messages:
-                self._session.frame(message, direction="sent")
+                self._session.frame(self._life.stored(message), direction="sent")
             await self._transport.send(messages)

@@ -11,6 +11,7 @@ import structlog
 
 from rugs_capture.source import LOST_PAUSE, Source, SourceError
 from rugs_capture.tap import STOPPED, Tap
+from rugs_proto.secrets import mask_secrets
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 
@@ -73,9 +74,9 @@ class Supervised:
             end = _End(f"failed: {error!r}")
         finally:  # also when the gateway stops
             was_live = self.tap.live
-            self.error = end.reason
-            self.tap.end_all(end.reason)
-        return end._replace(was_live=was_live)
+            self.error = reason = mask_secrets(end.reason)
+            self.tap.end_all(reason)
+        return end._replace(reason=reason, was_live=was_live)
 
     @property
     def state(self) -> State:

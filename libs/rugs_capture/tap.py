@@ -14,9 +14,12 @@ from rugs_client.clock import Moment, boot_us, moment, now_us, slip, spans
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame
+from rugs_proto.secrets import mask_secrets
 
 STOPPED: Final = "stopped"
 """Why a session ends that we end ourselves, in order: that is no outage."""
+_PAYLOAD: Final = "payload"
+"""The field with what was received itself: it stays as it was."""
 _ON_ITS_WAY_US: Final = 1_000_000
 """How long before the last frame, and after the end of a page, frames may have been sent that did not come."""
 _MOST_PING_MS: Final = 10**9
@@ -165,11 +168,14 @@ class Tap:
         self.note(session_id, "gap", ts=since, cause=cause, lost=None, since=since, until=until, **told)
 
     def note(self, session_id: str, event: str, *, ts: int | None = None, **fields: Any) -> None:
-        """Publish a `system_event` of a session: what happened, and was no frame."""
+        """Publish a `system_event` of a session: what happened, and was no frame. Secrets in its texts are masked."""
         self.publisher.publish(
             event,
             doc_type="system_event",
-            fields=fields,
+            fields={
+                name: mask_secrets(value) if isinstance(value, str) and name != _PAYLOAD else value
+                for name, value in fields.items()
+            },
             ts=ts,
             direction="internal",
             source=self.source,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import typer
@@ -91,9 +92,11 @@ def run() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if os.environ.get("RUGS_DEBUG", "") not in ("", "0"):
-            raise
-        print(f"rugs: {_one_line(error)}", file=sys.stderr)
+        from rugs_proto.secrets import mask_secrets
+
+        debugging = os.environ.get("RUGS_DEBUG", "") not in ("", "0")
+        text = "".join(traceback.format_exception(error)) if debugging else f"rugs: {_one_line(error)}\n"
+        print(mask_secrets(text), end="", file=sys.stderr)
         return 1
     return 0
 

@@ -7,7 +7,8 @@ host, the value of a query key that names a secret, a JSON Web Token, and a quot
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote, unquote, unquote_plus
 
 MASK: Final = "***"
@@ -24,9 +25,11 @@ _SHORT: Final = frozenset(
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _CREDENTIALS: Final = re.compile(r"(?<=//)[^/?#\s]*@")
-_PAIR: Final = re.compile(r"""([?&;#])([^?&;#=\s]+)=([^&\s]*?)(?=['")\]>,]*(?:[&\s]|$))""")
+_PAIR: Final = re.compile(r"([?&;#])([^?&;#=\s]+)=([^&\s]*)")
+_CLOSING: Final = "'\")]>,"
+"""What may stand behind a URL in a sentence."""
 _QUOTED: Final = re.compile(r"""(["'])([^"'\s]{1,64})\1(\s*[:=]\s*)(["'])((?:\\.|(?!\4).)*)\4""")
-_JSON_WEB_TOKEN: Final = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+(?:\.[\w-]*)?")
+_JSON_WEB_TOKEN: Final = re.compile(r"(?<![\w-])eyJ[\w-]+\.eyJ[\w-]+(?:\.[\w-]*)?")
 _NESTED: Final = 3
 """How many times a value may be percent-encoded and still be looked into."""
 
@@ -46,8 +49,9 @@ def mask_secrets(text: str) -> str:
 
 def _masked(text: str, depth: int) -> str:
     def pair(match: re.Match[str]) -> str:
-        mark, name, value = match.groups()
-        return f"{mark}{name}={_value(name, value, depth)}"
+        mark, name, whole = match.groups()
+        value = whole.rstrip(_CLOSING)
+        return f"{mark}{name}={_value(name, value, depth)}{whole[len(value) :]}"
 
     def quoted(match: re.Match[str]) -> str:
         quote_mark, name, between, value_mark, value = match.groups()
@@ -68,3 +72,12 @@ def _value(name: str, value: str, depth: int) -> str:
         masked = _masked(plain, depth - 1)
         return value if masked == plain else quote(masked, safe="*")
     return value
+
+
+def mask_values(content: Any) -> Any:
+    """Return plain JSON content with `***` for each of its values: keys and shape stay."""
+    if isinstance(content, Mapping):
+        return {key: mask_values(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [mask_values(value) for value in content]
+    return MASK

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+from rugs_proto.secrets import mask_secrets
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -23,12 +22,13 @@ def configure(service: str, level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if on_terminal else "iso", utc=not on_terminal),
-        _mask_credentials,
+        structlog.processors.format_exc_info,
+        _mask,
     ]
     rendering: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if on_terminal
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+        else [structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
     )
 
     handler = logging.StreamHandler(sys.stderr)
@@ -53,9 +53,16 @@ def configure(service: str, level: str = "info") -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def _mask_credentials(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take user and password out of addresses, whoever logs them."""
-    for key, value in line.items():
-        if isinstance(value, str) and "@" in value:
-            line[key] = _CREDENTIALS.sub("***@", value)
-    return line
+def _mask(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take secrets out of the line, whoever logs it, and out of its traceback."""
+    return {key: value if key.startswith("_") else _masked(value) for key, value in line.items()}
+
+
+def _masked(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked(each) for each in value]
+    return mask_secrets(str(value))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -27,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rugs_proto.rules import Source
+from rugs_proto.secrets import MASK, mask_secrets
 from rugs_proto.subjects import MAX_BLOB
 
 PREFIX: Final = "RUGS_"
@@ -61,6 +61,7 @@ Size = Annotated[ByteSize, Field(gt=0)]
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 
 SOURCES: Final = ("public", "cdp", "http", "bus")
+_FEED_OPTIONS: Final = ("url", "path", "namespace", "query", "headers", "auth", "transports", "ca_file", "proxy")
 
 
 class Settings(BaseSettings):
@@ -70,13 +71,18 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     nats_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("NATS_URL", "nats_url"),
-        description="NATS server to use; without it `rugs up` starts its own",
+        description="NATS server to use, or several with commas; without it `rugs up` starts its own",
     )
     data_dir: Path = Field(default=Path("~/rugs_data"), description="folder that everything is kept in")
     broker_port: Port = Field(default=4222, description="port of our own NATS server, on loopback; 0 takes a free one")
@@ -125,7 +131,29 @@ class Settings(BaseSettings):
         default="http,bus",
         description="where events are captured, of public, cdp, http, bus; public also where RUGS_FEED_URL is set",
     )
-    feed_url: str | None = Field(default=None, description="Socket.IO feed that the source public connects to")
+    feed_url: SecretStr | None = Field(
+        default=None, description="Socket.IO feed that the source public connects to; its path is the namespace"
+    )
+    feed_path: str | None = Field(default=None, description="path of the feed's Engine.IO requests: /socket.io/")
+    feed_namespace: str | None = Field(default=None, description="namespace of the feed, where the URL names none")
+    feed_query: SecretStr | None = Field(default=None, description="more of the feed's query: NAME=VALUE&NAME=VALUE")
+    feed_headers: SecretStr | None = Field(
+        default=None, description="headers for the feed: `Name: value` a line, a JSON object, or @FILE with either"
+    )
+    feed_auth: SecretStr | None = Field(default=None, description="auth payload for the feed: a JSON object, or @FILE")
+    feed_transports: str | None = Field(
+        default=None, description="transports to try, in this order: websocket, polling, or both with a comma"
+    )
+    feed_ca_file: Path | None = Field(
+        default=None, description="PEM file of the certificate authorities to trust instead of the system's"
+    )
+    feed_proxy: SecretStr | None = Field(
+        default=None,
+        description="HTTP proxy to the feed; without it HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY count",
+    )
+    feed_timeout: Seconds = Field(
+        default=20.0, description="how long the whole of connecting to the feed may take, from TCP to its answer"
+    )
     cdp_host: str = Field(
         default=LOOPBACK, description="where a Chrome with remote debugging listens, for the source cdp"
     )
@@ -163,12 +191,9 @@ class Settings(BaseSettings):
     @field_validator("nats_url", mode="after")
     @classmethod
     def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None:
-            return None
-        parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in ("nats", "tls", "ws", "wss") or not parts.hostname:
-            raise ValueError("not a NATS address: write nats://HOST:PORT")
-        return url
+        from rugs_bus.address import parse_broker_address
+
+        return None if url is None else SecretStr(parse_broker_address(url.get_secret_value()).url)
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -178,17 +203,10 @@ class Settings(BaseSettings):
             raise ValueError(f"no such source: {unknown[0]}; there are {', '.join(SOURCES)}")
         return ",".join(names)
 
-    @field_validator("feed_url", mode="after")
+    @field_validator("data_dir", "legacy_dir", "feed_ca_file", mode="after")
     @classmethod
-    def _feed(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            raise ValueError("not the address of a feed: write https://HOST")
-        return url
-
-    @field_validator("data_dir", "legacy_dir", mode="after")
-    @classmethod
-    def _absolute(cls, folder: Path | None) -> Path | None:
-        return None if folder is None else folder.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
 
     @field_validator("legacy_timezone", mode="after")
     @classmethod
@@ -244,6 +262,12 @@ class Settings(BaseSettings):
         return self.nats_url.get_secret_value() if self.nats_url else f"nats://{LOOPBACK}:{self.broker_port}"
 
     @property
+    def feed_options(self) -> dict[str, Any]:
+        """What `rugs_capture.feed_address.parse_feed` takes: the URL and what is set beside it."""
+        values = {name: getattr(self, f"feed_{name}") for name in _FEED_OPTIONS}
+        return {name: _plain(value) for name, value in values.items() if value is not None}
+
+    @property
     def capture_sources(self) -> list[str]:
         """Names of the sources that are captured."""
         names = _split(self.sources)
@@ -280,8 +304,8 @@ def describe(settings: Settings) -> list[SettingLine]:
     return [
         SettingLine(
             name,
-            _shown(getattr(settings, name)),
-            _shown(field.default),
+            _shown(name, getattr(settings, name)),
+            _shown(name, field.default),
             environment_name(name),
             name in settings.model_fields_set,
             field.description or "",
@@ -290,17 +314,13 @@ def describe(settings: Settings) -> list[SettingLine]:
     ]
 
 
-def _shown(value: object) -> str | int | float | bool | None:
+def _shown(name: str, value: object) -> str | int | float | bool | None:
     if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return without_credentials(secret) if "://" in secret else "***"
+        return mask_secrets(value.get_secret_value()) if name.endswith("_url") else MASK
     if isinstance(value, ByteSize):
         return int(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL with user and password masked."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"***@{host}").geturl() if at and user else url
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

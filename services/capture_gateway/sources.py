@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
 
 from rugs_capture.cdp import CdpSource
-from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_address import FeedAddress, FeedAddressError, parse_feed
 from rugs_capture.ingest.bus import BusDoor
 from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
 from rugs_capture.source import Source
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import Settings, SettingsError, environment_name
 
 
 class Wanted(NamedTuple):
@@ -32,7 +31,7 @@ def build(settings: Settings) -> list[Wanted]:
 
 def _build(name: str, settings: Settings) -> Source:
     if name == "public":
-        return PublicFeed(_feed_address(settings.feed_url or ""))
+        return PublicFeed(_feed(settings), connect_timeout=settings.feed_timeout)
     if name == "cdp":
         return CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
     if name == "bus":
@@ -47,6 +46,9 @@ def _build(name: str, settings: Settings) -> Source:
     )
 
 
-def _feed_address(url: str) -> FeedAddress:
-    parts = urlsplit(url)
-    return FeedAddress(f"{parts.scheme}://{parts.netloc}", query=tuple(parse_qsl(parts.query, keep_blank_values=True)))
+def _feed(settings: Settings) -> FeedAddress:
+    try:
+        return parse_feed(**settings.feed_options)
+    except FeedAddressError as error:
+        of = f"{environment_name(f'feed_{error.option}')}: " if error.option else ""
+        raise SettingsError(f"{of}{error}") from None

@@ -256,7 +256,8 @@ def test_a_wrong_nats_url_is_one_line_for_every_command_that_needs_the_bus(tmp_p
         assert "NATS_URL" in line, arguments
     done = rugs("up", NATS_URL="http://x")
     assert done.returncode == 1
-    assert done.stderr.decode().splitlines() == ["rugs: NATS_URL: not a NATS address: write nats://HOST:PORT"]
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("rugs: NATS_URL: not a NATS address: write nats://")
 
 
 def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.feedserver import Feed
+from tests.rawfeed import Peer, RawFeed
 from tests.stackkit import RUGS, Rugs, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -94,11 +95,25 @@ async def test_a_second_capture_says_that_there_is_one(tmp_path: Path) -> None:
     assert second.stdout.decode().startswith("0 frames")
 
 
-def test_a_feed_that_is_never_there_is_a_failure_that_says_why(tmp_path: Path) -> None:
-    done = Rugs(tmp_path)("capture", "--url", "http://127.0.0.1:1", "--seconds", "1")
-    assert done.returncode == 1
-    assert "public: cannot connect to http://127.0.0.1:1" in done.stderr.decode()
-    assert "0 frames" in done.stdout.decode()
+async def test_a_feed_that_is_never_live_is_a_failure_that_says_why(tmp_path: Path) -> None:
+    """It is not there, says nothing, or does not want us: then there are frames, but none of them is an event."""
+
+    async def refusing(peer: Peer) -> None:
+        await peer.connect(answer='44{"message":"not authorized"}')
+        await peer.silence()
+
+    async with RawFeed.serving(Peer.silence) as mute, RawFeed.serving(refusing) as unwilling:
+        urls = {"absent": "http://127.0.0.1:1", "mute": mute.url, "unwilling": unwilling.url}
+        capture = [
+            asyncio.to_thread(Rugs(tmp_path / name), "capture", "--url", url, "--seconds", "1")
+            for name, url in urls.items()
+        ]
+        absent, silent, refused = await asyncio.gather(*capture)
+    assert [done.returncode for done in (absent, silent, refused)] == [1, 1, 1]
+    assert "public: cannot connect to http://127.0.0.1:1" in absent.stderr.decode()
+    assert "no frame came" in silent.stderr.decode()
+    assert "not authorized" in refused.stderr.decode()
+    assert [done.stdout.decode().partition(" frames")[0] for done in (absent, silent)] == ["0", "0"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from rugs_capture import supervise
-from rugs_capture.feed_address import FeedAddress
+from rugs_capture.feed_address import parse_feed
 from rugs_capture.public import PublicFeed
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
@@ -51,10 +51,10 @@ ODD: list[str | bytes] = [
 
 
 @asynccontextmanager
-async def capturing(address: FeedAddress, broker: Broker, folder: Path) -> AsyncIterator[Supervised]:
+async def capturing(url: str, broker: Broker, folder: Path) -> AsyncIterator[Supervised]:
     publisher = Publisher(broker.url, source="public_ws", spool_dir=folder)
     try:
-        async with kept(PublicFeed(address), Tap(publisher, "public_ws")) as source:
+        async with kept(PublicFeed(parse_feed(url)), Tap(publisher, "public_ws")) as source:
             yield source
     finally:
         await asyncio.to_thread(publisher.close)
@@ -78,7 +78,7 @@ async def test_every_message_arrives_as_it_was(stream: Client, broker: Broker, t
     async def script(feed: Feed, socket: web.WebSocketResponse) -> None:
         await feed.send(socket, *ODD)
 
-    async with Feed.serving(script) as feed, capturing(feed.address, broker, tmp_path) as source:
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path) as source:
         # Hello, our connect, its answer, the odd ones; a ping and a question are answered by us.
         await until(lambda: source.tap.frames == 3 + len(ODD) + 2)
         assert source.state == "live"
@@ -110,7 +110,7 @@ async def test_a_dropped_connection_is_a_gap_between_two_sessions(
         if len(feed.connections) == 1:
             await socket.close(code=1012, message=b"restarting")
 
-    async with Feed.serving(script) as feed, capturing(feed.address, broker, tmp_path) as source:
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path) as source:
         await until(lambda: len(feed.connections) == 2 and source.tap.frames == 8)
     first, second = sessions(await stored(stream))
     assert [event.event for event in second[:6]] == [
@@ -145,8 +145,8 @@ async def test_a_feed_that_drops_again_and_again_is_back_at_once_each_time(
         await feed.send(socket, *[STATE] * supervise.STEADY_FRAMES)
         await socket.close()
 
-    async with Feed.serving(script) as feed, capturing(feed.address, broker, tmp_path):
-        await until(lambda: len(feed.connections) == 8)
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, tmp_path) as source:
+        await until(lambda: len(feed.connections) == 8 and source.tap.gaps == 7)
     gaps = [event.fields for event in await stored(stream) if event.event == "gap"]
     pauses = sorted(gap["until"] - gap["since"] - 1_000_000 for gap in gaps)
     assert len(pauses) == 7
@@ -157,7 +157,7 @@ async def test_a_server_that_falls_silent_is_given_up(
     stream: Client, broker: Broker, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.05)
-    async with Feed.serving(ping_ms=300) as feed, capturing(feed.address, broker, tmp_path):
+    async with Feed.serving(ping_ms=300) as feed, capturing(feed.url, broker, tmp_path):
         await until(lambda: len(feed.connections) == 2)
     first, *_ = sessions(await stored(stream))
     assert first[-1].fields["reason"] == "the server has stopped answering"
@@ -169,10 +169,10 @@ async def test_a_feed_that_is_not_there_is_tried_again_and_says_why(
     monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.05)
     async with Feed.serving() as feed:
         feed.refuse = True
-        async with capturing(feed.address, broker, tmp_path) as source:
+        async with capturing(feed.url, broker, tmp_path) as source:
             await until(lambda: source.attempts > 2 and source.error is not None)
             assert source.error is not None
-            assert source.error.startswith(f"cannot connect to {feed.address.shown}")
+            assert source.error.startswith(f"cannot connect to {parse_feed(feed.url).shown}")
             assert "503" in source.error
             assert source.state in ("waiting", "connecting")
             feed.refuse = False
@@ -188,11 +188,11 @@ async def test_without_a_broker_everything_waits_in_the_spool(
 
     broker.kill()
     async with Feed.serving(script) as feed:
-        async with capturing(feed.address, broker, tmp_path) as source:
+        async with capturing(feed.url, broker, tmp_path) as source:
             await until(lambda: source.tap.frames == 203 and source.tap.publisher.stats.spooled >= 204)
         broker.start()
         await until(lambda: stream.is_connected)
-        async with capturing(feed.address, broker, tmp_path) as source:
+        async with capturing(feed.url, broker, tmp_path) as source:
             await until(lambda: source.tap.frames == 203)
     first, second = sessions(await stored(stream))
     assert frames(first) == feed.connections[0]
@@ -207,7 +207,7 @@ async def test_what_a_source_left_in_its_spool_is_sent_though_it_is_not_captured
 
     spool = tmp_path / "data" / "state" / "spool" / "public"
     broker.kill()
-    async with Feed.serving(script) as feed, capturing(feed.address, broker, spool) as source:
+    async with Feed.serving(script) as feed, capturing(feed.url, broker, spool) as source:
         await until(lambda: source.tap.frames == 53)
     broker.start()
     await until(lambda: stream.is_connected)
@@ -246,9 +246,3 @@ async def test_killed_while_the_feed_is_away_the_gap_begins_where_the_connection
     gaps = sorted((event.fields["since"], event.fields["until"]) for event in events if event.event == "gap")
     assert gaps[0][0] == last - 1_000_000
     assert gaps[-1][0] <= gaps[0][1], "no hole between what the crash left and what the new process missed"
-
-
-@pytest.mark.parametrize(("failures", "least", "most"), [(0, 0.25, 0.5), (1, 0.5, 1), (3, 2, 4), (99, 2.5, 5)])
-def test_pauses_grow_up_to_a_limit_and_differ(failures: int, least: float, most: float) -> None:
-    assert supervise.next_pause(failures, 0) == least
-    assert supervise.next_pause(failures, 1) == most

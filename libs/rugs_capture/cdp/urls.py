@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from rugs_proto.secrets import mask_secrets
 
 
 def bare(url: str | None) -> str | None:
-    """Return a URL without what may be secret in it: user, query and fragment."""
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    except ValueError:
-        return url.partition("?")[0].partition("#")[0]
+    """Return a URL without its query and fragment, and with what else is secret in it masked."""
+    return None if url is None else mask_secrets(url).partition("?")[0].partition("#")[0]

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from rugs_capture.socketio.endings import quoted
 from rugs_feed.frames import EVENT_PACKETS, SOCKET_PACKETS, Frame, encode
+from rugs_proto.secrets import mask_values
 
 State = Literal["opening", "connecting", "connected"]
 
@@ -82,6 +83,8 @@ class Connection:
         self._pid: str | None = None
         self._offset: str | None = None
         self._incomplete: _Incomplete | None = None
+        self._packet: str | None = None
+        """The connect packet."""
         self._owed: list[str] = []
         """Acknowledgements of events that came before the answer to the connect packet: a server takes none yet."""
 
@@ -129,6 +132,10 @@ class Connection:
                 return self._take_packet(frame)
         return []
 
+    def stored(self, message: str) -> str:
+        """Return a message that was sent as it is to be stored: the values of the auth payload are masked."""
+        return self._connect_packet(mask_values(self._auth)) if message == self._packet else message
+
     def _open(self, frame: Frame) -> list[str]:
         said = frame.payload
         if frame.problem is not None or not isinstance(said, dict):
@@ -136,12 +143,16 @@ class Connection:
         silence = _seconds(said.get("pingInterval"), PING_INTERVAL) + _seconds(said.get("pingTimeout"), PING_TIMEOUT)
         self._silence = min(max(silence, LEAST_SILENCE), MOST_SILENCE)
         self.state = "connecting"
-        payload = {**(self._asked._asdict() if self._asked else {}), **self._auth}
-        return [str(encode(Frame("connect", (payload,), namespace=self._namespace)))]
+        self._packet = self._connect_packet(self._auth)
+        return [self._packet]
+
+    def _connect_packet(self, auth: Mapping[str, Any]) -> str:
+        payload = {**(self._asked._asdict() if self._asked else {}), **auth}
+        return str(encode(Frame("connect", (payload,), namespace=self._namespace)))
 
     def _take_packet(self, frame: Frame) -> list[str]:
         if frame.packet == "connect_error":
-            self.ending = Ending(f"the server refuses the connection: {_message(frame.payload)}", refused=True)
+            self.ending = Ending(f"the server refuses the connection: {_message(frame)}", refused=True)
         elif frame.packet == "disconnect":
             self.ending = Ending("the server ended the session (Socket.IO disconnect)")
         elif frame.problem is not None:
@@ -197,8 +208,9 @@ def _token(said: object) -> str | None:
     return said if isinstance(said, str) and 0 < len(said) <= _LONGEST_TOKEN else None
 
 
-def _message(said: object) -> str:
+def _message(frame: Frame) -> str:
     """Return what a connect_error says: ``{"message": ...}``, or the message itself from older servers."""
+    said = frame.payload if frame.args else frame.junk
     if isinstance(said, dict):
         said = said.get("message")
     return quoted(said) if isinstance(said, str) and said else "it does not say why"

@@ -31,7 +31,7 @@ GOODBYE_SECONDS: Final = 1.0
 """How long the end of a connection may take that we end."""
 _LARGEST_BODY: Final = 4 * MAX_BLOB
 _EXPLAINED_BYTES: Final = 2048
-_OWN_QUERY: Final = frozenset({"EIO", "transport", "sid", "t"})
+_OWN_QUERY: Final = frozenset({"EIO", "transport", "sid"})
 _INVALID_TEXT: Final = 1007
 
 
@@ -43,9 +43,8 @@ class RefusedError(Exception):
         retry_after: seconds that it asks to wait, or None.
     """
 
-    def __init__(self, status: int, said: str = "", *, retry_after: float | None = None) -> None:
-        phrase = HTTPStatus(status).phrase if status in {*HTTPStatus} else ""
-        super().__init__(" ".join(filter(None, ["HTTP", str(status), phrase, f"({said})" if said else ""])))
+    def __init__(self, reason: str, status: int, retry_after: float | None = None) -> None:
+        super().__init__(reason)
         self.status = status
         self.retry_after = retry_after
 
@@ -67,8 +66,6 @@ class Transport(Protocol):
     """An open transport."""
 
     name: str
-    goodbye: tuple[str, ...] = ()
-    """Messages that tell the server of an end that is ours."""
 
     @classmethod
     async def open(cls, http: ClientSession, address: FeedAddress) -> Self:
@@ -119,7 +116,7 @@ class WebSocket(Transport):
             )
         except aiohttp.WSServerHandshakeError as error:
             said = error.message.lower() if error.status == HTTPStatus.SWITCHING_PROTOCOLS else ""
-            raise _refused(error.status, error.headers or {}, said) from error
+            raise _refused(error, address, said) from error
         return cls(socket)
 
     async def receive(self) -> Sequence[Message]:
@@ -139,14 +136,7 @@ class WebSocket(Transport):
             case WSMsgType.CLOSE:
                 code = message.data or 1005
                 raise LostError(closed_by_server(code, message.extra or ""), refused=refuses(code))
-        raise LostError(self._broken(message.data))
-
-    def _broken(self, error: object) -> str:
-        """Return why there are no more messages, where the server has not said it."""
-        if isinstance(error, aiohttp.WebSocketError):
-            return f"the server's messages cannot be read: {close_words(error.code)}: {quoted(str(error.args[-1]))}"
-        error = error if isinstance(error, Exception) else self._socket.exception()
-        return close_words(1006) + (f": {quoted(str(error))}" if error else "")
+        raise LostError(_broken(message.data))
 
     async def send(self, messages: Sequence[str]) -> None:
         """See `Transport.send`."""
@@ -164,7 +154,6 @@ class Polling(Transport):
     """Engine.IO over HTTP long polling: one request at a time, so that nothing overtakes anything."""
 
     name = "polling"
-    goodbye = ("1",)
 
     def __init__(self, http: ClientSession, address: FeedAddress) -> None:
         self._http = http
@@ -183,7 +172,7 @@ class Polling(Transport):
         opened = frames.decode(first) if isinstance(first, str) else None
         said = opened.payload if opened is not None and opened.packet == "open" else None
         if not isinstance(said, dict) or not isinstance(said.get("sid"), str):
-            raise RefusedError(HTTPStatus.OK, "the answer does not begin with an Engine.IO open packet")
+            raise RefusedError("the answer does not begin with an Engine.IO open packet", HTTPStatus.OK)
         polling._session["sid"] = said["sid"]
         return polling
 
@@ -204,17 +193,29 @@ class Polling(Transport):
             headers = [*self._options["headers"], (hdrs.CONTENT_TYPE, "text/plain;charset=UTF-8")]
             options = {**self._options, "headers": headers, "data": payload.join(messages)}
             async with self._http.post(self._next_url(), **options) as answer:
-                await _checked(answer)
+                await self._checked(answer)
 
     async def close(self, *, bad_text: bool = False) -> None:
-        """Nothing is open between two requests."""
+        """See `Transport.close`. A request that is broken off tells the server."""
 
     async def _poll(self) -> Sequence[Message]:
         async with self._http.get(self._next_url(), **self._options) as answer:
-            return payload.split(await _checked(answer))
+            return payload.split(await self._checked(answer))
+
+    async def _checked(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return the body of a good answer."""
+        if answer.status != HTTPStatus.OK:
+            said = _explanation(await answer.content.read(_EXPLAINED_BYTES))
+            raise _refused(_response_error(answer), self._address, said)
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > _LARGEST_BODY:
+                raise LostError(f"the server's answer is larger than {_LARGEST_BODY >> 20} MiB")
+        return bytes(body)
 
     def _next_url(self) -> URL:
-        return _url(self._address, transport="polling", **self._session, t=str(next(self._numbers)))
+        return _url(self._address, transport="polling", **self._session, t=f"{next(self._numbers):x}")
 
     @contextmanager
     def _lost(self) -> Iterator[None]:
@@ -230,10 +231,14 @@ TRANSPORTS: Final[Mapping[str, type[Transport]]] = {kind.name: kind for kind in 
 
 
 @asynccontextmanager
-async def http_session() -> AsyncIterator[ClientSession]:
+async def http_session(address: FeedAddress) -> AsyncIterator[ClientSession]:
     """Give the session that a transport uses. It follows no redirect, and sends no request a second time."""
+
+    async def refuse(_: ClientSession, __: SimpleNamespace, told: aiohttp.TraceRequestRedirectParams) -> None:
+        raise _refused(_response_error(told.response), address)
+
     once = aiohttp.TraceConfig()
-    once.on_request_redirect.append(_redirected)
+    once.on_request_redirect.append(refuse)
     once.on_connection_create_start.append(_sent_once)
     once.on_connection_reuseconn.append(_sent_once)
     http = ClientSession(
@@ -249,10 +254,6 @@ async def http_session() -> AsyncIterator[ClientSession]:
                 await http.close()
 
 
-async def _redirected(_: ClientSession, __: SimpleNamespace, told: aiohttp.TraceRequestRedirectParams) -> None:
-    raise _refused(told.response.status, told.response.headers)
-
-
 async def _sent_once(_: ClientSession, request: SimpleNamespace, __: object) -> None:
     if getattr(request, "sent", False):
         raise aiohttp.ServerDisconnectedError("the server closed the connection before it answered")
@@ -260,26 +261,20 @@ async def _sent_once(_: ClientSession, request: SimpleNamespace, __: object) -> 
 
 
 def _url(address: FeedAddress, **own: str) -> URL:
-    query = [pair for pair in address.query if pair[0] not in _OWN_QUERY]
+    query = [(name, value) for name, value in address.query if name not in _OWN_QUERY]
     return URL(address.base + address.path).with_query([*query, ("EIO", "4"), *own.items()])
 
 
-async def _checked(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the body of a good answer."""
-    if answer.status != HTTPStatus.OK:
-        raise _refused(answer.status, answer.headers, _explanation(await answer.content.read(_EXPLAINED_BYTES)))
-    body = bytearray()
-    async for piece in answer.content.iter_any():
-        body += piece
-        if len(body) > _LARGEST_BODY:
-            raise LostError(f"the server's answer is larger than {_LARGEST_BODY >> 20} MiB")
-    return bytes(body)
+def _response_error(answer: aiohttp.ClientResponse) -> aiohttp.ClientResponseError:
+    return aiohttp.ClientResponseError(answer.request_info, (), status=answer.status, headers=answer.headers)
 
 
-def _refused(status: int, headers: Mapping[str, str], said: str = "") -> RefusedError:
+def _refused(error: aiohttp.ClientResponseError, address: FeedAddress, said: str = "") -> RefusedError:
+    headers: Mapping[str, str] = error.headers or {}
     if target := headers.get(hdrs.LOCATION):
         said = f"it points to {quoted(target)}: give that address, if you trust it"
-    return RefusedError(status, said, retry_after=retry_after(headers))
+    reason = explain(error, address) + (f" ({said})" if said else "")
+    return RefusedError(reason, error.status, retry_after(headers))
 
 
 def _explanation(body: bytes) -> str:
@@ -290,3 +285,10 @@ def _explanation(body: bytes) -> str:
         return ""
     message = said.get("message") if isinstance(said, dict) else None
     return quoted(message) if isinstance(message, str) else ""
+
+
+def _broken(error: object) -> str:
+    """Return why a WebSocket brings no more messages, where the server has not said it."""
+    if isinstance(error, aiohttp.WebSocketError):
+        return f"the server's messages cannot be read: {close_words(error.code)}: {quoted(str(error.args[-1]))}"
+    return close_words(1006) + (f": {quoted(str(error))}" if isinstance(error, Exception) else "")

@@ -14,6 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from rugs_cli.commands.sources import game_text, trouble, waiting
+from rugs_cli.feed_options import (
+    Auth,
+    CaFile,
+    EnginePath,
+    Header,
+    Namespace,
+    Proxy,
+    Query,
+    Transports,
+    Url,
+    chrome_environment,
+    feed_environment,
+)
 from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json
 
 if TYPE_CHECKING:
@@ -29,14 +42,23 @@ _COMMIT_SECONDS: Final = 60.0
 SourceName = Annotated[
     str, typer.Option("--source", help="What to capture from: public (a Socket.IO feed) or cdp (a Chrome).")
 ]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="The feed's address; for cdp, where Chrome listens: http://127.0.0.1:9222."),
-]
 For = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after so many seconds; else at Ctrl-C.")]
 
 
-def capture(source: SourceName = "public", url: Url = None, seconds: For = None, as_json: AsJson = False) -> None:
+def capture(
+    source: SourceName = "public",
+    url: Url = None,
+    path: EnginePath = None,
+    namespace: Namespace = None,
+    query: Query = None,
+    header: Header = None,
+    auth: Auth = None,
+    transports: Transports = None,
+    ca_file: CaFile = None,
+    proxy: Proxy = None,
+    seconds: For = None,
+    as_json: AsJson = False,
+) -> None:
     """Capture a live feed until Ctrl-C, with a line that shows how it goes.
 
     Where no stack runs, a broker and a writer are started for as long as it takes. It returns when the
@@ -44,8 +66,13 @@ def capture(source: SourceName = "public", url: Url = None, seconds: For = None,
     """
     from rugs_runtime.settings import Settings
 
-    environment = _environment(source, url, Settings.load())
-    found = asyncio.run(_capture(Settings.load(), environment, seconds, quiet=as_json))
+    settings = Settings.load()
+    options = {
+        **{"path": path, "namespace": namespace, "query": query, "headers": header, "auth": auth},
+        **{"transports": transports, "ca_file": ca_file, "proxy": proxy},
+    }
+    environment = _environment(source, url, options, settings)
+    found = asyncio.run(_capture(settings, environment, seconds, quiet=as_json))
     if as_json:
         print_json(found)
     else:
@@ -58,25 +85,15 @@ def capture(source: SourceName = "public", url: Url = None, seconds: For = None,
         raise CommandError(found["error"])
 
 
-def _environment(source: str, url: str | None, settings: Settings) -> dict[str, str]:
+def _environment(source: str, url: str | None, options: dict[str, Any], settings: Settings) -> dict[str, str]:
     """Return the settings of the capturing process."""
-    from urllib.parse import urlsplit
-
-    if source not in ("public", "cdp"):
-        raise typer.BadParameter(f"no such source: {source}; there are public and cdp", param_hint="--source")
-    environment = {"RUGS_SOURCES": source, "RUGS_FEED_URL": ""}
-    parts = urlsplit(url or "")
     if source == "public":
-        if url is None and settings.feed_url is None:
-            raise typer.BadParameter("name the feed: https://HOST", param_hint="--url")
-        if url is not None and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise typer.BadParameter("not the address of a feed: write https://HOST", param_hint="--url")
-        return environment | {"RUGS_FEED_URL": url or settings.feed_url or ""}
-    if url is not None:
-        if parts.scheme != "http" or not parts.hostname:
-            raise typer.BadParameter("where Chrome listens: http://HOST:PORT", param_hint="--url")
-        environment |= {"RUGS_CDP_HOST": parts.hostname, "RUGS_CDP_PORT": str(parts.port or 9222)}
-    return environment
+        return {"RUGS_SOURCES": source, **feed_environment(settings, {"url": url, **options})}
+    if source != "cdp":
+        raise typer.BadParameter(f"no such source: {source}; there are public and cdp", param_hint="--source")
+    if any(value not in (None, []) for value in options.values()):
+        raise typer.BadParameter("of a feed's options, --source cdp takes --url alone", param_hint="--source")
+    return {"RUGS_SOURCES": source, "RUGS_FEED_URL": "", **chrome_environment(url)}
 
 
 async def _capture(
@@ -123,6 +140,8 @@ class _Watch:
         self.found: dict[str, Any] = {"frames": 0, "bytes": 0, "gaps": 0, "refused": 0, "seconds": 0.0, "error": None}
         self.trouble: str | None = None
         """What was last in the source's way."""
+        self._connected = False
+        """Whether the source ever was live: a refusal is a frame, too."""
         self._nc = nc
         self._quiet = quiet
         self._began = time.monotonic()
@@ -167,13 +186,14 @@ class _Watch:
             return 0
         if code == 0:
             self.take(json.loads(reported)["sources"][0])
-            if not self.found["frames"]:
-                self.found["error"] = self.trouble
+            if not (self.found["frames"] and self._connected):
+                self.found["error"] = self.trouble or "no frame came while it ran"
         return code
 
     def take(self, source: dict[str, Any]) -> None:
         """Note what a source has brought, and what was in its way."""
         self.trouble = source["error"] if source["state"] in ("connecting", "waiting") else self.trouble
+        self._connected = source["connections"] > 0
         self.found |= {
             "frames": source["frames"],
             "bytes": source["bytes"],

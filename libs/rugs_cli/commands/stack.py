@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rugs_cli.feed_options import feed_environment
 from rugs_cli.output import AsJson, CommandError, print_json, print_table
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def up(detach: Detach = False, as_json: AsJson = False) -> None:
     from rugs_runtime.settings import Settings
 
     settings = Settings.load()
+    if "public" in settings.capture_sources:
+        feed_environment(settings, {})  # an address that cannot be used is known before anything starts
     if detach:
         _show(_start_detached(settings), as_json)
     else:
@@ -122,9 +125,9 @@ def _start_detached(settings: Settings) -> StackInfo:
 
 
 def _show(info: StackInfo, as_json: bool) -> None:
-    from rugs_runtime.settings import without_credentials
+    from rugs_proto.secrets import mask_secrets
 
-    url = without_credentials(info.nats_url)
+    url = mask_secrets(info.nats_url)
     if as_json:
         print_json({**asdict(info), "nats_url": url})
     else:

@@ -95,12 +95,12 @@ def _stack(info: StackInfo | None) -> dict[str, Any] | None:
 
 
 def _broker(settings: Settings, url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
+    from rugs_proto.secrets import mask_secrets
     from rugs_runtime.kept_broker import NAME
-    from rugs_runtime.settings import without_credentials
 
     ours = next((process for process in info.processes if process.name == NAME), None) if info else None
     return {
-        "url": without_credentials(url) if url else None,
+        "url": mask_secrets(url) if url else None,
         "state": "stopped" if url is None else "unreachable" if error else "running",
         "embedded": ours is not None,
         "pid": ours.pid if ours else None,

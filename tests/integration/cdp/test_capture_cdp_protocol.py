@@ -190,6 +190,25 @@ async def test_a_socket_whose_creation_was_not_told_is_known_by_its_handshake(
         assert [event.ts for event in session.events if event.doc_type == "ws_event"] == [1_795_000_000_500_000]
 
 
+async def test_no_secret_of_an_address_is_kept(stream: Client, publisher: Publisher, until: Until) -> None:
+    url = "wss://u:hunter2@backend.example.com/socket.io/;jsessionid=hunter2?token=hunter2#hunter2"
+    async with following(publisher, until, sockets="*") as browser:
+        await browser.say("Network.webSocketCreated", "page", requestId="1", url=url)
+        await browser.handshake()
+        await browser.say(
+            "Network.webSocketFrameError",
+            "page",
+            requestId="1",
+            timestamp=100.5,
+            errorMessage=f"no answer from '{url}'",
+        )
+        await browser.frame('42["url","wss://h/?token=kept"]')
+    session = await only(stream, publisher)
+    assert session.events[0].fields["url"] == "wss://***@backend.example.com/socket.io/;jsessionid=***"
+    assert "hunter2" not in "".join(event.model_dump_json() for event in session.events)
+    assert session.messages("received") == ['42["url","wss://h/?token=kept"]']
+
+
 async def test_nothing_of_a_frame_is_thrown_away(stream: Client, publisher: Publisher, until: Until) -> None:
     async with following(publisher, until) as browser:
         await browser.say("Network.webSocketCreated", "page", requestId="1", url=SOCKET)
