@@ -33,7 +33,7 @@ _LOOK: Final = 0.02
 """Seconds between two looks at the age of what is in memory only."""
 _DELAYS: Final = 10_000
 _TURN: Final = 500
-_TURN_BYTES: Final = 1024 * 1024
+_TURN_BYTES: Final = 2 * 1024 * 1024
 """Events that are taken in at a time, and their bytes."""
 _PAUSE: Final = 0.25
 """Seconds to wait before trying again what has failed."""

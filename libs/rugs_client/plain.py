@@ -175,7 +175,7 @@ def name(value: object) -> str:
     """Return text that fits an envelope's names."""
     if type(value) is not str:
         value = _as_text(value)
-    return text(value[:MAX_NAME])
+    return value if len(value) <= MAX_NAME and value.isascii() else text(value[:MAX_NAME])
 
 
 def _as_text(value: object) -> str:

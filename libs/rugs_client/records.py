@@ -11,8 +11,10 @@ from rugs_client.plain import name as as_name
 from rugs_client.plain import plain
 from rugs_proto.rules import TS_END_US, TS_MIN_US
 
-_SLOT: Final = 64
-"""Bytes that the queue itself needs for an event."""
+_EVENT: Final = 768
+"""Bytes that an event needs beside its fields, frame and names: the objects themselves and their place in the queue."""
+_CHARACTER: Final = 4
+"""Bytes that a character may need."""
 
 
 class Record(NamedTuple):
@@ -38,8 +40,13 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes that it holds in memory."""
-        return _SLOT + getsizeof(self) + sum(map(getsizeof, self))
+        """Bytes that it holds in memory, at the most."""
+        names = len(self.doc_type) + len(self.event) + len(self.direction)
+        for name in (self.game_id, self.player_id, self.username, self.session):
+            if name is not None:
+                names += len(name)
+        raw = 0 if self.raw is None else getsizeof(self.raw)
+        return _EVENT + _CHARACTER * names + len(self.fields) + raw
 
 
 def packed(fields: object, *, copy: bool = True) -> bytes:
