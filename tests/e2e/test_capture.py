@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from nats.aio.client import Client
 
+from rugs_runtime.service import ask_status
 from tests.feedserver import Feed
 from tests.rawfeed import Peer, RawFeed
 from tests.stackkit import RUGS, Rugs, until
@@ -98,6 +102,41 @@ async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -
         finally:
             assert (await asyncio.to_thread(rugs, "down")).returncode == 0
     await asyncio.to_thread(assert_whole, rugs, feed)
+
+
+async def test_a_capture_starts_its_own_gateway_again(tmp_path: Path) -> None:
+    """Killed, it is back, with a gap; what all its lives have brought is counted."""
+    rugs = Rugs(tmp_path)
+    async with Feed.serving() as feed:
+        process = await asyncio.create_subprocess_exec(
+            RUGS, "capture", "--url", feed.url, "--json", env=rugs.environment, stdout=PIPE, stderr=PIPE
+        )
+        for life in range(3):
+            await until(lambda life=life: len(feed.connections) == life + 1 and len(feed.connections[life]) == 3)  # type: ignore[misc]
+            async with rugs.bus() as nc:
+                pid = await until_counted(nc, 3)
+            if life < 2:
+                os.kill(pid, signal.SIGKILL)
+        process.send_signal(signal.SIGINT)
+        printed, _ = await process.communicate()
+    told = json.loads(printed)
+    assert process.returncode == 0
+    assert (told["error"], told["spools"]) == (None, [])
+    stored = await asyncio.to_thread(rugs.select, "SELECT raw FROM ws_event")
+    assert len(stored) == told["frames"] == sum(map(len, feed.connections))
+    gaps = await asyncio.to_thread(rugs.select, "SELECT extra FROM system_event WHERE event = 'gap'")
+    assert len([gap for gap in gaps if "without closing" in gap["extra"]]) == 2
+    assert (await asyncio.to_thread(rugs.json, "verify"))["ok"]
+
+
+async def until_counted(nc: Client, frames: int) -> int:
+    """Return the capturing process, once it has sent so many frames and everybody could know."""
+    while True:
+        answer = await ask_status(nc, "capture")
+        if answer is not None and answer["sources"][0]["bus"]["sent"] >= frames:
+            await asyncio.sleep(1.5)  # the command looks every half second
+            return int(answer["pid"])
+        await asyncio.sleep(0.05)
 
 
 async def test_a_second_capture_says_that_there_is_one(tmp_path: Path) -> None:
