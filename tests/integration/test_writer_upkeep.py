@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from parquet_writer import upkeep
+from rugs_lake.paths import LakePaths
 from rugs_runtime.settings import Settings
 from tests import lakekit
 from tests.lakekit import commit, envelope, message, open_writer
@@ -79,12 +80,19 @@ async def test_no_compaction_is_started_where_there_is_nothing_to_compact(
 ) -> None:
     lakekit.store(tmp_path / "lake", message(1, envelope(1)), message(2, envelope(2)))
     does(program, "printf '{}'")
-    looks, expire = [], upkeep._expire
-    monkeypatch.setattr(upkeep, "_expire", lambda *options: (looks.append(1), expire(*options)))
+    looks = 0
+    expire = upkeep._expire
+
+    def counted(paths: LakePaths, keep_seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        expire(paths, keep_seconds)
+
+    monkeypatch.setattr(upkeep, "_expire", counted)
     stop = asyncio.Event()
     settings = Settings(data_dir=tmp_path / "lake", compact_seconds=0.01)
     compacting = asyncio.create_task(upkeep.compact(settings, stop))
-    await until(lambda: len(looks) >= 5)
+    await until(lambda: looks >= 5)
     stop.set()
     await compacting
     assert started(program) == []
