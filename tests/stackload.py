@@ -54,6 +54,7 @@ class Load:
         self.broken = 0
         self._number = 0
         self._acked: dict[int, PubAck] = {}
+        self._ids: dict[int, tuple[str, ...]] = {}
         self._publisher = Publisher(nc, ack_timeout=2.0)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -72,7 +73,9 @@ class Load:
         number, self._number = self._number, self._number + 1
         doc_type, events = message(number)
         good = [event for event in events if event["v"] == 1]
-        self.told |= {id_of(event): raw.encode() if (raw := event.get("raw")) else None for event in good}
+        told = {id_of(event): raw.encode() if (raw := event.get("raw")) else None for event in good}
+        self.told |= told
+        self._ids[number] = tuple(told)
         self.broken += len(events) - len(good)
         subject = event_subject(doc_type, "public_ws", "x")
         taken = await self._publisher.publish(subject, body(*events), msg_id=f"load-{number}", key=f"{number % 8}")
@@ -90,7 +93,7 @@ class Load:
     def ids_up_to(self, seq: int) -> set[str]:
         """Return the ids in those acknowledged messages that stand in the stream up to a sequence."""
         numbers = [number for number, ack in list(self._acked.items()) if ack.seq <= seq]
-        return {id_of(event) for number in numbers for event in message(number)[1] if event["v"] == 1}
+        return {event_id for number in numbers for event_id in self._ids[number]}
 
     async def more(self, messages: int = 20) -> None:
         """Return when the broker has acknowledged so many messages more."""

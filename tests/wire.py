@@ -22,6 +22,7 @@ class Wire:
         self._target = port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._thawed = asyncio.Event()
         self._thawed.set()
         self._greet_only = 0
@@ -61,6 +62,11 @@ class Wire:
         self._greet_only = GREETINGS
         self.cut()
 
+    def end_for_good(self, reason: str) -> None:
+        """Tell every client that its connection is over, for a reason after which it does not connect again."""
+        for client in self._clients & self._writers:
+            client.write(f"-ERR '{reason}'\r\n".encode())
+
     def freeze(self) -> None:
         """Pass nothing on any more, and say nothing: a broker that is paused."""
         self._thawed.clear()
@@ -76,6 +82,7 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self._clients.add(writer)
         greeted_only, self._greet_only = self._greet_only > 0, max(0, self._greet_only - 1)
         with suppress(OSError, EOFError):
             to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._target)

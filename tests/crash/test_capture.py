@@ -18,7 +18,7 @@ from tests.crashkit import Matrix
 from tests.lakekit import FULL
 from tests.stackkit import Gateway, Service, Writer, caught_up, connected, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 RATE = 100
 """Events a second on each connection: twenty times the real feed."""

@@ -21,7 +21,7 @@ from tests.derivekit import Derive, Frame, derived_in, expected, frames, lost
 from tests.lakekit import FULL
 from tests.stackkit import Writer, caught_up, stands_still, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 KILLS = 60 if FULL else 8
 MATRIX = Matrix("the process that derives")

@@ -22,7 +22,7 @@ from tests.feedkit import TS
 from tests.lakekit import FULL
 from tests.stackkit import Writer, caught_up, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 KILLS = 50 if FULL else 8
 MATRIX = Matrix("the process that writes the old formats")

@@ -26,7 +26,7 @@ from tests.crashkit import Matrix
 from tests.lakekit import FULL
 from tests.stackkit import LIMIT, RUGS, Rugs, rows, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 ROUNDS: Final = 10 if FULL else 1
 SIGNS: Final = {"importer": "legacy_importer", "writer": "parquet_writer", "broker": "nats-server"}

@@ -33,7 +33,7 @@ from tests.crashkit import (
 from tests.lakekit import FULL
 from tests.stackkit import stands_still, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 MESSAGES = 60
 FILE_STEPS = ("file_begun", "file_written", "file_fsynced", "file_renamed")

@@ -23,7 +23,7 @@ from tests.crashkit import REPOSITORY, Matrix, acks_in, cursor_of, ended, last_a
 from tests.lakekit import FULL
 from tests.powerloss import Call, Disk, Loss, can_record, record
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 LOSSES: tuple[Loss, ...] = ("all", "empty", "cut", "random", "nothing")
 MESSAGES = 16

@@ -30,7 +30,7 @@ from tests.legacy_lines import end, frame, start, tick
 from tests.stackkit import LIMIT, Rugs, Writer, caught_up, connected, publish, rows, stands_still, until
 from tests.stackload import Rig, compare
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.lakekit import FULL
 from tests.stackkit import Writer, until
 from tests.stackload import Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
 SOME_STEPS = ("file_written", "files_ready", "before_commit", "after_commit")
 EAGER = {"RUGS_COMPACT_SECONDS": "0.5", "RUGS_SNAPSHOT_RETENTION": "0.5"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rugs_lake import ledger
+from rugs_lake.paths import LakePaths
 from rugs_runtime.broker import Broker
 from tests.importkit import Desk
 from tests.legacy_lines import cdp_frame, end, frame, start, tick
@@ -221,3 +222,22 @@ def test_an_import_of_nothing_at_all_fails_and_one_of_files_that_are_no_recordin
         assert (code, err) == (0, "")
         told = json.loads(out)
         assert (told["stored"], len(told["skipped_files"])) == (0, 1)
+
+
+def test_a_lake_that_cannot_be_read_now_is_waited_for(desk: Desk) -> None:
+    """It is not taken for one that knows no file: that would be imported again."""
+    desk.put(GAME, start(), tick(1), end())
+    with desk.writer():
+        desk.imported()
+    manifests = LakePaths(desk.root).manifests
+    manifests.rename(desk.root / "aside")
+    manifests.symlink_to(desk.root / "not mounted")
+    process = desk.start("legacy_importer", desk.recordings, "--wait", "--json", "--timeout", "60")
+    assert process.stderr is not None
+    assert "cannot read the lake" in process.stderr.readline()
+    manifests.unlink()
+    (desk.root / "aside").rename(manifests)
+    with desk.writer():
+        out, _ = process.communicate(timeout=90)
+    told = json.loads(out)
+    assert (process.returncode, told["stored"], told["duplicates"]) == (0, 0, 3)

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import StreamSettings
+from rugs_lake.paths import LakePaths
 from rugs_legacy.export.request import Format
 from rugs_runtime.broker import Broker
 from tests import derivekit
@@ -134,6 +135,37 @@ async def test_another_life_of_the_stream_goes_on_behind_what_the_lake_has_of_th
     await derivekit.publish(nc, told[450:])  # some come again
     writer.start()
     legacy.start()
+    assert (await legacy.done(nc))["missing"] == 0
+    assert written(legacy.folder) == expected(told, tmp_path / "expected")
+
+
+async def test_a_lake_that_cannot_be_read_is_waited_for(
+    nc: Client, writer: Writer, legacy: LegacyWriter, tmp_path: Path
+) -> None:
+    """First its catalog, then one of its files: it is not taken for one that has nothing, and no line is missing."""
+    told = both_sources()
+    await begin(nc, writer, legacy, told[:300])
+    legacy.kill()
+    await derivekit.publish(nc, told[300:])
+    last = (await caught_up(nc, writer.root)).last_seq
+    assert await asyncio.to_thread(writer.stop) == 0
+    await rugs_bus.purge_below(nc, last)
+    manifests = LakePaths(writer.root).manifests
+    file = max(LakePaths(writer.root).data.glob("doc_type=ws_event/*/*.parquet"))
+    file.rename(tmp_path / "file")
+    manifests.rename(tmp_path / "manifests")
+    manifests.symlink_to(tmp_path / "not mounted")
+    legacy.start()
+
+    async def says(what: str) -> bool:
+        status = await legacy.status(nc)
+        return status.get("state") == "blocked" and what in str(status["error"])
+
+    await until(lambda: says(str(manifests)))
+    manifests.unlink()
+    (tmp_path / "manifests").rename(manifests)
+    await until(lambda: says(file.name))
+    (tmp_path / "file").rename(file)
     assert (await legacy.done(nc))["missing"] == 0
     assert written(legacy.folder) == expected(told, tmp_path / "expected")
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 import rugs_bus
-from parquet_writer import main
+from parquet_writer import main, pump
 from rugs_bus import StreamSettings
+from rugs_lake.paths import LakePaths
 from rugs_lake.verify import verify
+from rugs_lake.writer import LakeWriter
 from rugs_proto import event_id
+from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
+from rugs_runtime.settings import Settings
 from tests.lakekit import body, envelope, id_of
 from tests.stackkit import Writer, caught_up, connected, publish, rows, stands_still, until
 
@@ -144,3 +149,41 @@ async def test_work_beside_the_writing_that_fails_ends_the_writer() -> None:
 
     assert await main._beside(fails(), stop) is False
     assert stop.is_set()
+
+
+async def test_a_jump_is_believed_only_where_the_stream_has_it_too(
+    bus: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that leaves a message out, and a broker that for a moment says it has none, make no gap."""
+    monkeypatch.setattr(pump, "RETRY_SECONDS", 0.01)
+    for seq in range(1, 9):
+        await publish(bus, SUBJECT, body(envelope(seq)))
+    await bus.jetstream().delete_msg("RUGS_EVENTS", 6)
+    left_out, forgotten, real, next_message = [3, 5], [3], rugs_bus.consume, rugs_bus.next_message
+
+    async def consume(nc: Client, **options: Any) -> AsyncIterator[list[rugs_bus.Message]]:
+        without = left_out.pop(0) if left_out else 0
+        async with aclosing(real(nc, **options)) as batches:
+            async for messages in batches:
+                yield [message for message in messages if message.seq != without]
+
+    async def forgetful(nc: Client, seq: int) -> rugs_bus.Message | None:
+        if seq in forgotten:
+            forgotten.remove(seq)
+            return None
+        return await next_message(nc, seq)
+
+    monkeypatch.setattr(rugs_bus, "consume", consume)
+    monkeypatch.setattr(rugs_bus, "next_message", forgetful)
+    stop = asyncio.Event()
+    writer = LakeWriter(LakePaths(tmp_path), EVENTS_STREAM)
+    pumping = pump.Pump(bus, writer, Settings(data_dir=tmp_path, flush_seconds=0.01), stop)
+    running = asyncio.create_task(pumping.run())
+    await until(lambda: pumping.cursor.last_seq == 8 or running.done())
+    stop.set()
+    await running
+    writer.close()
+    assert (left_out, forgotten) == ([], [])
+    assert rows(tmp_path, "SELECT stream_seq FROM events ORDER BY 1") == [(1,), (2,), (3,), (4,), (5,), (7,), (8,)]
+    assert rows(tmp_path, "SELECT first_seq, last_seq FROM gap") == [(6, 6)]
+    assert verify(tmp_path).ok

@@ -207,9 +207,13 @@ def test_a_catalog_that_is_busy_is_never_opened_as_one_that_nobody_writes(
 ) -> None:
     asked: list[str] = []
     connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda where, **options: (asked.append(str(where)), connect(where, **options))[1]
-    )
+
+    def noted(where: Any, **options: Any) -> sqlite3.Connection:
+        asked.append(str(where))
+        opened: sqlite3.Connection = connect(where, **options)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
     with busy(lake), pytest.raises(LakeUnavailableError, match="locked"):
         Catalog(LakePaths(lake), read_only=True)
     assert [uri for uri in asked if uri.startswith("file:")]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +57,23 @@ def test_repair_does_not_give_up_the_whole_lake(lake: Path) -> None:
     data.rmdir()
     data.with_name("elsewhere").rename(data)
     lakekit.checked(lake)
+
+
+@pytest.mark.slow
+@pytest.mark.crash
+def test_repair_killed_between_its_commit_and_the_move_is_finished_by_the_next(lake: Path) -> None:
+    """The catalog is told first: nobody looks for a file any more that is then moved."""
+    path = lakekit.live_paths(lake)[0]
+    path.write_bytes(b"junk")
+    repair = "import sys, pathlib; from rugs_lake.verify import verify; verify(pathlib.Path(sys.argv[1]), repair=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", repair, lake], env={**os.environ, "RUGS_CRASH_AT": "given_up"}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"junk"
+    assert lakekit.checked(lake).lost == [str(path.relative_to(LakePaths(lake).data))]
+    for moved in (1, 0):
+        report = lakekit.checked(lake, repair=True)
+        assert (len(report.moved), report.totals["lost"]) == (moved, 3)
+    assert not path.exists()
+    assert [left.read_bytes() for left in LakePaths(lake).orphans.rglob(path.name)] == [b"junk"]
