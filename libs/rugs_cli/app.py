@@ -47,7 +47,7 @@ app.command("export")(export.export)
 app.command("reconcile")(reconcile.reconcile)
 app.command("guard")(guard.guard)
 app.command("derive")(derive.derive)
-app.command("sql")(sql.sql)
+app.command("sql", context_settings={"ignore_unknown_options": True})(sql.sql)  # SQL may begin with `--`
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
 app.command("stats")(lake.stats)
