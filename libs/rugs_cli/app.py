@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -28,10 +29,18 @@ from rugs_cli.commands import (
 )
 from rugs_cli.output import AsJson
 
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        print(f"rugs {version('rugbus')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="rugs",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,8 +67,13 @@ app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(config.app, name="config")
 
 
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+]
+
+
 @app.callback()
-def rugs() -> None:
+def rugs(version: Version = False) -> None:
     """Record every event of a live game feed once, keep it for ever, and give it back."""
     from rugs_runtime import logs
     from rugs_runtime.cancelling import keep_cancellations
@@ -90,6 +104,8 @@ def run() -> int:
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError:
+        raise
     except Exception as error:
         if os.environ.get("RUGS_DEBUG", "") not in ("", "0"):
             raise

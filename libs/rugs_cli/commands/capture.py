@@ -6,23 +6,21 @@ import asyncio
 import json
 import math
 import signal
-import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rugs_cli.commands.sources import game_text, trouble, waiting
-from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json
+from rugs_cli.commands.sources import CAPTURE, game_text, trouble, waiting
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, human_seconds, print_json
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from rich.console import Console
 
+    from rugs_cli.live_line import LiveLine
     from rugs_runtime.settings import Settings
 
-NAME: Final = "capture"
 _LOOK: Final = 0.5
 _COMMIT_SECONDS: Final = 60.0
 
@@ -50,10 +48,8 @@ def capture(source: SourceName = "public", url: Url = None, seconds: For = None,
         print_json(found)
     else:
         lost = f", {found['refused']:,} lost" if found["refused"] else ""
-        print(
-            f"{found['frames']:,} frames, {human_bytes(found['bytes'])}, {found['gaps']} gaps{lost}"
-            f" in {human_seconds(found['seconds'])}"
-        )
+        frames, gaps = counted(found["frames"], "frame"), counted(found["gaps"], "gap")
+        print(f"{frames}, {human_bytes(found['bytes'])}, {gaps}{lost} in {human_seconds(found['seconds'])}")
     if found["error"]:
         raise CommandError(found["error"])
 
@@ -90,8 +86,8 @@ async def _capture(
     stop = stop_on_signals()
     async with broker_and_writer(settings) as around:
         # A stack that runs derives by itself.
-        arguments = ["--name", NAME, "--report", *([] if around.own else ["--no-derivation"])]
-        log = log_file(settings, NAME)
+        arguments = ["--name", CAPTURE, "--report", *([] if around.own else ["--no-derivation"])]
+        log = log_file(settings, CAPTURE)
         log.parent.mkdir(parents=True, exist_ok=True)
         nc = await rugs_bus.connect(around.url, name="rugs-capture")
         try:
@@ -131,30 +127,30 @@ class _Watch:
 
     async def until(self, stop: asyncio.Event, process: asyncio.subprocess.Process, seconds: float | None) -> None:
         """Show how it goes until told to stop, the time is over, or the process has ended."""
-        from rich.console import Console
+        from rugs_cli.live_line import LiveLine
 
+        with LiveLine() as line:
+            await self._watch(stop, process, seconds, line)
+
+    async def _watch(
+        self, stop: asyncio.Event, process: asyncio.subprocess.Process, seconds: float | None, line: LiveLine
+    ) -> None:
         from rugs_bus.patience import stopped_within
         from rugs_runtime.service import ask_status
 
-        console = Console(stderr=True)
-        showing = console.is_terminal and not self._quiet
         end: float | None = None
         while process.returncode is None and (end is None or time.monotonic() < end):
-            answer = await ask_status(self._nc, NAME)
+            answer = await ask_status(self._nc, CAPTURE)
             if answer is not None and answer["pid"] == process.pid:  # not one that another command runs
                 if end is None:  # only now does it capture
                     self._began = time.monotonic()
                     end = math.inf if seconds is None else self._began + seconds
                 self.take(answer["sources"][0])
-                if showing:
-                    self._show(console, answer["sources"][0])
-                elif not self._quiet:
-                    self._tell(answer["sources"][0])
+                if not self._quiet and not line.show(self._line(answer["sources"][0])):
+                    self._tell(answer["sources"][0], line)
             left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
             if await stopped_within(stop, left):
                 break
-        if showing:
-            console.print()
 
     async def end(self, process: asyncio.subprocess.Process) -> int:
         """Have the process end, and take what it reports; return its exit code."""
@@ -182,30 +178,29 @@ class _Watch:
             "seconds": round(time.monotonic() - self._began, 1),
         }
 
-    def _tell(self, source: dict[str, Any]) -> None:
+    def _tell(self, source: dict[str, Any], line: LiveLine) -> None:
         """Say what has changed, where no terminal shows it."""
         error = source["error"] if source["state"] != "live" else None
         if (source["state"] == "live" or error) and error != self._told:
             self._told = error
-            print(f"{source['name']}: {error or source['state']}", file=sys.stderr, flush=True)
+            line.say(f"{source['name']}: {error or source['state']}")
 
-    def _show(self, console: Console, source: dict[str, Any]) -> None:
+    def _line(self, source: dict[str, Any]) -> str:
+        """Return what a terminal shows of a source, the most important first."""
         now, frames = time.monotonic(), source["frames"]
         before, frames_before = self._before
         rate = (frames - frames_before) / max(now - before, 1e-3)
         self._before = (now, frames)
         parts = [
             source["state"],
-            f"{frames:,} frames",
+            trouble(source) or "",
+            counted(frames, "frame"),
             f"{rate:,.0f}/s",
+            game_text(source),
             "" if (delay := source["bus"]["delay_ms"]) is None else f"lag {delay:,.0f} ms",
             f"{waiting(source):,} waiting",
-            game_text(source),
-            trouble(source) or "",
         ]
-        line = "  ".join(filter(None, parts))
-        console.control()
-        console.print(f"\r\x1b[2K{line[: console.width - 1]}", end="", markup=False, highlight=False, soft_wrap=True)
+        return "  ".join(filter(None, parts))
 
 
 async def _derived(url: str) -> None:

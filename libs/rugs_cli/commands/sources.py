@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json, print_table
+from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json, print_table, printable
+
+CAPTURE: Final = "capture"
+"""The name under which `rugs capture` answers."""
 
 
-def sources(as_json: AsJson = False) -> None:
-    """Show each source: its state, what it brought since the gateway began, and what waits for the broker.
+OneSource = Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Only this source.", show_default=False)]
 
-    The exit code is 0 when all are live, 1 when any is not.
+
+def sources(name: OneSource = None, as_json: AsJson = False) -> None:
+    """Show each source: its state, what it brought since its program began, and what waits for the broker.
+
+    Its program is the stack's capture-gateway, or `rugs capture`. The exit code is 0 when all are live, 1 when any is
+    not.
     """
     told = asyncio.run(_ask())
+    if name is not None:
+        told = [source for source in told if source["name"] == name] or _none(name, told)
     if as_json:
         print_json(told)
     else:
-        print_table([_row(source) for source in told], ("source", "state", "frames", "", "last", "waiting", "game"))
+        print_table([_row(source) for source in told], ("source", "program", "state", "frames", "", "last", "waiting"))
         for source in told:
-            if why := trouble(source):
-                print(f"{source['name']}: {why}")
+            for about in filter(None, (game_text(source), trouble(source))):
+                print(f"{source['name']}: {printable(about)}")
     if not all(source["state"] == "live" for source in told):
         raise typer.Exit(1)
 
@@ -39,14 +48,21 @@ async def _ask() -> list[dict[str, Any]]:
     if info is None and settings.nats_url is None:
         raise CommandError("nothing is running: start it with `rugs up`")
     nc = await rugs_bus.connect(info.nats_url if info else settings.broker_url, name="rugs-sources", timeout=2)
+    programs = {GATEWAY.name: GATEWAY.name, CAPTURE: "rugs capture"}
     try:
-        answer = await ask_status(nc, GATEWAY.name)
+        answers = await asyncio.gather(*(ask_status(nc, name) for name in programs))
     finally:
         await nc.close()
-    if answer is None:
-        raise CommandError("the capture-gateway does not answer: see `rugs status`")
-    found: list[dict[str, Any]] = answer["sources"]
-    return found
+    told = dict(zip(programs.values(), answers, strict=True))
+    if not any(answers):
+        raise CommandError("no program that captures answers: see `rugs status`")
+    return [
+        {**source, "program": program} for program, answer in told.items() if answer for source in answer["sources"]
+    ]
+
+
+def _none(name: str, told: list[dict[str, Any]]) -> NoReturn:
+    raise CommandError(f"no source {name}; there are {', '.join(source['name'] for source in told)}")
 
 
 def waiting(source: dict[str, Any]) -> int:
@@ -79,10 +95,10 @@ def _row(source: dict[str, Any]) -> tuple[Any, ...]:
     ago = "" if last is None else f"{human_seconds(max(0.0, time.time() - last / 1e6))} ago"
     return (
         source["name"],
+        source["program"],
         source["state"],
         source["frames"],
         human_bytes(source["bytes"]),
         ago,
         waiting(source),
-        game_text(source),
     )
