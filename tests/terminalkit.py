@@ -29,8 +29,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self._handle = pty.fork()
         if self.pid == 0:
-            size = struct.pack("HHHH", lines, columns, 0, 0)
-            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            _set_size(0, lines, columns)
             environment = {**environment, "TERM": "xterm-256color"}
             environment.pop("COLUMNS", None)
             os.execve(arguments[0], [str(each) for each in arguments], environment)
@@ -54,6 +53,11 @@ class Terminal:
     @property
     def has_scrolled(self) -> bool:
         return bool(self.screen.history.top)
+
+    def resize(self, columns: int) -> None:
+        """Make the terminal narrower or wider."""
+        _set_size(self._handle, self.screen.lines, columns)
+        self.screen.resize(columns=columns)
 
     def type(self, text: str) -> None:
         """Type on the keyboard."""
@@ -89,3 +93,7 @@ class Terminal:
         self.raw += part
         self._stream.feed(part)
         return bool(part)
+
+
+def _set_size(handle: int, lines: int, columns: int) -> None:
+    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

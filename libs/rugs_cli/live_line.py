@@ -91,7 +91,7 @@ def _fitted(line: str, stream: TextIO) -> str:
     from rich.cells import cell_len, set_cell_size
 
     try:
-        width = os.get_terminal_size(stream.fileno()).columns - 1
+        columns = os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:
-        width = 79
-    return line if cell_len(line) <= width else set_cell_size(line, max(0, width))
+        columns = 80
+    return line if cell_len(line) < columns else set_cell_size(line, columns - 1)

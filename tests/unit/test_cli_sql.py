@@ -171,7 +171,7 @@ def test_a_table_that_goes_to_a_pipe_hides_no_column_and_says_which_rows_it_hide
         assert all(name in shown for name in columns)
         assert "shown)" not in shown
     for arguments in ((), ("--limit", "15000")):
-        assert "not all is shown" in sql("FROM range(20000)", *arguments).error
+        assert "hidden: --wide" in sql("FROM range(20000)", *arguments).error
     limited = sql("FROM range(20000)", "--limit", "100").text
     assert all(f" {number} │" in limited for number in range(100))
     assert "Read Parquet" in sql("EXPLAIN SELECT raw FROM ws_event").text

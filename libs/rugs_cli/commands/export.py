@@ -99,9 +99,8 @@ def export(
     else:
         _show(done)
     if not done.lines and (game or source):
-        raise CommandError(
-            f"the lake has nothing of {f'the game {game}' if game else f'the source {source}'} to export"
-        )
+        named = f"the game {game}" if game else f"the source {source}"
+        raise CommandError(f"the lake has nothing of {named} that was asked for")
 
 
 def _as_dict(done: Exported) -> dict[str, Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rugs_lake.admission import Admitted
     from rugs_lake.reader import Lake
 
+_OF_A_VIEW: Final = ["column_name", "column_type", "null", "key", "default", "extra"]
+"""Columns of DESCRIBE: all but the first two are the same for every column of a view."""
 _ROWS_IN_A_PIPE: Final = 1_000
 """Rows of a table that goes to a pipe; DuckDB draws 9,999 at the most."""
 
@@ -153,6 +155,8 @@ def _show(relation: duckdb.DuckDBPyRelation, kind: str, limit: int | None, wide:
     """Print a table; on a terminal as wide as that is, and say how to see what it hides."""
     from rugs_cli.results import table
 
+    if relation.columns == _OF_A_VIEW:
+        relation = relation.project("column_name, column_type")
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal and not wide and kind != "describe" else None
     text = table(relation, width, limit or (_ROWS_IN_A_PIPE if kind != "select" or not terminal else None))
