@@ -103,7 +103,7 @@ def examples() -> list[str]:
     """Return the commands of the document's first block, a line each."""
     document = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text()
     (block, *_) = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)
-    return block.replace("\\\n", " ").strip().splitlines()
+    return str(block).replace("\\\n", " ").strip().splitlines()
 
 
 async def test_the_examples_of_the_document_store_what_they_say(stack: Rugs) -> None:

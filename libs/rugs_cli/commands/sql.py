@@ -163,9 +163,7 @@ def _show(relation: duckdb.DuckDBPyRelation, kind: str, limit: int | None, wide:
     print(text, end="", flush=True)
     footer = text.rsplit("┘", 1)[-1]
     if "shown)" in footer or "? rows" in footer:
-        print(
-            "not all is shown: --wide has every column, --limit N more rows, --format csv everything", file=sys.stderr
-        )
+        print("hidden: --wide shows every column, --limit N more rows, --out FILE everything", file=sys.stderr)
 
 
 def _reason(error: Exception) -> str:
