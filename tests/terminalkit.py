@@ -52,8 +52,9 @@ class Terminal:
         """Return when the command has shown a text."""
         wait(lambda: text.encode() in self.shown or self._fail_if_ended(text))
 
-    def _fail_if_ended(self, text: str) -> None:
+    def _fail_if_ended(self, text: str) -> bool:
         assert self.process.poll() is None, f"it ended without {text!r}: {self.shown.decode()}"
+        return False
 
     def press(self, keys: bytes) -> None:
         """Press keys."""

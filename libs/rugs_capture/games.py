@@ -23,6 +23,7 @@ class Game:
         direct, filled, missing: of these, how many were received themselves, are known only from a later
             state, or not at all.
         missing_ticks: first and last of each run that is missing.
+        history_prices: how many prices its history tells: they are in the view `game`, and no ticks.
     """
 
     game_id: str
@@ -38,6 +39,7 @@ class Game:
     missing: int
     missing_ticks: list[tuple[int, int]]
     complete: bool
+    history_prices: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as `rugs games --json` prints them: times as ISO 8601 text."""
@@ -46,15 +48,23 @@ class Game:
         return {"game_id": told.pop("game_id"), "first": first.isoformat(), "last": last.isoformat(), **told}
 
 
-def list_games(lake: Lake, start: int | None = None, end: int | None = None, *, incomplete: bool = False) -> list[Game]:
+def list_games(
+    lake: Lake,
+    start: int | None = None,
+    end: int | None = None,
+    *,
+    incomplete: bool = False,
+    game_id: str | None = None,
+) -> list[Game]:
     """Return the games that began between two times (microseconds, UTC; `end` is outside), oldest first.
 
-    With `incomplete` only those that have ended and miss ticks.
+    With `incomplete` only those that have ended and miss ticks; with `game_id` only that one.
     """
+    which = "date BETWEEN $first_day AND $last_day" + ("" if game_id is None else " AND game_id = $game_id")
     query = f"""
         SELECT game_id, epoch_us(first_ts), epoch_us(last_ts), sources, ended, rugged, last_tick + 1, peak, direct,
-            filled, missing, missing_ticks, coalesce(complete, false)
-        FROM ({completeness_query("date BETWEEN $first_day AND $last_day")})
+            filled, missing, missing_ticks, coalesce(complete, false), history_prices
+        FROM ({completeness_query(which)})
         WHERE epoch_us(first_ts) >= $start AND epoch_us(first_ts) < $end
             AND (NOT $incomplete OR (ended AND missing > 0))
         ORDER BY first_ts, game_id
@@ -67,6 +77,7 @@ def list_games(lake: Lake, start: int | None = None, end: int | None = None, *, 
             "start": -(2**62) if start is None else start,
             "end": 2**62 if end is None else end,
             "incomplete": incomplete,
+            **({} if game_id is None else {"game_id": game_id}),
         },
     ).fetchall()
     return [_game(*row) for row in rows]

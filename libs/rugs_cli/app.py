@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -29,10 +30,18 @@ from rugs_cli.commands import (
 )
 from rugs_cli.output import AsJson
 
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        print(f"rugs {version('rugbus')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="rugs",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,7 +57,7 @@ app.command("export")(export.export)
 app.command("reconcile")(reconcile.reconcile)
 app.command("guard")(guard.guard)
 app.command("derive")(derive.derive)
-app.command("sql")(sql.sql)
+app.command("sql", context_settings={"ignore_unknown_options": True})(sql.sql)  # SQL may begin with `--`
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
 app.command("stats")(lake.stats)
@@ -59,8 +68,13 @@ app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(config.app, name="config")
 
 
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+]
+
+
 @app.callback()
-def rugs() -> None:
+def rugs(version: Version = False) -> None:
     """Record every event of a live game feed once, keep it for ever, and give it back."""
     from rugs_cli.streams import forgive_standard_error
     from rugs_runtime import logs
@@ -93,6 +107,8 @@ def run() -> int:
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError:
+        raise
     except Exception as error:
         from rugs_proto.secrets import mask_secrets
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rugs_runtime.settings import Settings
     from rugs_runtime.stopping import Stop
 
-NAME: Final = "capture"
+CAPTURE: Final = "capture"
+"""The name under which `rugs capture` answers."""
 COUNTS: Final = ("connections", "frames", "bytes", "gaps", "refused")
 
 
@@ -38,13 +39,13 @@ class CapturingGateway:
         self._reports = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (closed with all else)
         self._lives: dict[int, dict[str, int]] = {}
         self._told_restarts = 0
-        log = log_file(settings, NAME)
+        log = log_file(settings, CAPTURE)
         log.parent.mkdir(parents=True, exist_ok=True)
         derivation = () if derive else ("--no-derivation",)
         self._keeper = Keeper(
             Program(
-                NAME,
-                (sys.executable, "-m", "capture_gateway.main", "--name", NAME, "--report", *derivation),
+                CAPTURE,
+                (sys.executable, "-m", "capture_gateway.main", "--name", CAPTURE, "--report", *derivation),
                 environment=environment,
                 log_file=log,
                 lifeline=self._lifeline,

@@ -18,6 +18,7 @@ from typing import Final
 import plotext
 
 import rugs_lake
+from rugs_cli.output import counted
 
 SHIPPED: Final = Path(__file__).parents[2] / "demo" / "recordings"
 CURVE_WIDTH: Final = 78
@@ -28,14 +29,13 @@ BY_DOC_TYPE: Final = (
 )
 BY_GAME: Final = """
 select game_id, count(*) as ticks, max(tick) as last_tick, round(max(price), 3) as peak, bool_or(rugged) as rugged
-from game_tick group by 1 order by ticks desc limit 8
+from tick group by 1 order by ticks desc limit 8
 """
 ANSWER: Final = """
 select case when peak < 1.5 then 'under 1.5x' when peak < 5 then '1.5x to 5x' else 'over 5x' end as peaked,
        count(*) as games, round(avg(ticks)) as ticks_on_average
 from (
-    select game_id, max(price) as peak, max(tick) as ticks from game_tick
-    where not coalesce(is_filler, false) group by 1
+    select game_id, max(price) as peak, max(tick) as ticks from tick group by 1
 )
 group by 1 order by min(peak)
 """
@@ -99,7 +99,7 @@ def _draw_longest_game(root: Path) -> None:
     plotext.theme("clear")
     plotext.plot_size(CURVE_WIDTH, CURVE_HEIGHT)
     plotext.plot(list(range(len(prices))), prices, marker="braille")
-    plotext.title(f"price of {game_id}, {len(prices)} ticks, peak {max(prices):.2f}x")
+    plotext.title(f"price of {game_id}, {counted(len(prices), 'tick')}, peak {max(prices):.2f}x")
     print(f"\n{plotext.uncolorize(plotext.build())}")
 
 

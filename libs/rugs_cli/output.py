@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import shutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
+
+_WIDEST: Final = 10_000
+"""Columns that no table needs."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in a shape that stays.")]
 
@@ -22,19 +28,35 @@ def print_json(content: object) -> None:
 
 
 def print_table(rows: Sequence[Sequence[Any]], header: Sequence[str] | None = None) -> None:
-    """Print columns, each as wide as it needs; numbers to the right."""
-    texts = [[_text(value) for value in row] for row in ([header] if header else []) + list(rows)]
-    if not texts:
+    """Print columns, each as wide as it needs; numbers to the right.
+
+    Where the terminal is too narrow, the widest texts go on in the lines below; nothing is cut. In a pipe a table is
+    as wide as `COLUMNS` says, or as it needs.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows and not header:
         return
-    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))]
-    for place, row in enumerate(texts):
-        values = rows[place - bool(header)] if place or not header else None
-        cells = (
-            text.rjust(width) if values is not None and _is_number(values[column]) else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(cells).rstrip())
-    sys.stdout.flush()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDEST
+    table = Table(box=None, show_header=header is not None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for place in range(len(header or rows[0])):
+        numbers = any(_is_number(row[place]) for row in rows)
+        title = Text(header[place] if header else "")
+        table.add_column(title, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(_text(value))) for value in row))
+    drawn = io.StringIO()
+    Console(file=drawn, width=width, color_system=None).print(table)
+    print("\n".join(line.rstrip() for line in drawn.getvalue().splitlines()), flush=True)
+
+
+def printable(text: str) -> str:
+    """Return a text as a terminal may show it: what would control the terminal becomes ``\\x1b``, ``\\n`` ..."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

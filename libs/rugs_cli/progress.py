@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from rugs_cli.live_line import is_foreground
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
@@ -17,7 +20,7 @@ def progress_of(what: str, *, in_bytes: bool = False) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not is_foreground(sys.stderr):
         yield lambda _done, _total: None
         return
     amount = DownloadColumn() if in_bytes else MofNCompleteColumn()

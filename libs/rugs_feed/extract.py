@@ -114,7 +114,12 @@ RULES: Final[dict[str, tuple[Rule, ...]]] = {
     ),
 }
 
-PAYLOAD_KEYS: Final = tuple(sorted({rule.path[0] for rules in (*RULES.values(), DEFAULT_RULES) for rule in rules}))
+TRADE: Final = "trade."
+"""What the names of an application's trades begin with: `trade.buy`, `trade.sell`, `trade.sidebet`."""
+TRADE_RULES: Final = (*DEFAULT_RULES, _rule("price", "price", number), _rule("amount", "amount", number))
+
+_ALL_RULES: Final = (*RULES.values(), DEFAULT_RULES, TRADE_RULES)
+PAYLOAD_KEYS: Final = tuple(sorted({rule.path[0] for rules in _ALL_RULES for rule in rules}))
 """Top-level payload keys that any rule looks at: a decoder may skip all others."""
 
 
@@ -127,9 +132,12 @@ def extract(event: str, data: object) -> Extract:
     if not isinstance(payload, dict):
         return Extract(None, None, None, {})
     found: dict[str, Any] = {}
-    for rule in RULES.get(event, DEFAULT_RULES):
+    is_trade = event.startswith(TRADE)
+    for rule in TRADE_RULES if is_trade else RULES.get(event, DEFAULT_RULES):
         if (value := rule.read(payload)) is not None:
             found[rule.target] = value
+    if is_trade:
+        found["action"] = event.removeprefix(TRADE)
     if event == "gameStateUpdate" and (phase := _phase(found)) is not None:
         found["phase"] = phase
     return Extract(found.pop("game_id", None), found.pop("player_id", None), found.pop("username", None), found)

@@ -18,6 +18,8 @@ import duckdb
 import orjson
 import pyarrow as pa
 
+from rugs_lake import sandbox as sandboxing
+from rugs_lake.admission import Admitted, admit
 from rugs_lake.catalog import Catalog, reading_catalog, snapshot_time
 from rugs_lake.errors import LakeError, LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.evolution import check_readable, is_readable
@@ -52,6 +54,7 @@ class Lake:
         snapshot: number of the pinned snapshot.
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
+        views: names of the views.
     """
 
     def __init__(
@@ -66,12 +69,14 @@ class Lake:
             self._add_tables = _catalog_tables(catalog)
         self.files = [str(paths.data / path) for path, _, _ in files]
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        self.views: list[str] = []
+        self._paths = paths
+        self._sandbox = False
         try:
             self.connection.execute("SET TimeZone = 'UTC'")
             self._make_views(paths, files)
-            self._sandbox = sandbox
             if sandbox:
-                self._close_in(paths)
+                self.close_in()
         except duckdb.Error as error:
             self.connection.close()
             raise LakeUnavailableError(f"cannot open the lake's files: {one_line(error)}; see `rugs verify`") from error
@@ -90,44 +95,53 @@ class Lake:
         self._make_view("events", everything)
         for name, table in self._add_tables.items():
             self.connection.register(f"_{name}", table)
-            self.connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM "_{name}"')  # noqa: S608 - our own names
+            self._create_view(name, f'SELECT * FROM "_{name}"')  # noqa: S608 - our own names
         for name, query in VIEWS.items():
-            self.connection.execute(f"CREATE VIEW {name} AS {query}")
+            self._create_view(name, query)
 
     def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
         """Make a view over files; those of one schema version are alike, so no file is opened to find out."""
         parts = [_select(version, names) for version, names in versions.items()] or [_select_nothing()]
-        self.connection.execute(f"CREATE VIEW {_identifier(name)} AS {' UNION ALL '.join(parts)}")
+        self._create_view(name, " UNION ALL ".join(parts))
 
-    def _close_in(self, paths: LakePaths) -> None:
-        for setting in (
-            f"SET allowed_directories = [{_literal(str(paths.data))}]",
-            "SET enable_external_access = false",
-            "SET lock_configuration = true",
-        ):
-            self.connection.execute(setting)
+    def _create_view(self, name: str, query: str) -> None:
+        self.connection.execute(f"CREATE VIEW {_identifier(name)} AS {query}")
+        self.views.append(name)
+
+    def admit(self, query: str, *, files: bool = False) -> Admitted:
+        """Return a query as it may run in the sandbox; with `files` it may read files of the user's own.
+
+        Raises:
+            RefusedError: saying what of it is not admitted.
+            duckdb.Error: if it is no SQL.
+        """
+        return admit(query, self.views, files=files)
+
+    def close_in(self, files: Sequence[str] = ()) -> None:
+        """From now on, run only admitted queries, which read the lake and these files and nothing else.
+
+        Raises:
+            RefusedError: if one of the files lies below the data root, or is not there.
+        """
+        sandboxing.close_in(self.connection, self._paths, files)
+        self._sandbox = True
 
     def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run a query; return the connection, to fetch from.
 
         Raises:
             duckdb.Error: if the query is wrong.
-            LakeError: if the sandbox does not admit it.
+            RefusedError: if the sandbox does not admit it.
         """
-        self._admit(query)
-        return self.connection.execute(query, parameters)
+        return self.connection.execute(self._checked(query), parameters)
 
     def arrow(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
         """Run a query as `sql` does; return its rows as an Arrow table."""
-        self._admit(query)
-        return self.connection.sql(query, params=parameters).to_arrow_table()
+        return self.connection.sql(self._checked(query), params=parameters).to_arrow_table()
 
-    def _admit(self, query: str) -> None:
-        """Refuse what is not one SELECT: DuckDB's own settings still let COPY write inside an allowed folder."""
-        if self._sandbox:
-            statements = self.connection.extract_statements(query)
-            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-                raise LakeError("only a single SELECT statement is admitted here")
+    def _checked(self, query: str) -> str:
+        """In the sandbox, admit a query: DuckDB's own settings still let COPY write inside an allowed folder."""
+        return self.admit(query).text if self._sandbox else query
 
     def close(self) -> None:
         """Close the connection."""

@@ -28,7 +28,8 @@ def completeness(which: str = "true") -> str:
 
     One row a game, from ticks and completed games alike: `game_id`, `first_ts`, `last_ts`, `sources`, `ended` (whether
     its last tick is known to be its last), `rugged`, `last_tick`, `peak`, `direct`, `filled`, `missing` (counts of the
-    ticks 0 to `last_tick`), `missing_ticks` (runs of them, first and last), `complete`. A game's last tick is what its
+    ticks 0 to `last_tick`), `missing_ticks` (runs of them, first and last), `complete`, and `history_prices`: how many
+    prices its history tells, which are in `extra` of its row in `game`, and no ticks. A game's last tick is what its
     history says; else the first rugged one; else, while it goes on, the last one known. The frame after a rug counts as
     none, wherever it came from: it only says that the game has rugged.
 
@@ -49,9 +50,10 @@ seen AS (
 history AS (
     SELECT game_id, max(TRY_CAST(said[1] AS BIGINT)) FILTER (TRY_CAST(said[1] AS BIGINT) BETWEEN 0 AND {LAST_TICK})
         AS last_tick, max(TRY_CAST(said[2] AS DOUBLE)) AS peak, bool_or(rugged) AS rugged, min(ts) AS ts,
-        list(DISTINCT source) AS sources
+        list(DISTINCT source) AS sources, max(prices) AS prices
     FROM (
-        SELECT game_id, rugged, ts, source, json_extract(extra, ['$.last_tick', '$.peak_multiplier']) AS said
+        SELECT game_id, rugged, ts, source, json_extract(extra, ['$.last_tick', '$.peak_multiplier']) AS said,
+            json_array_length(extra, '$.prices') AS prices
         FROM game WHERE game_id IS NOT NULL AND ({which})
     ) GROUP BY game_id
 ),
@@ -61,7 +63,7 @@ ends AS (
         coalesce(history.last_tick, rug) IS NOT NULL AS ended,
         rug IS NOT NULL OR echoed IS TRUE OR history.rugged IS TRUE AS rugged,
         history.peak, coalesce(first_ts, history.ts) AS first_ts, coalesce(last_ts, history.ts) AS last_ts,
-        coalesce(seen.sources, history.sources) AS sources
+        coalesce(seen.sources, history.sources) AS sources, coalesce(history.prices, 0) AS history_prices
     FROM games LEFT JOIN seen USING (game_id) LEFT JOIN history USING (game_id)
 ),
 present AS (SELECT told.* FROM told JOIN ends USING (game_id) WHERE tick <= last_tick AND NOT is_echo),
@@ -80,7 +82,7 @@ SELECT game_id, first_ts, last_ts, sources, ended, rugged, last_tick, coalesce(e
     coalesce(direct, 0) AS direct, coalesce(filled, 0) AS filled,
     coalesce(last_tick + 1 - coalesce(direct, 0) - coalesce(filled, 0), 0) AS missing,
     coalesce(runs.missing, []) AS missing_ticks,
-    ended AND last_tick + 1 = coalesce(direct, 0) + coalesce(filled, 0) AS complete
+    ended AND last_tick + 1 = coalesce(direct, 0) + coalesce(filled, 0) AS complete, history_prices
 FROM ends LEFT JOIN counts USING (game_id) LEFT JOIN runs USING (game_id)
 """  # noqa: S608 - our own text
 

@@ -7,6 +7,7 @@ Sizes are bytes, or text such as ``8GiB``; durations are seconds, or text such a
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rugs_proto.rules import Source
@@ -37,6 +39,7 @@ _OTHER_NAMES: Final = {
 """Variables without that beginning."""
 LOOPBACK: Final = "127.0.0.1"
 
+_BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*")
 
@@ -284,7 +287,11 @@ def _split(text: str) -> list[str]:
 
 
 class SettingLine(NamedTuple):
-    """One setting, for people; secrets are masked. `is_set` tells whether the environment says it."""
+    """One setting; secrets are masked. `is_set` tells whether the environment says it.
+
+    `unit` is what a number counts: `s` or `bytes`; None for what is no duration and no size. `text` is the value as
+    people write it: `90s`, `8GiB`.
+    """
 
     name: str
     value: str | int | float | bool | None
@@ -292,6 +299,8 @@ class SettingLine(NamedTuple):
     variable: str
     is_set: bool
     description: str
+    unit: Literal["s", "bytes"] | None
+    text: str
 
 
 def environment_name(field: str) -> str:
@@ -301,17 +310,35 @@ def environment_name(field: str) -> str:
 
 def describe(settings: Settings) -> list[SettingLine]:
     """Return every setting with its value, default, variable and description."""
-    return [
-        SettingLine(
-            name,
-            _shown(name, getattr(settings, name)),
-            _shown(name, field.default),
-            environment_name(name),
-            name in settings.model_fields_set,
-            field.description or "",
-        )
-        for name, field in type(settings).model_fields.items()
-    ]
+    return [_line(settings, name, field) for name, field in type(settings).model_fields.items()]
+
+
+def _line(settings: Settings, name: str, field: FieldInfo) -> SettingLine:
+    value, default = _shown(name, getattr(settings, name)), _shown(name, field.default)
+    unit = _unit(field)
+    text = "" if value is None else str(value)
+    if unit is not None and isinstance(value, int | float):
+        text = _written(value, _SECONDS if unit == "s" else _BYTES)
+    described = field.description or ""
+    return SettingLine(
+        name, value, default, environment_name(name), name in settings.model_fields_set, described, unit, text
+    )
+
+
+def _unit(field: FieldInfo) -> Literal["s", "bytes"] | None:
+    if isinstance(field.default, ByteSize) or field.annotation is ByteSize:
+        return "bytes"
+    is_duration = any(isinstance(each, BeforeValidator) and each.func is _seconds for each in field.metadata)
+    return "s" if is_duration else None
+
+
+def _written(value: float, units: Mapping[str, int]) -> str:
+    """Return a number in the largest unit that it is a whole number of, else in the smallest."""
+    (smallest, _), *_ = named = [(name, size) for name, size in units.items() if name]
+    for name, size in reversed(named):
+        if value and value % size == 0:
+            return f"{value / size:.0f}{name}"
+    return f"{value}{smallest}"
 
 
 def _shown(name: str, value: object) -> str | int | float | bool | None:

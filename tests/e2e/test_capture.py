@@ -139,11 +139,22 @@ async def until_counted(nc: Client, frames: int) -> int:
         await asyncio.sleep(0.05)
 
 
-async def test_a_second_capture_says_that_there_is_one(tmp_path: Path) -> None:
+async def test_a_capture_is_shown_as_what_it_is_and_a_second_one_says_that_there_is_one(tmp_path: Path) -> None:
     rugs = Rugs(tmp_path)
     async with Feed.serving() as feed:
         process = await asyncio.create_subprocess_exec(RUGS, "capture", "--url", feed.url, env=rugs.environment)
         await until(lambda: feed.connections)
+        status = await asyncio.to_thread(rugs.json, "status")
+        assert (status["ok"], status["stack"]["kind"], status["error"]) == (True, "capture", None)
+        assert [(each["name"], each["state"]) for each in status["services"]] == [
+            ("parquet-writer", "running"),
+            ("capture", "running"),
+        ]
+        assert b"`rugs capture` runs by itself" in (await asyncio.to_thread(rugs, "status")).stdout
+        (source,) = await asyncio.to_thread(rugs.json, "sources", "public")
+        assert (source["name"], source["program"], source["state"]) == ("public", "rugs capture", "live")
+        unknown = await asyncio.to_thread(rugs, "sources", "http")
+        assert (unknown.returncode, unknown.stderr) == (1, b"rugs: no source http; there are public\n")
         second = await asyncio.to_thread(rugs, "capture", "--url", feed.url)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+import shlex
 import socket
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -93,3 +97,35 @@ async def test_what_is_sent_in_is_in_the_lake(stack: Rugs) -> None:
     rejects = stack.json("rejects", "list")
     assert sorted(reject["bytes"] for reject in rejects) == [4, 9]
     assert all(reject["reason"] for reject in rejects)
+
+
+def examples() -> list[str]:
+    """Return the commands of the document's first block, a line each."""
+    document = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text()
+    (block, *_) = re.findall(r"```sh\n(.*?)```", document, re.DOTALL)
+    return str(block).replace("\\\n", " ").strip().splitlines()
+
+
+async def test_the_examples_of_the_document_store_what_they_say(stack: Rugs) -> None:
+    """Each command is read as the shell would and sent as its program does: neither may be installed here."""
+    await doors_open(stack)
+    async with stack.bus() as nc:
+        for example in examples():
+            words = shlex.split(example, comments=True)
+            headers = dict(re.split(r": *", words[at + 1], maxsplit=1) for at, word in enumerate(words) if word == "-H")
+            if words[0] in ("curl", "gzip"):
+                body = words[words.index("-d") + 1].encode() if "-d" in words else gzip.compress(OLD.encode() + b"\n")
+                answer = post(stack, body, **headers)
+            elif "<" in words:
+                answer = await ask(nc, OLD.encode(), **headers)
+            else:
+                answer = await ask(nc, words[-1].encode())
+            assert (answer["accepted"], answer["rejected"]) == (1, 0), example
+        await caught_up(nc, stack.root)
+    assert len(examples()) >= 6
+    trade = "SELECT doc_type, event, action, amount FROM player_action WHERE event = 'trade.buy'"
+    assert stack.select(trade) == [{"doc_type": "player_action", "event": "trade.buy", "action": "buy", "amount": 0.01}]
+    game = "SELECT game_id, price FROM ws_event WHERE event = 'standard/newTrade'"
+    assert stack.select(game) == [{"game_id": "g", "price": 1.5}]
+    assert stack.select("SELECT count(*) AS n FROM events WHERE event = 'note'") == [{"n": 2}]
+    assert stack.select("SELECT count(*) AS n FROM ws_event WHERE session_id = 'old_cdp'") == [{"n": 1}]

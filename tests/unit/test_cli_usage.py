@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from rugs_cli.output import counted
+from tests.lakekit import message, store, tick
 from tests.stackkit import RUGS, clean_environment
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "up",
     "down",
@@ -78,7 +84,8 @@ def test_debug_shows_where(tmp_path: Path) -> None:
 def test_config_show_masks_secrets_and_marks_what_is_set(tmp_path: Path) -> None:
     environment = {"NATS_URL": "nats://user:hunter2@host:4222", "RUGS_FLUSH_SECONDS": "5s"}
     lines = json.loads(rugs(tmp_path, "config", "show", "--json", **environment).stdout)
-    assert all(line.keys() == {"name", "value", "default", "variable", "is_set", "description"} for line in lines)
+    keys = {"name", "value", "default", "variable", "is_set", "description", "unit", "text"}
+    assert all(line.keys() == keys for line in lines)
     assert all(line["description"] for line in lines)
     told = {line["variable"]: line for line in lines}
     assert told["NATS_URL"]["value"] == "nats://***@host:4222"
@@ -90,6 +97,69 @@ def test_config_show_masks_secrets_and_marks_what_is_set(tmp_path: Path) -> None
     text = rugs(tmp_path, "config", "show", **environment).stdout
     assert "hunter2" not in text
     assert all(name in text for name in told)
+    assert "RUGS_FLUSH_SECONDS=5s  *" in text.splitlines()
+
+
+def test_config_show_says_the_unit_of_every_duration_and_size(tmp_path: Path) -> None:
+    """And what it shows can be set: it is read back as the same value."""
+    lines = json.loads(rugs(tmp_path, "config", "show", "--json", RUGS_CONNECT_TIMEOUT="1.5").stdout)
+    told = {line["variable"]: (line["text"], line["unit"]) for line in lines if line["unit"]}
+    assert told["RUGS_CONNECT_TIMEOUT"] == ("1.5s", "s")
+    assert told["RUGS_STREAM_MAX_BYTES"] == ("8GiB", "bytes")
+    assert told["RUGS_STREAM_KEEP_AGE"] == ("7d", "s")
+    again = rugs(tmp_path, "config", "show", "--json", **{name: text for name, (text, _) in told.items()})
+    values = {line["variable"]: line["value"] for line in lines}
+    assert {line["variable"]: line["value"] for line in json.loads(again.stdout)} == values
+
+
+def test_version_and_completion(tmp_path: Path) -> None:
+    assert rugs(tmp_path, "--version").stdout == f"rugs {version('rugbus')}\n"
+    completed = rugs(tmp_path, _RUGS_COMPLETE="complete_bash", COMP_WORDS="rugs sou", COMP_CWORD="1")
+    assert completed.stdout.split() == ["sources"]
+
+
+def test_without_the_extra_it_says_which_is_needed(tmp_path: Path) -> None:
+    """`-S` leaves out all that is installed."""
+    for arguments in (["--version"], ["sql", "SELECT 1"], ["decode"]):
+        program = f"import sys; sys.path.insert(0, {str(ROOT / 'libs')!r}); sys.argv[1:] = {arguments}"
+        program += "; from rugs_cli.main import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", program],
+            env=clean_environment(RUGS_DATA_DIR=str(tmp_path)), capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert re.fullmatch(r"rugs: \w+ is not installed: pip install 'rugbus\[stack\]' brings it\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("games --game NOPE", "no game NOPE"),
+        ("coverage --source nope", "the source nope recorded nothing"),
+        ("rejects show abc", "no reject has the id abc"),
+        ("rejects retry abc", "no reject has the id abc"),
+        ("status --service nope", "no service nope; there are parquet-writer"),
+        ("export -f game-jsonl --game NOPE", "nothing of the game NOPE"),
+        ("export -f parquet --source nope", "nothing of the source nope"),
+    ],
+)
+def test_what_is_named_and_not_there_is_a_failure(tmp_path: Path, command: str, says: str) -> None:
+    store(tmp_path / "data", message(1, tick(1)))
+    done = rugs(tmp_path, *command.split())
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    assert [counted(number, "file") for number in (0, 1, 2, 1013)] == ["0 files", "1 file", "2 files", "1,013 files"]
+    assert counted(2, "copy", "copies") == "2 copies"
+    plural = re.compile(r"\{(?!counted)[^{}]+\} (files|rows|events|games|messages|frames|sessions|gaps|connections)\b")
+    told = re.compile(r"print\(.*|parts|rows\.append.*|_print\(.*|lines\.append.*")
+    for path in (ROOT / "libs" / "rugs_cli").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            assert not (told.search(line) and plural.search(line)), f"{path}: {line}"
 
 
 def test_status_of_nothing(tmp_path: Path) -> None:

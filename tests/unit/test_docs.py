@@ -7,7 +7,10 @@ from pathlib import Path
 
 import typer
 
+import rugs_lake
 from rugs_cli.app import app
+from rugs_cli.commands.sql import sql
+from tests.lakekit import envelope, message, store
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,3 +40,26 @@ def test_every_command_and_option_that_a_document_shows_exists() -> None:
                 command = group[rest.split()[0]] if group else commands[name]
                 options = {option for parameter in command.params for option in parameter.opts}
                 assert set(re.findall(r"(?<= )--[a-z-]+", rest)) <= options, f"{document.name}: rugs {name}{rest}"
+
+
+def test_the_readme_and_the_help_name_every_view_and_no_other(tmp_path: Path) -> None:
+    store(tmp_path, message(1, envelope(1)))
+    with rugs_lake.open(tmp_path) as lake:
+        views = set(lake.views)
+    table = (ROOT / "README.md").read_text().split("| view | rows |")[1].split("\n\n")[0]
+    named = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    assert named == views
+    assert set(re.findall(r"\w+", (sql.__doc__ or "").split("Views:")[1])) >= views
+
+
+def test_the_sql_of_every_example_runs(tmp_path: Path) -> None:
+    store(tmp_path, message(1, envelope(1)))
+    with rugs_lake.open(tmp_path, sandbox=True) as lake:
+        for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+            for query in re.findall(r'rugs sql "([^"]+)"', document.read_text()):
+                lake.sql(query)

@@ -29,7 +29,7 @@ OWN_FILES: Final = {
     "rugs_runtime.log_files": "state/logs: rotates what a program prints",
     "rugs_runtime.stack": "state/stack.json and stack.lock: which stack is running",
     "rugs_cli.commands.stack": "state/logs: what the supervisor prints",
-    "rugs_cli.commands.sql": "the file that `rugs sql --out` names",
+    "rugs_cli.results": "the file that `rugs sql --out` names",
     "rugs_capture.sim.wire_log": "the simulator's log, in the file that the user names",
     "rugs_legacy.generate": "makes up recordings, in the folder that the user names",
     "rugs_proto.export": "writes the contract into the repository",

@@ -189,7 +189,7 @@ def test_an_object_says_what_its_keys_say() -> None:
         "player_action", "trade.buy", "bot", "sent"
     )  # fmt: skip
     assert (envelope.game_id, envelope.player_id, envelope.username) == ("g", "p", "u")
-    assert envelope.fields == {"mood": "high", "amount": 2}, "what is told stands before what is read"
+    assert envelope.fields == {"mood": "high", "amount": 2, "action": "buy"}, "what is told stands before what is read"
     assert envelope.ts == 1795204221601933
     assert envelope.recv_ts == NOW
     assert event({"event": "x", "doc_type": "my_type"}).doc_type == "my_type"

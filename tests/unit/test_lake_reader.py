@@ -231,45 +231,99 @@ def test_queries_work_in_the_sandbox(sandbox: Lake) -> None:
     assert sandbox.arrow("SELECT seq FROM events").num_rows == 1
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT * FROM '{outside}/secret.csv'",
-        "SELECT * FROM read_text('/etc/passwd')",
-        "SELECT * FROM read_csv('{outside}/*.csv')",
-        "SELECT * FROM read_blob('{lake}/manifests/lake.sqlite')",
-        "SELECT * FROM glob('{outside}/*')",
-        "COPY (SELECT 1) TO '{outside}/out.csv'",
-        "COPY (SELECT 1 AS a) TO '{lake}/events_parquet/out.parquet'",
-        "COPY events TO '{lake}/events_parquet/out.parquet'",
-        "EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO '{lake}/events_parquet/out.parquet'",
-        "EXPORT DATABASE '{lake}/events_parquet/out'",
-        "ATTACH '{outside}/x.db' AS x",
-        "ATTACH '{lake}/events_parquet/x.db' AS x",
-        "INSTALL httpfs",
-        "LOAD sqlite",
-        "SET enable_external_access = true",
-        "RESET lock_configuration",
-        "PRAGMA enable_profiling",
-        "CREATE TABLE t AS SELECT 1",
-        "DROP VIEW events",
-        "CREATE OR REPLACE VIEW events AS SELECT 1",
-        "SELECT 1; COPY (SELECT 1) TO '{lake}/events_parquet/out.csv'",
-        "SELECT 1; SELECT 2",
-        "CALL pragma_version()",
-        "PREPARE p AS SELECT 1",
-        "",
-    ],
-)
 @pytest.mark.parametrize("way", ["sql", "arrow"])
-def test_the_sandbox_admits_nothing_but_one_question_about_the_lake(
-    sandbox: Lake, tmp_path: Path, query: str, way: str
-) -> None:
+def test_the_sandbox_admits_nothing_but_one_question_about_the_lake(sandbox: Lake, tmp_path: Path, way: str) -> None:
+    """The statements that are admitted and refused are in test_lake_admission."""
+    places = {"outside": tmp_path, "lake": tmp_path / "lake"}
     before = {path for path in tmp_path.rglob("*") if not path.name.endswith("-shm")}
-    with pytest.raises((LakeError, duckdb.Error)):
-        getattr(sandbox, way)(query.format(outside=tmp_path, lake=tmp_path / "lake"))
+    for query in (
+        "SELECT * FROM '{outside}/secret.csv'",
+        "SELECT * FROM read_blob('{lake}/manifests/lake.sqlite')",
+        "COPY events TO '{lake}/events_parquet/out.parquet'",
+        "WITH a AS (COPY events TO '{lake}/events_parquet/out.parquet') FROM a",
+        "EXPLAIN ANALYZE COPY (SELECT 1 AS a) TO '{lake}/events_parquet/out.parquet'",
+        "ATTACH '{lake}/events_parquet/x.db' AS x",
+        "SET enable_external_access = true",
+        "SELECT 1; SELECT 2",
+        "",
+    ):
+        with pytest.raises((LakeError, duckdb.Error)):
+            getattr(sandbox, way)(query.format(**places))
     assert {path for path in tmp_path.rglob("*") if not path.name.endswith("-shm")} == before
     assert sandbox.sql(COUNT).fetchall() == [(1,)]
+
+
+def test_below_admission_duckdb_itself_reads_and_loads_nothing_else(sandbox: Lake, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    for query in (
+        f"SELECT * FROM '{tmp_path}/x.csv'",
+        f"SELECT * FROM read_blob('{tmp_path}/lake/manifests/lake.sqlite')",
+        f"SELECT * FROM read_text('{tmp_path}/lake/events_parquet/../manifests/schema_version.json')",
+        f"COPY events TO '{tmp_path}/out.csv'",
+        "LOAD sqlite",
+        "SET enable_external_access = true",
+        "SET python_enable_replacements = true",
+    ):
+        with pytest.raises(duckdb.Error):
+            sandbox.connection.sql(query).fetchall()
+
+
+def own_files(root: Path, *names: str) -> list[tuple[object, ...]]:
+    with rugs_lake.open(root) as lake:
+        lake.close_in(names)
+        return lake.connection.sql(f"FROM read_text({list(names)})").project("content").fetchall()
+
+
+def test_files_of_the_user_s_own_are_read_by_name_pattern_and_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lakekit.store(tmp_path / "lake", message(1, envelope(1)))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a 'quoted'.txt").write_text("a")
+    (mine / "10:30.txt").write_text("b")
+    (tmp_path / "link").symlink_to(mine)
+    monkeypatch.chdir(mine)
+    assert own_files(tmp_path / "lake", str(mine / "*.txt")) == [("b",), ("a",)]
+    assert own_files(tmp_path / "lake", "./a 'quoted'.txt", "../link/10:30.txt") == [("a",), ("b",)]
+    for missing in ("no.txt", "*.csv", "https://host/x.csv", "s3://bucket/x", "file:///etc/hostname"):
+        with pytest.raises(LakeError):
+            own_files(tmp_path / "lake", missing)
+
+
+def test_no_spelling_of_a_file_below_the_data_root_is_read_but_the_lake_s(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    lakekit.store(root, message(1, envelope(1)))
+    (root / "state").mkdir()
+    token = root / "state" / "token.txt"
+    token.write_text("secret")
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    (moved / "token.txt").write_text("secret")
+    (root / "logs").symlink_to(moved)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "soft.txt").symlink_to(token)
+    (mine / "folder").symlink_to(root)
+    (mine / "hard.txt").hardlink_to(token)
+    (mine / "twice.txt").symlink_to(mine / "soft.txt")
+    for name in (
+        token,
+        root / "manifests" / "lake.sqlite",
+        root / "logs" / "token.txt",
+        moved / "token.txt",
+        root / "events_parquet" / ".." / "state" / "token.txt",
+        f"/proc/self/root{token}",
+        root / "st*" / "*.txt",
+        tmp_path / "**" / "token.txt",
+        *(mine / each for each in ("soft.txt", "hard.txt", "twice.txt", "*.txt", "folder/state/token.txt")),
+    ):
+        with pytest.raises(LakeError, match="below the data folder"):
+            own_files(root, str(name))
+    with rugs_lake.open(root) as lake:
+        file = str(lakekit.live_paths(root)[0])
+        lake.close_in([file])
+        assert lake.connection.sql(f"SELECT count(*) FROM '{file}'").fetchall() == [(1,)]
 
 
 def test_threads_ask_through_cursors_of_their_own(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ async def test_pauses_grow_only_for_what_does_not_live(
             stop.set()
         return stop.is_set()
 
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("rugs_runtime.keeper.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(keeping, "stopped_within", pause)
     await Keeper(Short([])).begin()
     assert paused == pauses

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 import time
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rugs_cli.capturing import COUNTS, NAME
+from rugs_cli.capturing import CAPTURE, COUNTS
 from rugs_cli.commands.sources import game_text, trouble, waiting
 from rugs_cli.feed_options import (
     Auth,
@@ -26,12 +25,11 @@ from rugs_cli.feed_options import (
     chrome_environment,
     feed_environment,
 )
-from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, print_json
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, human_seconds, print_json
 from rugs_cli.spools import spool_lines, spools_of
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from rich.console import Console
 
     from rugs_cli.capturing import CapturingGateway
     from rugs_runtime.settings import Settings
@@ -79,10 +77,8 @@ def capture(
         print_json(found)
     else:
         lost = f", {found['refused']:,} lost" if found["refused"] else ""
-        print(
-            f"{found['frames']:,} frames, {human_bytes(found['bytes'])}, {found['gaps']} gaps{lost}"
-            f" in {human_seconds(found['seconds'])}"
-        )
+        frames, gaps = counted(found["frames"], "frame"), counted(found["gaps"], "gap")
+        print(f"{frames}, {human_bytes(found['bytes'])}, {gaps}{lost} in {human_seconds(found['seconds'])}")
         for line in spool_lines(found["spools"], running=False):
             print(line)
     if found["error"]:
@@ -141,15 +137,14 @@ class _Watch:
     """Looks at the capturing process, and shows it."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
+        from rugs_cli.live_line import LiveLine
 
         counts = dict.fromkeys(COUNTS, 0)
         self.found: dict[str, Any] = {**counts, "seconds": 0.0, "error": None}
         self.trouble: str | None = None
         """What was last in the source's way."""
         self._quiet = quiet
-        self._console = Console(stderr=True)
-        self._showing = self._console.is_terminal and not quiet
+        self._live = LiveLine()
         self._began = time.monotonic()
         self._before = (self._began, 0)
         self._told: str | None = ""
@@ -166,6 +161,17 @@ class _Watch:
 
         A stack that stops meanwhile, which `stack` waits for, is no reason to stop capturing.
         """
+        with self._live:
+            await self._watch(nc, stop, gateway, seconds, stack)
+
+    async def _watch(
+        self,
+        nc: Client,
+        stop: asyncio.Event,
+        gateway: CapturingGateway,
+        seconds: float | None,
+        stack: asyncio.Task[None] | None,
+    ) -> None:
         from rugs_bus.patience import stopped_within
         from rugs_runtime.service import ask_status
 
@@ -176,7 +182,7 @@ class _Watch:
             if stack is not None and stack.done():
                 stack = None
                 self.say("the stack was stopped: what is captured waits in the spool until it runs again (`rugs up`)")
-            answer = await ask_status(nc, NAME)
+            answer = await ask_status(nc, CAPTURE)
             if answer is not None and answer["pid"] == gateway.pid:  # not one that another command runs
                 if end is None:  # only now does it capture
                     self._began = time.monotonic()
@@ -184,15 +190,11 @@ class _Watch:
                 source = answer["sources"][0]
                 gateway.note(answer["pid"], source)
                 self.take(source, gateway)
-                if self._showing:
-                    self._show(self._console, source)
-                elif not self._quiet:
+                if not self._quiet and not self._live.show(self._line(source)):
                     self._tell(source)
             left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
             if await stopped_within(stop, left):
                 break
-        if self._showing:
-            self._console.print()
 
     async def end(self, gateway: CapturingGateway, stop: Stop) -> None:
         """Have the gateway end, and take what it reports."""
@@ -216,32 +218,31 @@ class _Watch:
     def say(self, text: str) -> None:
         """Say something that happened, above the line that shows how it goes."""
         if not self._quiet:
-            print(f"\r\x1b[2K{text}" if self._showing else text, file=sys.stderr, flush=True)
+            self._live.say(text)
 
     def _tell(self, source: dict[str, Any]) -> None:
         """Say what has changed, where no terminal shows it."""
         error = (source["error"] if source["state"] != "live" else None) or source["warning"]
         if (source["state"] == "live" or error) and error != self._told:
             self._told = error
-            print(f"{source['name']}: {error or source['state']}", file=sys.stderr, flush=True)
+            self.say(f"{source['name']}: {error or source['state']}")
 
-    def _show(self, console: Console, source: dict[str, Any]) -> None:
+    def _line(self, source: dict[str, Any]) -> str:
+        """Return what a terminal shows of a source, the most important first."""
         now, frames = time.monotonic(), source["frames"]
         before, frames_before = self._before
         rate = (frames - frames_before) / max(now - before, 1e-3)
         self._before = (now, frames)
         parts = [
             source["state"],
-            f"{frames:,} frames",
+            trouble(source) or "",
+            counted(frames, "frame"),
             f"{rate:,.0f}/s",
+            game_text(source),
             "" if (delay := source["bus"]["delay_ms"]) is None else f"lag {delay:,.0f} ms",
             f"{waiting(source):,} waiting",
-            game_text(source),
-            trouble(source) or "",
         ]
-        line = "  ".join(filter(None, parts))
-        console.control()
-        console.print(f"\r\x1b[2K{line[: console.width - 1]}", end="", markup=False, highlight=False, soft_wrap=True)
+        return "  ".join(filter(None, parts))
 
 
 async def _derived(settings: Settings, url: str, stop: Stop) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rugs_cli.output import AsJson, human_seconds, print_json, print_table
+from rugs_cli.output import AsJson, CommandError, counted, human_seconds, print_json, print_table
 from rugs_cli.period import From, To, begin_us, end_us, iso, utc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rugs_capture.coverage import Coverage
+    from rugs_capture.games import Game
 
 _DAY_US: Final = 86_400_000_000
 _WIDEST: Final = 100
@@ -24,6 +25,7 @@ _GAPS: Final = 20
 OneSource = Annotated[
     str | None, typer.Option("--source", help="One source only; import, replay and manual count only if named.")
 ]
+OneGame = Annotated[str | None, typer.Option("--game", metavar="ID", help="Only this game.")]
 Incomplete = Annotated[bool, typer.Option("--incomplete", help="Only games that ended and miss ticks.")]
 
 
@@ -47,12 +49,14 @@ def coverage(from_: From = None, to: To = None, source: OneSource = None, as_jso
         found = read(lake, start, end, source, now=now)
     if as_json:
         print_json({"from": iso(start), "to": iso(end), "sources": [_as_dict(each) for each in found]})
-        return
-    print(f"{utc(start)} to {utc(end)} UTC, {human_seconds((end - start) / 1e6)}")
-    for each in found:
-        _show(each)
-    if not found:
-        print("no source recorded anything")
+    else:
+        print(f"{utc(start)} to {utc(end)} UTC, {human_seconds((end - start) / 1e6)}")
+        for each in found:
+            _show(each)
+        if not found and source is None:
+            print("no source recorded anything")
+    if source is not None and not any(each.sessions for each in found):
+        raise CommandError(f"the source {source} recorded nothing in this time")
 
 
 def _as_dict(found: Coverage) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def _show(found: Coverage) -> None:
     from rugs_capture.coverage import picture
 
     width = min(_WIDEST, shutil.get_terminal_size().columns - 2)
-    about = f"{human_seconds(found.seconds)} in {found.sessions:,} sessions, {found.events:,} events"
+    about = f"{human_seconds(found.seconds)} in {counted(found.sessions, 'session')}, {counted(found.events, 'event')}"
     print(f"\n{found.source}: {found.share:.2%} recorded, {about}")
     print(f"│{picture(found.recorded, found.start, found.end, width)}│")
     _show_longest("gap", [each[:3] for each in found.gaps])
@@ -102,11 +106,17 @@ def _show_longest(what: str, periods: Sequence[tuple[int, int, str]]) -> None:
     if rows:
         print_table(rows, header=(f"{what} from", "until", "for", "cause"))
     if len(periods) > len(rows):
-        print(f"and {len(periods) - len(rows):,} shorter ones")
+        print(f"and {counted(len(periods) - len(rows), 'shorter one')}")
 
 
-def games(from_: From = None, to: To = None, incomplete: Incomplete = False, as_json: AsJson = False) -> None:
-    """List games: when, how high, how many ticks, and how many of these were received, filled in, or are missing."""
+def games(
+    from_: From = None, to: To = None, incomplete: Incomplete = False, game: OneGame = None, as_json: AsJson = False
+) -> None:
+    """List games: when, how high, how many ticks, and how many of these are missing.
+
+    Where a game's history tells its prices, these are counted, too: they are in the view `game`. --json also has how
+    many ticks were received themselves, and how many are known only from a later state.
+    """
     import rugs_lake
     from rugs_capture.games import list_games
     from rugs_runtime.settings import Settings
@@ -114,26 +124,31 @@ def games(from_: From = None, to: To = None, incomplete: Incomplete = False, as_
     start = None if from_ is None else begin_us(from_)
     end = None if to is None else end_us(to)
     with rugs_lake.open(Settings.load().data_dir) as lake:
-        found = list_games(lake, start, end, incomplete=incomplete)
+        found = list_games(lake, start, end, incomplete=incomplete, game_id=game)
     if as_json:
         print_json([each.as_dict() for each in found])
-        return
+    elif found or game is None:
+        _show_games(found)
+    if game is not None and not found:
+        raise CommandError(f"no game {game} among those asked for: `rugs games` lists them")
+
+
+def _show_games(found: list[Game]) -> None:
     rows = [
         (
             each.game_id,
-            utc(each.first_us),
+            utc(each.first_us)[: len("2026-06-01 12:00")],
             None if each.peak is None else f"{each.peak:.2f}",
-            each.ticks,
-            each.rugged,
-            each.direct,
-            each.filled,
+            None if each.ticks is None else f"{each.ticks:,}{'' if each.ended else '+'}",
             each.missing,
-            each.complete,
+            each.history_prices or None,
         )
         for each in found
     ]
     if rows:
-        print_table(
-            rows, header=("game", "time (UTC)", "peak", "ticks", "rugged", "direct", "filled", "missing", "complete")
-        )
-    print(f"{len(found):,} games, {sum(each.complete for each in found):,} complete")
+        print_table(rows, header=("game", "time (UTC)", "peak", "ticks", "missing", "history"))
+    print(f"{counted(len(found), 'game')}, {sum(each.complete for each in found):,} complete")
+    if not all(each.ended for each in found):
+        print("+: it goes on, or its end is not known")
+    if any(each.missing and each.history_prices for each in found):
+        print("Prices of missing ticks are in the history: rugs sql \"select extra->'$.prices' from game\"")

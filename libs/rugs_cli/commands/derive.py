@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rugs_cli.output import AsJson, human_seconds, print_json, print_table
+from rugs_cli.output import AsJson, counted, human_seconds, print_json, print_table
 from rugs_cli.period import From, To, day
 from rugs_cli.progress import progress_of
 
@@ -52,7 +52,8 @@ async def _derive(settings: Settings, first: dt.date | None, last: dt.date | Non
 
 
 def _show(done: Rederived) -> None:
-    print(f"{done.events:,} events read in {human_seconds(done.seconds)}, by rules version {done.rules_version}")
+    events, took = counted(done.events, "event"), human_seconds(done.seconds)
+    print(f"{events} read in {took}, by rules version {done.rules_version}")
     rows = [(name, kind.derived, kind.stored, kind.duplicates) for name, kind in done.kinds.items()]
     print_table(rows, header=("doc type", "derived", "stored", "duplicates"))
     for name, count in done.undigested.items():

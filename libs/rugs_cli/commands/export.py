@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rugs_cli.output import AsJson, counted, human_bytes, print_json
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, print_json
 from rugs_cli.period import From, To, begin_us, end_us
 from rugs_cli.progress import progress_of
 
@@ -98,6 +98,9 @@ def export(
         print_json(_as_dict(done))
     else:
         _show(done)
+    if not done.lines and (game or source):
+        named = f"the game {game}" if game else f"the source {source}"
+        raise CommandError(f"the lake has nothing of {named} that was asked for")
 
 
 def _as_dict(done: Exported) -> dict[str, Any]:

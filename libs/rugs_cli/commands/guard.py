@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rugs_cli.output import AsJson, print_json
+from rugs_cli.output import AsJson, counted, print_json
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Its source.", show_default=False)
@@ -31,7 +31,8 @@ def guard(folder: Folder, as_json: AsJson = False) -> None:
         for each in report.findings:
             print(f"{folder / each.file}:{each.line}: {each.rule}: {each.what}\n    instead: {each.instead}")
         clean = "nothing of the old recorders is left" if report.sources else "no Python or JavaScript is among them"
-        found = f"{len(report.findings):,} findings" if report.findings else clean
-        print(f"{report.files:,} files: {found}" + (f" ({report.allowed:,} allowed)" if report.allowed else ""))
+        found = counted(len(report.findings), "finding") if report.findings else clean
+        files, allowed = counted(report.files, "file"), f" ({report.allowed:,} allowed)" if report.allowed else ""
+        print(f"{files}: {found}{allowed}")
     if report.findings or not report.sources:
         raise typer.Exit(1)

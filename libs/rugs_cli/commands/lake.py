@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rugs_cli.output import AsJson, human_bytes, print_json, print_table
+from rugs_cli.output import AsJson, counted, human_bytes, print_json, print_table
 from rugs_cli.progress import progress_of
 
 
@@ -21,7 +21,7 @@ def stats(as_json: AsJson = False) -> None:
         print_json({each.doc_type: {k: v for k, v in each.as_dict().items() if k != "doc_type"} for each in found})
         return
     rows = [
-        (each.doc_type, each.rows, each.files, human_bytes(each.bytes), f"{each.first:%F %T}", f"{each.last:%F %T}")
+        (each.doc_type, each.rows, each.files, human_bytes(each.bytes), f"{each.first:%F %R}", f"{each.last:%F %R}")
         for each in found
     ]
     print_table(rows, header=("doc type", "rows", "files", "size", "first (UTC)", "last (UTC)"))
@@ -49,7 +49,7 @@ def compact(as_json: AsJson = False) -> None:
         print("nothing to merge")
     else:
         sizes = f"{human_bytes(done.bytes_before)} became {human_bytes(done.bytes_after)}"
-        print(f"{done.files_before} files became {done.files_after}, {done.rows:,} rows, {sizes}")
+        print(f"{counted(done.files_before, 'file')} became {done.files_after:,}, {counted(done.rows, 'row')}, {sizes}")
 
 
 Fast = Annotated[bool, typer.Option("--fast", help="Leave out digests and page checksums: do not read every byte.")]
@@ -69,7 +69,7 @@ def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) 
     if as_json:
         print_json(report.as_dict())
     else:
-        print(f"snapshot {report.snapshot}: {report.files:,} files, {report.rows:,} rows")
+        print(f"snapshot {report.snapshot}: {counted(report.files, 'file')}, {counted(report.rows, 'row')}")
         for path in report.moved:
             print(f"moved aside: {path}")
         for fault in report.faults():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rugs_cli.output import AsJson, human_bytes, human_seconds, print_json
+from rugs_cli.output import AsJson, counted, human_bytes, human_seconds, print_json
 from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def migrate(check: Check = False, abandon: Abandon = False, as_json: AsJson = Fa
     keep_small()
     with Catalog(LakePaths(Settings.load().data_dir)) as catalog:
         if abandon:
-            _print(as_json, {"deleted": (count := migration.abandon(catalog))}, f"{count:,} new files deleted")
+            _print(as_json, {"deleted": (count := migration.abandon(catalog))}, f"{counted(count, 'new file')} deleted")
             return
         plan = migration.plan(catalog)
         if check or not plan.is_needed:
@@ -54,7 +54,7 @@ def _migrate(catalog: Catalog, as_json: bool) -> None:
     sizes = f"{human_bytes(done.bytes_before)} became {human_bytes(done.bytes_after)}"
     text = (
         f"schema version {done.source} became {done.target} in snapshot {done.snapshot}:"
-        f" {done.files:,} files, {done.rows:,} rows, {sizes} in {human_seconds(seconds)}\n"
+        f" {counted(done.files, 'file')}, {counted(done.rows, 'row')}, {sizes} in {human_seconds(seconds)}\n"
         f"every id and every byte as before: digest {done.digest}"
     )
     _print(as_json, {**done._asdict(), "seconds": round(seconds, 3)}, text)
@@ -64,11 +64,11 @@ def _told(plan: Plan) -> str:
     if not plan.is_needed:
         return f"nothing to migrate: the schema version is {plan.source or plan.target}"
     lines = [
-        f"schema version {plan.source} to {plan.target}: {plan.files:,} files, {plan.rows:,} rows",
+        f"schema version {plan.source} to {plan.target}: {counted(plan.files, 'file')}, {counted(plan.rows, 'row')}",
         f"to write: {human_bytes(plan.bytes - plan.staged_bytes)}, free: {human_bytes(plan.free)}",
     ]
     if plan.staged:
-        lines.append(f"written already: {plan.staged:,} files")
+        lines.append(f"written already: {counted(plan.staged, 'file')}")
     if plan.missing_room > 0:
         lines.append(f"too little room: {human_bytes(plan.missing_room)} more are needed")
     return "\n".join(lines)

@@ -85,9 +85,10 @@ def _show(report: Report) -> None:
         print(f"ERROR {error}")
     looked_at = "all" if report.full else "a sample"
     files, copies = counted(report.files, "file"), counted(report.copies, "copy", "copies")
+    games, days, rows = counted(len(tally.games), "game"), counted(len(tally.days), "day"), counted(tally.files, "row")
     print(
-        f"{files} ({copies}, {report.live_files} compared with live capture), {counted(tally.sessions, 'session')},"
-        f" {counted(len(tally.games), 'game')}, {counted(len(tally.days), 'day')}: {tally.files:,} rows in files,"
+        f"{files} ({copies}, {report.live_files:,} compared with live capture), {counted(tally.sessions, 'session')},"
+        f" {games}, {days}: {rows} in files,"
         f" {tally.dataset:,} in the data set; {tally.compared:,} compared in key fields and bytes ({looked_at})"
     )
     if tally.recent:
@@ -109,6 +110,6 @@ def _show_differences(tally: Tally) -> None:
     for example in examples[:_EXAMPLES_SHOWN]:
         print(f"  {example}")
     if (more := len(examples) - _EXAMPLES_SHOWN) > 0:
-        print(f"  and {more:,} more examples (--json has them)")
+        print(f"  and {counted(more, 'more example')} (--json has all)")
     if (more := len(tally.differences) - _SHOWN + tally.unnamed) > 0:
-        print(f"and {more:,} more groups that differ (--json names them)")
+        print(f"and {counted(more, 'more difference')} (--json has all)")

@@ -79,8 +79,8 @@ def retry(ids: RejectIds = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found.as_dict())
     else:
-        print(f"{found.tried} tried: {found.published} are understood now, {found.still_rejected} are not", end="")
-        print(f" ({found.without_bytes} of them miss bytes in the object store)" if found.without_bytes else "")
+        print(f"{found.tried:,} tried: {found.published:,} understood now, {found.still_rejected:,} not", end="")
+        print(f" ({found.without_bytes:,} without their bytes in the object store)" if found.without_bytes else "")
         for failure in found.failures:
             print("not published: {id}: {reason}".format(**failure))
         if not found.committed:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rugs_cli.output import AsJson, CommandError, human_bytes, print_json
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, print_json
 
 if TYPE_CHECKING:
     from rugs_capture.sim import Faults, Simulator
@@ -129,7 +129,8 @@ async def _run(
     if as_json:
         print_json(stats._asdict())
     else:
-        print(f"{stats.messages:,} messages, {human_bytes(stats.bytes)}, {stats.connections} connections")
+        messages, connections = counted(stats.messages, "message"), counted(stats.connections, "connection")
+        print(f"{messages}, {human_bytes(stats.bytes)}, {connections}")
 
 
 async def _first(simulator: Simulator, stop: asyncio.Event) -> None:
@@ -144,16 +145,10 @@ async def _first(simulator: Simulator, stop: asyncio.Event) -> None:
 
 @contextlib.asynccontextmanager
 async def _status_line(simulator: Simulator) -> AsyncIterator[None]:
-    """Keep a line on a terminal's standard error up to date while the body runs."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    """Keep a line on the terminal up to date while the body runs."""
+    from rugs_cli.live_line import LiveLine
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with LiveLine() as line:
 
         async def refresh() -> None:
             before = simulator.stats
@@ -161,7 +156,7 @@ async def _status_line(simulator: Simulator) -> AsyncIterator[None]:
                 await asyncio.sleep(_STATUS_SECONDS)
                 stats = simulator.stats
                 rate = (stats.messages - before.messages) / _STATUS_SECONDS
-                live.update(Text(_status(simulator, rate)), refresh=True)
+                line.show(_status(simulator, rate))
                 before = stats
 
         refreshing = asyncio.create_task(refresh())
@@ -175,7 +170,8 @@ def _status(simulator: Simulator, rate: float) -> str:
     stats, now = simulator.stats, simulator.now()
     price = "" if now.price is None else f" at {now.price:.4f}"
     game = f"{now.game_id} tick {now.tick}{price}" if now.game_id else "nothing yet"
-    return f"{rate:,.0f} messages/s  {stats.clients} clients  {stats.connections} connections so far  {game}"
+    clients, connections = counted(stats.clients, "client"), counted(stats.connections, "connection")
+    return f"{rate:,.0f} messages/s  {game}  {clients}  {connections} so far"
 
 
 def _every(text: str) -> tuple[int, float]:

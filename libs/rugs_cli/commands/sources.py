@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from rugs_cli.output import AsJson, CommandError, counted, human_bytes, human_seconds, print_json, print_table
+from rugs_cli.capturing import CAPTURE
+from rugs_cli.output import (
+    AsJson,
+    CommandError,
+    counted,
+    human_bytes,
+    human_seconds,
+    print_json,
+    print_table,
+    printable,
+)
 
 _DERIVATION: Final = "derive"
 
 
-def sources(as_json: AsJson = False) -> None:
-    """Show each source: its state, what it brought since the gateway began, and what waits for the broker.
+OneSource = Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Only this source.", show_default=False)]
 
-    A warning says that a source's game states come and no tick can be read from them: the feed has changed.
-    The exit code is 0 when all are live and without a warning, else 1.
+
+def sources(name: OneSource = None, as_json: AsJson = False) -> None:
+    """Show each source: its state, what it brought since its program began, and what waits for the broker.
+
+    Its program is the stack's capture-gateway, or `rugs capture`. A warning says that a source's game states come and
+    no tick can be read from them: the feed has changed. The exit code is 0 when all are live and without a warning,
+    else 1.
     """
     told = asyncio.run(_ask())
+    if name is not None:
+        told = [source for source in told if source["name"] == name] or _none(name, told)
     if as_json:
         print_json(told)
     else:
-        print_table([_row(source) for source in told], ("source", "state", "frames", "", "last", "waiting", "game"))
+        print_table([_row(source) for source in told], ("source", "program", "state", "frames", "", "last", "waiting"))
         for source in told:
-            if why := trouble(source):
-                print(f"{source['name']}: {why}")
+            for about in filter(None, (game_text(source), trouble(source))):
+                print(f"{source['name']}: {printable(about)}")
             for warning in source["warnings"]:
                 print(f"{source['name']}: warning: {warning}")
     if not all(source["state"] == "live" and not source["warnings"] for source in told):
@@ -44,15 +60,21 @@ async def _ask() -> list[dict[str, Any]]:
     if info is None and settings.nats_url is None:
         raise CommandError("nothing is running: start it with `rugs up`")
     nc = await rugs_bus.connect(info.nats_url if info else settings.broker_url, name="rugs-sources", timeout=2)
+    programs = {GATEWAY.name: GATEWAY.name, CAPTURE: "rugs capture"}
     try:
-        answer, derivation = await asyncio.gather(*(ask_status(nc, name) for name in (GATEWAY.name, _DERIVATION)))
+        *answers, derivation = await asyncio.gather(*(ask_status(nc, name) for name in (*programs, _DERIVATION)))
     finally:
         await nc.close()
-    if answer is None:
-        raise CommandError("the capture-gateway does not answer: see `rugs status`")
-    found: list[dict[str, Any]] = answer["sources"]
+    told = dict(zip(programs.values(), answers, strict=True))
+    if not any(answers):
+        raise CommandError("no program that captures answers: see `rugs status`")
     missing = derivation.get("missing", {}) if derivation is not None else {}
-    return [{**source, "warnings": warnings(missing.get(source["source"], {}))} for source in found]
+    return [
+        {**source, "program": program, "warnings": warnings(missing.get(source["source"], {}))}
+        for program, answer in told.items()
+        if answer
+        for source in answer["sources"]
+    ]
 
 
 def warnings(missing: dict[str, int]) -> list[str]:
@@ -61,6 +83,10 @@ def warnings(missing: dict[str, int]) -> list[str]:
         f"no {value.replace('_', ' ')} in the last {counted(states, 'game state')}: no ticks are derived from them"
         for value, states in missing.items()
     ]
+
+
+def _none(name: str, told: list[dict[str, Any]]) -> NoReturn:
+    raise CommandError(f"no source {name}; there are {', '.join(source['name'] for source in told)}")
 
 
 def waiting(source: dict[str, Any]) -> int:
@@ -94,10 +120,10 @@ def _row(source: dict[str, Any]) -> tuple[Any, ...]:
     ago = "" if last is None else f"{human_seconds(max(0.0, time.time() - last / 1e6))} ago"
     return (
         source["name"],
+        source["program"],
         source["state"],
         source["frames"],
         human_bytes(source["bytes"]),
         ago,
         waiting(source),
-        game_text(source),
     )

@@ -2,162 +2,173 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
+import os
+import re
+import shutil
 import sys
-from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from rugs_cli.output import AsJson, CommandError
+from rugs_cli.results import Format
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
-ROWS_A_PIECE = 10_000
+    from rugs_lake.admission import Admitted
+    from rugs_lake.reader import Lake
 
+_OF_A_VIEW: Final = ["column_name", "column_type", "null", "key", "default", "extra"]
+"""Columns of DESCRIBE: all but the first two are the same for every column of a view."""
+_ROWS_IN_A_PIPE: Final = 1_000
+"""Rows of a table that goes to a pipe; DuckDB draws 9,999 at the most."""
 
-class Format(StrEnum):
-    """How a result is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    ARROW = "arrow"
-    PARQUET = "parquet"
-
-
-Query = Annotated[str, typer.Argument(help="SQL of DuckDB; `-` reads it from standard input.", show_default=False)]
-OutputFormat = Annotated[Format, typer.Option("--format", "-f", help="arrow is an IPC stream.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, not to standard output.")]
+Query = Annotated[
+    str | None, typer.Argument(help="SQL of DuckDB; `-` reads it from standard input.", show_default=False)
+]
+QueryFile = Annotated[
+    Path | None, typer.Option("--file", help="Read the SQL from this file.", exists=True, dir_okay=False)
+]
+OutputFormat = Annotated[
+    Format | None,
+    typer.Option("--format", "-f", help="Default: as --out ends, else a table. arrow is an IPC stream."),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, whole or not at all.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")]
+Wide = Annotated[bool, typer.Option("--wide", "-w", help="Show every column, however wide the table gets.")]
+AllowFiles = Annotated[
+    bool,
+    typer.Option("--allow-files", help="Also read files of your own: read_csv('…'), FROM '….parquet'."),
+]
 AtSnapshot = Annotated[int | None, typer.Option("--at-snapshot", help="An older snapshot, by number.")]
 AtTime = Annotated[str | None, typer.Option("--at-time", help="The newest snapshot of that time, ISO 8601; UTC.")]
 
 
 def sql(
-    query: Query,
-    output: OutputFormat = Format.TABLE,
+    query: Query = None,
+    file: QueryFile = None,
+    output: OutputFormat = None,
     out: Out = None,
+    limit: Limit = None,
+    wide: Wide = False,
+    allow_files: AllowFiles = False,
     at_snapshot: AtSnapshot = None,
     at_time: AtTime = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the lake: rugs sql "select doc_type, count(*) from events group by 1".
 
-    Views: events (all but rejects), ws_event, game_tick, player_action, server_state, system_event, game,
-    reject, and gap; tick (each tick of a game once), and game_completeness (one row a game: its ticks received,
-    filled in and missing). All of a query sees one snapshot, whatever is written meanwhile.
-    """
-    import duckdb
+    One SELECT, DESCRIBE, SUMMARIZE or EXPLAIN; nothing that changes anything. All of it sees one snapshot, whatever is
+    written meanwhile.
 
+    Views: events (all but rejects), ws_event, game_tick, player_action, server_state, system_event, game, reject, and
+    gap (messages that the lake never received); tick (each tick of a game once), and game_completeness (one row a
+    game: its ticks received, filled in and missing). `describe VIEW` shows the columns of one.
+    """
     import rugs_lake
+    from rugs_cli import results
+    from rugs_cli.interrupting import interruptible
     from rugs_runtime.settings import Settings
 
     root = Settings.load().data_dir
-    chosen = Format.JSON if as_json else output
+    chosen = Format.JSON if as_json else output or _format(out)
     if chosen is Format.PARQUET and out is None and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is not for a terminal: name a file with --out")
-    text = sys.stdin.read() if query == "-" else query
+    text = _text(query, file)
+    if out is not None:
+        results.check_target(out, root)
     with rugs_lake.open(root, at_snapshot=at_snapshot, at_time=_time(at_time)) as lake:
-        try:
-            relation = lake.connection.sql(text)
-            if relation is None:
-                raise CommandError("that is no query: it gives no rows")
-            if chosen is Format.TABLE and out is None:
-                relation.show(max_width=_terminal_width())
-                return
-            _write(relation, chosen, out)
-        except duckdb.Error as error:
-            raise CommandError(str(error).split("\n\nLINE")[0]) from error
+        admitted = _admitted(lake, text, allow_files)
+        interruptible(lake.connection, lambda: _answer(lake, admitted, chosen, out, limit, wide))
 
 
-def _write(relation: duckdb.DuckDBPyRelation, chosen: Format, out: Path | None) -> None:
+def _format(out: Path | None) -> Format:
+    from rugs_cli.results import format_of
+
     if out is None:
-        _write_to(sys.stdout.buffer, relation, chosen)
-        sys.stdout.buffer.flush()
-    else:
-        with out.open("wb") as file:
-            _write_to(file, relation, chosen)
+        return Format.TABLE
+    found = format_of(out)
+    if found is None:
+        raise typer.BadParameter(f"{out}: name the format with --format, or end it with .csv, .json …")
+    return found
 
 
-def _write_to(file: BinaryIO, relation: duckdb.DuckDBPyRelation, chosen: Format) -> None:
-    if chosen is Format.TABLE:
-        file.write(f"{relation}\n".encode())
-        return
-    reader = relation.to_arrow_reader(ROWS_A_PIECE)
-    if chosen is Format.JSON:
-        _write_json(file, reader)
-    elif chosen is Format.CSV:
-        _write_csv(file, reader)
-    elif chosen is Format.ARROW:
-        import pyarrow.ipc
-
-        with pyarrow.ipc.new_stream(file, reader.schema) as stream:
-            for batch in reader:
-                stream.write_batch(batch)
-    else:
-        import pyarrow.parquet
-
-        with pyarrow.parquet.ParquetWriter(file, reader.schema, compression="zstd") as parquet:
-            for batch in reader:
-                parquet.write_batch(batch)
+def _text(query: str | None, file: Path | None) -> str:
+    if (query is None) == (file is None):
+        raise typer.BadParameter("give either the SQL, `-` for standard input, or --file")
+    if query is not None and re.fullmatch(r"-\S+", query):  # no comment, but a mistyped option
+        raise typer.BadParameter(f"no such option: {query}")
+    try:
+        if file is not None:
+            return file.read_text("utf-8-sig")
+        given = sys.stdin.buffer.read() if query == "-" else os.fsencode(str(query))
+        return given.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise CommandError(f"the SQL{f' in {file}' if file else ''} is not text in UTF-8") from None
 
 
-def _write_csv(file: BinaryIO, reader: pa.RecordBatchReader) -> None:
-    """Write lines of values; those that CSV has no form for, lists and objects, as JSON."""
-    import pyarrow as pa
-    import pyarrow.csv
+def _admitted(lake: Lake, text: str, allow_files: bool) -> Admitted:
+    import duckdb
 
-    schema = reader.schema
-    as_json = [
-        place
-        for place, field in enumerate(schema)
-        if pa.types.is_nested(field.type) or field.type == pa.month_day_nano_interval()
-    ]
-    for place in as_json:
-        schema = schema.set(place, pa.field(schema.field(place).name, pa.string()))
-    with pyarrow.csv.CSVWriter(file, schema) as csv:
-        for batch in reader:
-            columns = batch.columns
-            for place in as_json:
-                columns[place] = pa.array(map(_json_or_none, columns[place].to_pylist()), pa.string())
-            csv.write_batch(pa.record_batch(columns, schema=schema))
+    from rugs_lake.admission import RefusedError
+
+    try:
+        admitted = lake.admit(text, files=allow_files)
+    except RefusedError as error:
+        raise CommandError(f"{error}: --allow-files lets it" if error.for_files else str(error)) from error
+    except duckdb.Error as error:
+        raise CommandError(_reason(error)) from error
+    lake.close_in(admitted.files)
+    return admitted
 
 
-def _json_or_none(value: Any) -> str | None:
-    import orjson
+def _answer(lake: Lake, admitted: Admitted, chosen: Format, out: Path | None, limit: int | None, wide: bool) -> None:
+    import duckdb
 
-    if value is None:
-        return None
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    from rugs_cli import results
+    from rugs_lake.admission import Kind
+
+    try:
+        relation = lake.connection.sql(admitted.text)
+        if limit is not None:
+            relation = relation.limit(limit)
+        if out is not None:
+            with results.replacing(out) as target:
+                results.write(target, relation, chosen)
+        elif chosen is not Format.TABLE:
+            results.write(sys.stdout.buffer, relation, chosen)
+            sys.stdout.buffer.flush()
+        elif admitted.kind is Kind.EXPLAIN:
+            print("\n".join(plan for _, plan in relation.fetchall()))
+        else:
+            _show(relation, admitted.kind, limit, wide)
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CommandError(_reason(error)) from error
 
 
-def _write_json(file: BinaryIO, reader: pa.RecordBatchReader) -> None:
-    """Write one array, an object a row, a row a line."""
-    import orjson
+def _show(relation: duckdb.DuckDBPyRelation, kind: str, limit: int | None, wide: bool) -> None:
+    """Print a table; on a terminal as wide as that is, and say how to see what it hides."""
+    from rugs_cli.results import table
 
-    separator = b"["
-    for batch in reader:
-        for row in batch.to_pylist():
-            file.write(separator + orjson.dumps(row, default=_plain, option=orjson.OPT_NON_STR_KEYS))
-            separator = b",\n "
-    file.write(b"]\n" if separator != b"[" else b"[]\n")
+    if relation.columns == _OF_A_VIEW:
+        relation = relation.project("column_name, column_type")
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal and not wide and kind != "describe" else None
+    text = table(relation, width, limit or (_ROWS_IN_A_PIPE if kind != "select" or not terminal else None))
+    print(text, end="", flush=True)
+    footer = text.rsplit("┘", 1)[-1]
+    if "shown)" in footer or "? rows" in footer:
+        print("hidden: --wide shows every column, --limit N more rows, --out FILE everything", file=sys.stderr)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, dt.timedelta):
-        return value.total_seconds()
-    if isinstance(value, int):  # beyond 64 bits
-        return str(value)
-    return str(value)
+def _reason(error: Exception) -> str:
+    """Return what DuckDB says without the statement, and without the words around what Arrow passes on."""
+    return str(error).split("\n\nLINE")[0]
 
 
 def _time(text: str | None) -> dt.datetime | None:
@@ -167,9 +178,3 @@ def _time(text: str | None) -> dt.datetime | None:
         return dt.datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"not a time in ISO 8601: {text}") from None
-
-
-def _terminal_width() -> int | None:
-    import shutil
-
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rugs_cli.output import AsJson, human_bytes, human_seconds, print_json, print_table
+from rugs_cli.capturing import CAPTURE
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, human_seconds, print_json, print_table
 from rugs_cli.spools import spool_lines, spools_of
 
 if TYPE_CHECKING:
@@ -39,13 +40,20 @@ def status(service: OneService = None, as_json: AsJson = False) -> None:
 
 
 async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
-    from rugs_runtime.stack import running_stack, services_of
+    from rugs_runtime.service import presence
+    from rugs_runtime.stack import GATEWAY, running_stack, services_of
 
     info = running_stack(settings.data_dir)
     url = info.nats_url if info is not None else settings.broker_url if settings.nats_url else None
-    names = [only] if only else [service.name for service in services_of(settings)]
+    capture = presence(settings.data_dir, CAPTURE)
+    by_itself = capture is not None and (info is None or all(each.name != GATEWAY.name for each in info.processes))
+    names = [service.name for service in services_of(settings) if not (by_itself and service is GATEWAY)]
+    names += [CAPTURE] if capture is not None else []
+    if only is not None and only not in names:
+        raise CommandError(f"no service {only}; there are {', '.join(names)}")
+    names = names if only is None else [only]
     stream, answers, bus_error = await _ask_bus(url, names)
-    services = [_service(name, info, answers.get(name)) for name in names]
+    services = [_service(name, info, answers.get(name), capture if name == CAPTURE else None) for name in names]
     lake, lake_error = _lake(settings)
     if lake is not None and stream is not None and lake["incarnation"] == stream["incarnation"]:
         lake["lag"] = max(0, stream["last_seq"] - lake["last_seq"])
@@ -55,7 +63,7 @@ async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
     return {
         "ok": ok,
         "data_dir": str(settings.data_dir),
-        "stack": _stack(info),
+        "stack": _stack(info, by_itself),
         "broker": broker,
         "services": services,
         "stream": stream,
@@ -95,10 +103,12 @@ async def _ask_bus(
         await nc.close()
 
 
-def _stack(info: StackInfo | None) -> dict[str, Any] | None:
+def _stack(info: StackInfo | None, by_itself: bool) -> dict[str, Any] | None:
+    """Return who runs the broker and the services: `rugs up`, or `rugs capture` for as long as it captures."""
     if info is None:
         return None
-    return {"pid": info.pid, "state": info.state, "uptime_seconds": round(time.time() - info.started, 1)}
+    uptime = round(time.time() - info.started, 1)
+    return {"kind": CAPTURE if by_itself else "stack", "pid": info.pid, "state": info.state, "uptime_seconds": uptime}
 
 
 def _broker(settings: Settings, url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
@@ -137,12 +147,15 @@ def _why_it_takes_nothing(settings: Settings, broker: ProcessInfo) -> str | None
         return str(error)
 
 
-def _service(name: str, info: StackInfo | None, answer: dict[str, Any] | None) -> dict[str, Any]:
+def _service(
+    name: str, info: StackInfo | None, answer: dict[str, Any] | None, running: int | None = None
+) -> dict[str, Any]:
+    """Return how a service does; `running` is its pid where the stack does not keep it."""
     kept = next((process for process in info.processes if process.name == name), None) if info else None
     if answer is not None:
         state, pid, error = answer["state"], answer["pid"], answer["error"]
     else:
-        pid = kept.pid if kept else None
+        pid = kept.pid if kept else running
         state = "not answering" if pid else (kept.state if kept else "stopped")
         error = kept.error if kept else None
     return {
@@ -190,17 +203,20 @@ def _lake(settings: Settings) -> tuple[dict[str, Any] | None, str | None]:
 def _show(found: dict[str, Any]) -> None:
     stack, broker, stream, lake = found["stack"], found["broker"], found["stream"], found["lake"]
     about = f"pid {stack['pid']}, up {human_seconds(stack['uptime_seconds'])}" if stack else "no stack runs here"
-    rows = [("stack", stack["state"] if stack else "stopped", f"{about}, data in {found['data_dir']}")]
+    if stack and stack["kind"] == CAPTURE:
+        rows = [("stack", "stopped", f"`rugs capture` runs by itself, {about}, data in {found['data_dir']}")]
+    else:
+        rows = [("stack", stack["state"] if stack else "stopped", f"{about}, data in {found['data_dir']}")]
     rows.append(("broker", broker["state"], ", ".join([broker["url"] or "", *_process(broker)])))
     rows += [(service["name"], service["state"], ", ".join(_process(service))) for service in found["services"]]
     if stream:
         limit = f" of {human_bytes(stream['max_bytes'])}" if stream["max_bytes"] > 0 else ""
-        size = f"{stream['messages']:,} messages, {human_bytes(stream['bytes'])}{limit}"
+        size = f"{counted(stream['messages'], 'message')}, {human_bytes(stream['bytes'])}{limit}"
         rows.append(("stream", "", f"{size}, sequences {stream['first_seq']:,} to {stream['last_seq']:,}"))
     if found["http_url"]:
         rows.append(("http", "", found["http_url"]))
     if lake:
-        behind = "lag unknown" if lake["lag"] is None else f"{lake['lag']:,} messages behind"
+        behind = "lag unknown" if lake["lag"] is None else f"{counted(lake['lag'], 'message')} behind"
         rows.append(("lake", "", f"taken up to {lake['last_seq']:,}, {behind}"))
     print_table(rows)
     for line in spool_lines(found["spools"], running=stack is not None):
