@@ -216,7 +216,7 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
         least, greatest = file.statistics["ts"]
         connection.execute(
             "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.settled, _micros(least), _micros(greatest)),
+            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.effort, _micros(least), _micros(greatest)),
         )
         connection.executemany(
             "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",
