@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from rugs_lake import faults, parquet
+from rugs_lake import derived_ids, faults, parquet
 from rugs_lake.catalog import Catalog, LakeError
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_compaction
 from rugs_lake.evolution import check_writable
@@ -32,6 +32,7 @@ from rugs_lake.orphans import discard
 from rugs_lake.parquet import DataFile, Effort, TornFileError, made_us
 from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.table import conform
+from rugs_lake.takeover import take_over
 
 TARGET_MEMORY: Final = 40 * 1024 * 1024
 """Bytes of rows, uncompressed, that a compacted file holds at the most."""
@@ -163,11 +164,15 @@ def compact(
         OSError: if the disk is full; what was merged until then stays merged.
     """
     check_writable(catalog)
+    take_over(catalog)
+    derived_ids.pack(catalog, all_entries=all_files)
     return _merge_all(catalog, plan(live_files(catalog), all_files=all_files, effort=effort), effort, progress)
 
 
 def is_due(catalog: Catalog) -> bool:
     """Whether there is anything to compact in the background: a cheap look, before a process is started for it."""
+    if derived_ids.is_due(catalog.connection):
+        return True
     files = live_files(catalog)
     return bool(plan(files, all_files=False) or (is_idle() and plan_for_quiet_dates(files)))
 

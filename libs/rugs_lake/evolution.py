@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 
+from rugs_lake import derived_ids
 from rugs_lake.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, LakeError, begin_columns
 from rugs_lake.commit import MIGRATED, insert_snapshot
 from rugs_lake.paths import write_durably
@@ -30,6 +31,7 @@ def bring_up(catalog: Catalog) -> None:
         LakeError: if a newer program wrote it, or a migration is needed.
     """
     check_writable(catalog)
+    derived_ids.begin(catalog)
     found = _columns(catalog)
     missing = [column for column in COLUMNS if column.name not in found]
     if missing:
