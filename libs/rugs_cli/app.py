@@ -14,6 +14,7 @@ from rugs_cli.commands import (
     coverage,
     derive,
     export,
+    files,
     guard,
     importing,
     lake,
@@ -50,6 +51,7 @@ app.command("derive")(derive.derive)
 app.command("sql")(sql.sql)
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
+app.command("files")(files.files)
 app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)
