@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final
 import msgpack
 
 import rugs_lake
+from rugs_lake import parquet
 from rugs_lake.catalog import Catalog
 from rugs_lake.paths import LakePaths
 from rugs_lake.verify import Report, verify
@@ -50,6 +52,19 @@ def tick(number: int, game: str = "game-1", **changes: Any) -> dict[str, Any]:
     fields = {"tick": number, "price": 1.0 + number / 100, "phase": "ACTIVE", "rugged": False}
     told = {"game_id": game, "fields": fields, "cause": "c" * 32, "raw": ..., "event": "tick"}
     return envelope(**{"seq": number + 1, "doc_type": "game_tick", "source": "public_ws", **told, **changes})
+
+
+def state(number: int, **changes: Any) -> dict[str, Any]:
+    """Return a derived event without a natural key: known by its cause, whoever tells of it and when."""
+    cause = hashlib.blake2b(number.to_bytes(8, "big"), digest_size=16).hexdigest()
+    told: dict[str, Any] = {
+        "id": ids.derived_id("server_state", cause, 0),
+        "game_id": None,
+        "fields": {},
+        "cause": cause,
+        "raw": ...,
+    }
+    return envelope(**{"seq": number + 1, "doc_type": "server_state", "event": "playerUpdate", **told, **changes})
 
 
 def body(*envelopes: Mapping[str, Any]) -> bytes:
@@ -155,6 +170,11 @@ def live_paths(root: Path) -> list[Path]:
     """Return the live files, oldest first."""
     query = "SELECT path FROM ducklake_data_file WHERE end_snapshot IS NULL ORDER BY data_file_id"
     return [LakePaths(root).data / path for (path,) in catalog_rows(root, query)]
+
+
+def rows_of_file(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of the lake."""
+    return list(parquet.read(path).to_pylist())
 
 
 def digest_of_rows(root: Path) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from rugs_cli.commands import (
     coverage,
     derive,
     export,
+    files,
     guard,
     importing,
     lake,
@@ -60,6 +61,7 @@ app.command("derive")(derive.derive)
 app.command("sql", context_settings={"ignore_unknown_options": True})(sql.sql)  # SQL may begin with `--`
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
+app.command("files")(files.files)
 app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)

@@ -228,11 +228,12 @@ def _create(paths: LakePaths) -> None:
     unfinished = paths.catalog.with_name(f"new-{time.time_ns()}.sqlite")
     try:
         connection = sqlite3.connect(unfinished, isolation_level=None)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
-        for script in ("ducklake.sql", "tables.sql"):
-            _execute_all(connection, resources.files("rugs_lake").joinpath(script).read_text())
+        for script in ("ducklake.sql", "tables.sql", "ids.sql"):
+            execute_script(connection, script)
         _insert_first_snapshots(connection, paths)
         connection.execute("COMMIT")
         connection.close()
@@ -245,10 +246,10 @@ def _create(paths: LakePaths) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _execute_all(connection: sqlite3.Connection, script: str) -> None:
-    """Run a script inside the open transaction; `executescript` would commit it first."""
+def execute_script(connection: sqlite3.Connection, name: str) -> None:
+    """Run a script of this package inside the open transaction; `executescript` would commit it first."""
     statement = ""
-    for line in script.splitlines(keepends=True):
+    for line in resources.files("rugs_lake").joinpath(name).read_text().splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
@@ -323,6 +324,31 @@ def foreign_changes(catalog: Catalog) -> list[str]:
     for (table,) in catalog.all("SELECT table_name FROM ducklake_inlined_data_tables"):
         found.append(f"inlined rows in {table}: another program has written to this catalog")
     return found
+
+
+FREE_PAGES: Final = 64
+"""Pages of the catalog that may be free: they are soon used again."""
+_STEP_PAGES: Final = 128
+
+
+def give_back_space(catalog: Catalog) -> None:
+    """Return pages that the catalog needs no more to the disk, in short steps. A lake from before keeps them."""
+    connection = catalog.connection
+    if catalog.one("PRAGMA auto_vacuum") != (2,):
+        return
+    while (free := catalog.one("PRAGMA freelist_count")[0]) > max(
+        FREE_PAGES, catalog.one("PRAGMA page_count")[0] // 16
+    ):
+        connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+        if catalog.one("PRAGMA freelist_count")[0] >= free:
+            return
+
+
+def rebuild(catalog: Catalog) -> None:
+    """Write a catalog from before `give_back_space` anew, so that it can; nobody can write to it meanwhile."""
+    if catalog.one("PRAGMA auto_vacuum") != (2,):
+        catalog.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        catalog.connection.execute("VACUUM")
 
 
 def data_path(paths: LakePaths) -> str:

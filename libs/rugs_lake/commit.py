@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from rugs_lake import faults
+from rugs_lake import derived_ids, faults
 from rugs_lake.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
 from rugs_lake.errors import LakeError
@@ -53,6 +53,7 @@ class Batch:
         ranges: (first, last) sequences taken, in order; what lies between them is in `gaps`.
         totals: `taken`, `stored`, `duplicates`, `rejected`: how many events of each.
         retried: ids of rejects that this batch has fed again.
+        entries: of rows that are known by their cause, see `derived_ids`.
     """
 
     end: Cursor
@@ -62,6 +63,7 @@ class Batch:
     totals: Counter[str] = field(default_factory=Counter)
     imports: list[ImportProgress] = field(default_factory=list)
     retried: list[bytes] = field(default_factory=list)
+    entries: Sequence[int] = ()
 
 
 def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
@@ -80,6 +82,7 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
             told = {"stream": start.stream, "incarnation": start.incarnation, "last_seq": batch.end.last_seq}
             snapshot = insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
             _insert_files(connection, snapshot, batch.files)
+        derived_ids.add(connection, batch.entries)
         _insert_ranges(connection, start, batch.ranges)
         insert_gaps(connection, start, batch.gaps)
         _add_totals(connection, batch.totals)
@@ -145,6 +148,7 @@ def commit_migration(catalog: Catalog, cursors: Sequence[Cursor], files: Mapping
         connection.executemany(
             "UPDATE rugs_scope SET data_file_id = ? WHERE data_file_id = ?", list(enumerate(files, start=first))
         )
+        derived_ids.rename_untaken(connection, {old: new for new, old in enumerate(files, start=first)})
         connection.execute("DROP TABLE rugs_staged")
         connection.execute(
             "INSERT INTO rugs_change (snapshot_id, kind, scope) VALUES (?, ?, ?)", (snapshot, MIGRATED, SCHEMA_VERSION)
@@ -221,7 +225,7 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
         least, greatest = file.statistics["ts"]
         connection.execute(
             "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.settled, _micros(least), _micros(greatest)),
+            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.effort, _micros(least), _micros(greatest)),
         )
         connection.executemany(
             "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",

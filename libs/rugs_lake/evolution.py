@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from rugs_lake import derived_ids
 from rugs_lake.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.commit import MIGRATED, insert_snapshot
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
@@ -33,6 +34,7 @@ def bring_up(catalog: Catalog) -> None:
         LakeUnavailableError: if that migration is running.
     """
     check_writable(catalog)
+    derived_ids.begin(catalog)
     found = _columns(catalog)
     missing = [column for column in COLUMNS if column.name not in found]
     if missing:

@@ -15,8 +15,8 @@ _LARGE: Final = 1024 * 1024
 """Bytes from which on an allocation is a mapping of its own, returned when it is freed."""
 
 
-def keep_small(threads: int = 1) -> None:
-    """Set this process up to hold no more memory than it uses; call once, at the start.
+def keep_small(threads: int = 1, reused: int = _LARGE) -> None:
+    """Set this process up to hold no more memory than it uses, but for `reused` bytes; call once, at the start.
 
     Arrow's own pools keep what they once had, and glibc keeps an arena for each thread:
     a compaction took 450 MB with these, and 290 MB without. Python's collector looks for
@@ -29,5 +29,5 @@ def keep_small(threads: int = 1) -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # not glibc
         return
-    for parameter, value in ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _LARGE)):
+    for parameter, value in ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, reused), (_M_TRIM_THRESHOLD, reused)):
         mallopt(parameter, value)

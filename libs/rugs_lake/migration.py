@@ -25,11 +25,12 @@ import pyarrow as pa
 from rugs_lake import faults, parquet, staging
 from rugs_lake.catalog import Catalog
 from rugs_lake.commit import FileVanishedError, NotLiveError, commit_migration
-from rugs_lake.compaction import LiveFile, effort, live_files
+from rugs_lake.compaction import LiveFile, live_files
 from rugs_lake.cursor import Cursor, SupersededError, take_epoch
 from rugs_lake.errors import LakeError, LakeUnavailableError
 from rugs_lake.evolution import check_readable, is_readable, lake_version, write_version
 from rugs_lake.orphans import sweep
+from rugs_lake.parquet import Effort
 from rugs_lake.paths import EPOCH_DAY, LakePaths
 from rugs_lake.schema import SCHEMA_VERSION, parse_version
 from rugs_lake.staging import Staged
@@ -251,8 +252,7 @@ def _stage(catalog: Catalog, old: LiveFile, way: Sequence[Migration]) -> None:
         before = parquet.read(paths.data / old.path)
         after = _upgraded(before, way, old.path)
         day = (dt.date.fromisoformat(old.date) - EPOCH_DAY).days
-        level, settled = effort(after, final=False)
-        new = parquet.write(paths, after, old.doc_type, day, [], level=level, settled=settled)
+        new = parquet.write(paths, after, old.doc_type, day, [], effort=Effort.QUICK)
         parquet.make_durable(paths, [new])
         faults.reached("migration_written")
         if not parquet.reads_back(paths.data / new.path, after):

@@ -9,26 +9,32 @@ replaced files stay on disk for a retention that outlasts readers.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import duckdb
 import orjson
 import pyarrow as pa
 
+from rugs_lake import leases
 from rugs_lake import sandbox as sandboxing
 from rugs_lake.admission import Admitted, admit
-from rugs_lake.catalog import Catalog, reading_catalog, snapshot_time
-from rugs_lake.errors import LakeError, LakeIncompatibleError, LakeUnavailableError
+from rugs_lake.catalog import Catalog, reading_catalog
+from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.evolution import check_readable, is_readable
+from rugs_lake.files import explain_missing, live_files_at, pin
 from rugs_lake.paths import LakePaths
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
 from rugs_lake.views import VIEWS
 from rugs_proto.envelope import DOC_TYPES
 from rugs_proto.reasons import one_line
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _HEX: Final = ("id", "cause")
 _RESERVED: Final = ("events", "gap", "_gap", *VIEWS)
 """Names of our own: an event may well say that it is of doc type `events`, and gets no view of its own then."""
@@ -40,6 +46,19 @@ _FILES = (
     " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)"
     " ORDER BY f.path"
 )
+
+
+def _explained(method: Callable[Concatenate[Lake, _P], _T]) -> Callable[Concatenate[Lake, _P], _T]:
+    """Have a method say why files are gone, where a query fails because they are."""
+
+    @wraps(method)
+    def explained(self: Lake, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return method(self, *args, **kwargs)
+        except duckdb.IOException as error:
+            raise self.explain(error) from error
+
+    return explained
 
 
 class Lake:
@@ -55,6 +74,7 @@ class Lake:
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
         views: names of the views.
+        files: the snapshot's files: paths, each with its `doc_type`, `date`, `rows` and `bytes`.
     """
 
     def __init__(
@@ -62,12 +82,13 @@ class Lake:
     ) -> None:
         paths = LakePaths(root)
         with reading_catalog(root) as catalog, catalog.reading():
-            self.snapshot = _pin(catalog, at_snapshot, at_time)
+            self.snapshot = pin(catalog, at_snapshot, at_time)
+            self.files = live_files_at(catalog, self.snapshot)
             self.cursors = _cursors(catalog, self.snapshot)
             files = catalog.all(_FILES, self.snapshot)
             _check_versions(catalog, self.snapshot, {version for _, version, _ in files})
             self._add_tables = _catalog_tables(catalog)
-        self.files = [str(paths.data / path) for path, _, _ in files]
+        self._root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self.views: list[str] = []
         self._paths = paths
@@ -126,6 +147,25 @@ class Lake:
         sandboxing.close_in(self.connection, self._paths, files)
         self._sandbox = True
 
+    @contextmanager
+    def hold(self, duration: float | dt.timedelta) -> Iterator[leases.Lease]:
+        """Keep this snapshot and its files while the body runs, for `duration` (seconds) at the most.
+
+        Raises:
+            LakeError: if the snapshot has expired already, or the lake cannot be written.
+        """
+        seconds = duration.total_seconds() if isinstance(duration, dt.timedelta) else duration
+        lease = leases.hold(self._root, self.snapshot, seconds)
+        try:
+            yield lease
+        finally:
+            leases.release(self._root, lease.lease_id)
+
+    def explain(self, error: Exception) -> Exception:
+        """Return what to raise where reading failed: why its files are gone, if they are, else the error itself."""
+        return explain_missing(self.snapshot, self.files) or error
+
+    @_explained
     def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run a query; return the connection, to fetch from.
 
@@ -135,6 +175,7 @@ class Lake:
         """
         return self.connection.execute(self._checked(query), parameters)
 
+    @_explained
     def arrow(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> pa.Table:
         """Run a query as `sql` does; return its rows as an Arrow table."""
         return self.connection.sql(self._checked(query), params=parameters).to_arrow_table()
@@ -152,27 +193,6 @@ class Lake:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
-
-
-def _pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:
-    oldest, newest = catalog.one(
-        "SELECT min(snapshot_id), max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0"
-    )
-    if at_snapshot is not None:
-        if catalog.one("SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?", at_snapshot) is None:
-            raise LakeError(f"no snapshot {at_snapshot}: the lake has {oldest} to {newest}")
-        return at_snapshot
-    if at_time is not None:
-        aware = at_time if at_time.tzinfo else at_time.replace(tzinfo=dt.UTC)
-        micros = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-        found = catalog.one(
-            "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0 AND snapshot_time <= ?",
-            snapshot_time(micros),
-        )[0]
-        if found is None:
-            raise LakeError(f"no snapshot as old as {at_time.isoformat()}: the oldest is number {oldest}")
-        return int(found)
-    return int(newest)
 
 
 def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:

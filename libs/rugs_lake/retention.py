@@ -10,12 +10,19 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
-from rugs_lake import faults
-from rugs_lake.catalog import Catalog, snapshot_time
+from rugs_lake import faults, leases
+from rugs_lake.catalog import Catalog, give_back_space, snapshot_time
 from rugs_lake.paths import fsync_folder
 
 SLICE: Final = 200
 """Snapshots or files that one transaction takes: well under 100 ms."""
+
+
+_OLD: Final = (
+    "SELECT snapshot_id FROM ducklake_snapshot WHERE snapshot_time < ?1 AND snapshot_id <"  # noqa: S608 - our own text
+    " (SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < ?1)"
+    f" AND snapshot_id NOT IN ({leases.HELD}) ORDER BY snapshot_id LIMIT ?2"
+)
 
 
 class Expired(NamedTuple):
@@ -26,20 +33,15 @@ class Expired(NamedTuple):
 
 
 def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
-    """Forget snapshots older than `keep_seconds`, the newest never, and replaced files that none names."""
+    """Forget snapshots older than `keep_seconds`, and replaced files that none names.
+
+    The newest is never forgotten, and none that a lease holds.
+    """
+    leases.begin(catalog)
     horizon = snapshot_time(time.time_ns() // 1000 - int(keep_seconds * 1_000_000))
     snapshots = files = 0
     while True:
-        old = [
-            row[0]
-            for row in catalog.all(
-                "SELECT snapshot_id FROM ducklake_snapshot WHERE snapshot_time < ?1 AND snapshot_id <"
-                " (SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time < ?1)"
-                " ORDER BY snapshot_id LIMIT ?2",
-                horizon,
-                SLICE,
-            )
-        ]
+        old = [row[0] for row in catalog.all(_OLD, horizon, SLICE)]
         if not old:
             break
         _forget_snapshots(catalog, old)
@@ -52,6 +54,7 @@ def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
             SLICE,
         )
         if not unnamed:
+            give_back_space(catalog)
             return Expired(snapshots, files)
         _forget_files(catalog, [row[0] for row in unnamed])
         faults.reached("expiry_forgotten")
@@ -62,8 +65,10 @@ def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
 def _forget_snapshots(catalog: Catalog, snapshots: list[int]) -> None:
     with catalog.transaction() as connection:
         connection.execute("INSERT INTO rugs_announced VALUES (-1)")
+        held = {snapshot for (snapshot,) in connection.execute(leases.HELD)}  # maybe since they were looked up
+        forgotten = [(snapshot,) for snapshot in snapshots if snapshot not in held]
         for table in ("ducklake_snapshot", "ducklake_snapshot_changes"):
-            connection.executemany(f"DELETE FROM {table} WHERE snapshot_id = ?", [(s,) for s in snapshots])  # noqa: S608
+            connection.executemany(f"DELETE FROM {table} WHERE snapshot_id = ?", forgotten)  # noqa: S608
 
 
 def _forget_files(catalog: Catalog, files: list[int]) -> None:

@@ -36,25 +36,34 @@ class Row(NamedTuple):
         return self.event.envelope.doc_type, self.event.envelope.ts // DAY_US
 
     @property
+    def is_known_by_cause(self) -> bool:
+        """Whether the id is made of the row's cause and nothing else: no scope holds it, see `derived_ids`."""
+        envelope = self.event.envelope
+        return envelope.cause is not None and (envelope.game_id is None or envelope.doc_type not in GAME_RULES)
+
+    @property
     def scope(self) -> tuple[bytes, int]:
-        """The scope that the id is unique in, hashed, and the row's position there.
+        """The scope that the id is unique in, hashed, and the row's position there, unless it is known by its cause.
 
         An id can come twice only within its session; for derived ticks and games within
-        their game, for what else is derived within its cause, for a rejected message's
-        elements within its stream. The catalog keeps which files hold which positions of
-        a scope. Both must follow from what the id is made of, and from nothing else.
+        their game, for a rejected message's elements within its stream. The catalog keeps
+        which files hold which positions of a scope. Both must follow from what the id is
+        made of, and from nothing else.
         """
         envelope = self.event.envelope
         if envelope.cause is not None:
-            if envelope.game_id is None or envelope.doc_type not in GAME_RULES:
-                return scope_hash("cause", envelope.cause), 0
             tick = envelope.fields.get("tick") if envelope.doc_type == "game_tick" else 0
             if type(tick) is not int or not -(2**63) <= tick < 2**63:  # what SQLite's integers hold
                 tick = 0
-            return scope_hash("game", envelope.game_id), tick
+            return scope_hash("game", str(envelope.game_id)), tick
         if envelope.doc_type == "reject" and (place := _message_session(envelope.session_id)):
             return scope_hash("stream", place[1]), int(place[2])
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
+
+
+def cause_scope(cause: str) -> bytes:
+    """Return the scope that a lake from before `derived_ids` knows an id by that is made of its cause."""
+    return scope_hash("cause", cause)
 
 
 _message_session = re.compile(r"stream:(.+):([0-9]{1,18}):[0-9]+", re.DOTALL).fullmatch

@@ -37,7 +37,7 @@ CREATE TABLE rugs_file (
     digest TEXT NOT NULL,               -- SHA-256 of the file
     schema_version TEXT NOT NULL,
     memory INTEGER NOT NULL,            -- bytes of its rows, uncompressed
-    settled INTEGER NOT NULL,           -- 1 if compaction has done its best with it
+    settled INTEGER NOT NULL,           -- how thoroughly it is compressed: 0 as flushed, 1 the best, 2 quickly
     min_ts_us INTEGER NOT NULL,
     max_ts_us INTEGER NOT NULL
 );

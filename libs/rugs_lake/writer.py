@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from rugs_lake import blobs, faults, ledger, parquet, scopes
+from rugs_lake import blobs, derived_ids, faults, ledger, parquet, scopes
 from rugs_lake.catalog import Catalog, data_path, foreign_changes
 from rugs_lake.commit import Batch, FileVanishedError, commit_batch
 from rugs_lake.cursor import (
@@ -217,8 +217,11 @@ class LakeWriter:
         files = list(prepared.files.values())
         parquet.make_durable(self.paths, files)
         faults.reached("files_ready")
+        entries = prepared.batch.entries
+        derived_ids.add_ahead(self.catalog, entries[derived_ids.SLICE :])
+        batch = replace(prepared.batch, files=files, entries=entries[: derived_ids.SLICE])
         try:
-            snapshot = commit_batch(self.catalog, pending.start, replace(prepared.batch, files=files))
+            snapshot = commit_batch(self.catalog, pending.start, batch)
         except (SupersededError, FileVanishedError):
             # A commit whose answer got lost in an error is one all the same.
             if read_cursor(self.catalog.connection, pending.start.stream) != pending.end:
@@ -261,7 +264,21 @@ class LakeWriter:
                     _count(run, kept, outcome, counts_derived=imported.counts_derived)
             if understood and reject_id is not None:
                 retried.append(reject_id)
-        batch = Batch(pending.end, pending.ranges, gaps=pending.gaps, totals=totals, imports=runs.all, retried=retried)
+        entries = sorted(
+            derived_ids.entry_of(row.event.digest, day)
+            for (_, day), rows in partitions.items()
+            for row in rows
+            if row.is_known_by_cause
+        )
+        batch = Batch(
+            pending.end,
+            pending.ranges,
+            gaps=pending.gaps,
+            totals=totals,
+            imports=runs.all,
+            retried=retried,
+            entries=entries,
+        )
         return Prepared(partitions, batch)
 
     def _complete(self, row: Row, message: Message) -> Row:

@@ -127,7 +127,7 @@ class Settings(BaseSettings):
 
     compact_seconds: Seconds = Field(default=30.0, description="pause between two compactions in the background")
     snapshot_retention: Seconds = Field(
-        default=86400.0, description="how long an old snapshot, and files replaced since, can still be read"
+        default=6 * 3600.0, description="how long an old snapshot, and files replaced since, can still be read"
     )
 
     sources: str = Field(

@@ -120,7 +120,7 @@ def _look_at_parts(rows: list[Row], writer: LakeWriter, clock: _Clock) -> None:
         with clock("columns"):
             table = to_table(part, writer.cursor.incarnation)
         with clock("encode"):
-            parquet.encode(table, parquet.FLUSH_LEVEL)
+            parquet.encode(table, parquet.level_of(table, parquet.Effort.FLUSHED))
 
 
 def _codecs(groups: list[list[dict[str, Any]]], bodies: list[bytes]) -> dict[str, float]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rugs_lake import compaction
 from rugs_lake.catalog import Catalog
 from rugs_lake.commit import NotLiveError
 from rugs_lake.compaction import TARGET_MEMORY, LiveFile, compact, live_files, merge, plan
+from rugs_lake.ordering import sort_rows
+from rugs_lake.parquet import Effort
 from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire
 from rugs_proto.message import Message
@@ -19,10 +25,21 @@ from tests import lakekit
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick
 
 MIB = 1024 * 1024
+DAY = 86_400
 
 
 def file(number: int, memory: int, *, date: str = "2026-06-01", kind: str = "ws_event", done: bool = False) -> LiveFile:
     return LiveFile(number, f"{number}.parquet", kind, date, 10, memory, done)
+
+
+def made(
+    number: int, ago: float, memory: int, *, effort: Effort = Effort.FLUSHED, date: str = "2026-06-01"
+) -> LiveFile:
+    """Return a file that was written so many seconds ago."""
+    micros = int((time.time() - ago) * 1e6)
+    return file(number, memory, date=date, done=False)._replace(
+        path=f"part-{micros:x}-{number:012x}.parquet", effort=effort
+    )
 
 
 def numbers(groups: list[list[LiveFile]]) -> list[list[int]]:
@@ -86,6 +103,103 @@ def test_in_the_background_each_row_is_rewritten_a_few_times_only_and_few_files_
             files.append(file(100_000 + number, size, done=True))
     assert rewritten / (memory * flushes) < 6
     assert len(files) <= 8 * 6 + 2 * flushes * memory / (TARGET_MEMORY / 2)
+
+
+EFFORTS = st.sampled_from(list(Effort))
+FILES = st.lists(
+    st.tuples(st.integers(1, 60 * MIB), EFFORTS, st.sampled_from(["2026-06-01", "2026-06-02"])), max_size=40
+)
+
+
+@given(FILES)
+@settings(deadline=None)
+def test_no_file_is_compacted_for_ever(told: list[tuple[int, Effort, str]]) -> None:
+    """What one plan has made, neither it nor a lesser one names again; the best is the end of it."""
+    files = [made(n, 1e6, memory, effort=effort, date=date) for n, (memory, effort, date) in enumerate(told)]
+    for all_files, effort in ((False, Effort.QUICK), (True, Effort.QUICK), (True, Effort.BEST)):
+        for _ in range(50):
+            groups = plan(files, all_files=all_files, effort=effort)
+            if not groups:
+                break
+            gone = {each.file_id for group in groups for each in group}
+            assert len(gone) == sum(map(len, groups))
+            made_of = [(sum(each.memory for each in group), group[0].date) for group in groups]
+            files = [each for each in files if each.file_id not in gone]
+            files += [made(1000 + len(files) + n, 1e6, m, effort=effort, date=d) for n, (m, d) in enumerate(made_of)]
+            files = [each._replace(file_id=n) for n, each in enumerate(files)]
+        else:
+            pytest.fail("it goes on for ever")
+    assert plan(files, all_files=True) == plan(files, all_files=False) == []
+    assert all(each.effort == Effort.BEST for each in files)
+
+
+def test_only_a_date_that_has_got_nothing_for_days_is_made_the_best_of() -> None:
+    files = [
+        made(1, 4 * DAY, 10_000, effort=Effort.QUICK),
+        made(2, 4 * DAY, TARGET_MEMORY, effort=Effort.QUICK),
+        made(3, 60, 10_000, date="2026-06-02"),
+        made(4, 9 * DAY, TARGET_MEMORY, effort=Effort.QUICK, date="2026-06-02"),
+        made(5, 60, TARGET_MEMORY, effort=Effort.BEST, date="2026-06-03"),
+        made(6, 5 * DAY, TARGET_MEMORY, effort=Effort.QUICK, date="2026-06-03"),
+        file(7, 10_000, date="2026-06-04"),  # whose name says nothing
+    ]
+    assert numbers(compaction.plan_for_quiet_dates(files)) == [[2], [6], [1]]
+
+
+def test_in_the_background_a_quiet_date_is_made_the_best_of_while_nothing_else_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.nice", lambda _: 0)  # it is for a process of its own
+    monkeypatch.setattr(compaction, "QUIET_SECONDS", 0)
+    idle = [False]
+    monkeypatch.setattr(compaction, "is_idle", lambda: idle[0])
+    lakekit.store(tmp_path, *stream(3))
+    before = lakekit.digest_of_rows(tmp_path)
+    with Catalog(LakePaths(tmp_path)) as catalog:
+        assert not compaction.is_due(catalog)
+        assert compaction.compact_in_background(catalog).files_before == 0
+        idle[0] = True
+        rounds = 0
+        while compaction.is_due(catalog):
+            assert compaction.compact_in_background(catalog).files_after == 1
+            rounds += 1
+        assert rounds == len(live_files(catalog))
+        assert {each.effort for each in live_files(catalog)} == {Effort.BEST}
+        assert compact(catalog, effort=Effort.BEST).files_before == 0
+    assert lakekit.digest_of_rows(tmp_path) == before
+    lakekit.checked(tmp_path)
+
+
+def test_the_best_is_made_of_what_was_merged_quickly(tmp_path: Path) -> None:
+    lakekit.store(tmp_path, *(message(n, *(tick(n * 400 + k) for k in range(400))) for n in range(1, 12)))
+    before = lakekit.digest_of_rows(tmp_path)
+    with Catalog(LakePaths(tmp_path)) as catalog:
+        quick = compact(catalog)
+        best = compact(catalog, effort=Effort.BEST)
+        assert (quick.files_after, best.files_before, best.files_after) == (1, 1, 1)
+        assert best.bytes_after < best.bytes_before
+        assert compact(catalog) == compact(catalog, effort=Effort.BEST) == (0, 0, 0, 0, 0)
+    assert lakekit.digest_of_rows(tmp_path) == before
+    lakekit.checked(tmp_path)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 9)), max_size=60),
+    st.integers(1, 9),
+)
+def test_rows_are_sorted_whether_they_are_copied_or_not(rows: list[tuple[str, str, int]], times: int) -> None:
+    """Runs of rows stay as they are, so that both ways are taken: of many short ones, and of few long ones."""
+    keys = [row for row in rows for _ in range(times * 20)] if times > 5 else rows
+    columns = {
+        "source": [row[0] for row in keys],
+        "session_id": [row[1] for row in keys],
+        "seq": [row[2] for row in keys],
+    }
+    schema = pa.schema([("source", pa.string()), ("session_id", pa.string()), ("seq", pa.int64()), ("ts", pa.int64())])
+    table = pa.table({**columns, "ts": range(len(keys))}, schema=schema)
+    pieces = pa.concat_tables([table.slice(0, len(keys) // 3), table.slice(len(keys) // 3)])
+    found = [tuple(row.values()) for row in sort_rows(pieces).to_pylist()]
+    assert found == sorted((*key, place) for place, key in enumerate(keys))
 
 
 def stream(count: int) -> list[Message]:
@@ -196,7 +310,7 @@ def test_ids_are_still_known_after_many_compactions(tmp_path: Path) -> None:
 def test_the_command_compacts_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lakekit.store(tmp_path, *(message(n, envelope(n)) for n in range(1, 20)))
     monkeypatch.setattr("sys.argv", ["compaction", str(tmp_path)])
-    monkeypatch.setattr(compaction, "keep_small", lambda: None)  # it is for a process of its own
+    monkeypatch.setattr(compaction, "keep_small", lambda **_: None)  # it is for a process of its own
     assert compaction.main() == 0
     assert len(lakekit.live_paths(tmp_path)) == 1
 

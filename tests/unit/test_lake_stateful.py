@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from rugs_lake import derived_ids
 from rugs_lake.compaction import compact
 from rugs_lake.cursor import SupersededError
 from rugs_lake.paths import LakePaths
@@ -25,7 +26,7 @@ from rugs_lake.writer import LakeWriter
 from rugs_proto.codec import unpack
 from rugs_proto.message import Message
 from tests import lakekit
-from tests.lakekit import DAY_US, NOON_US, STREAM, envelope, id_of, tick
+from tests.lakekit import DAY_US, NOON_US, STREAM, envelope, id_of, state, tick
 
 SEQS = st.integers(1, 25)
 DAYS = st.sampled_from([0, 0, 0, -1, -300])
@@ -37,6 +38,12 @@ ENVELOPES = st.one_of(
         DAYS,
     ),
     st.builds(lambda number, seq: tick(number, seq=seq, session_id="c", ts=NOON_US), SEQS, SEQS),
+    st.builds(
+        lambda number, session, day: state(number, session_id=session, ts=NOON_US + day * DAY_US),
+        st.integers(0, 8),
+        st.sampled_from(["a", "b"]),
+        DAYS,
+    ),
     st.builds(lambda seq: envelope(seq, v=9), SEQS),
 )
 
@@ -44,8 +51,11 @@ ENVELOPES = st.one_of(
 class LakeMachine(RuleBasedStateMachine):
     """A stream, its lake, and what the lake should hold."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(bits=st.sampled_from([1, 3, derived_ids.HASH_BITS]))
+    def begin(self, bits: int) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(derived_ids, "HASH_BITS", bits)  # so few that ids which are not the same look so
+        self.patch.setattr(derived_ids, "SLICE", 2)
         self.root = Path(tempfile.mkdtemp(prefix="lake-"))
         self.incarnation: str | None = None
         self.stream: list[Message] = []
@@ -59,6 +69,7 @@ class LakeMachine(RuleBasedStateMachine):
         if hasattr(self, "root"):
             self.writer.close()
             shutil.rmtree(self.root)
+            self.patch.undo()
 
     def meet(self) -> None:
         last = self.writer.cursor.last_seq
