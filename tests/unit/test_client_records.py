@@ -28,8 +28,8 @@ FIELDS: dict[str, Callable[[int], Any]] = {
     "many small maps": lambda number: {"board": [{"id": f"p{number}-{at}", "pnl": at / 7} for at in range(200)]},
     "deep": lambda number: {"a": {"b": {"c": {"d": [{"e": [number, {"f": "g" * 100}]}] * 20}}}},
     "numbers": lambda number: {"prices": [number + at / 3 for at in range(1000)]},
-    "one long text": lambda number: {"text": f"{number}" + "x" * 50_000},
-    "text that is not ASCII": lambda number: {"text": f"{number}" + "ü\N{ROCKET}" * 10_000},
+    "one long text": lambda number: {"text": f"{number}" + "x" * 20_000},
+    "text that is not ASCII": lambda number: {"text": f"{number}" + "ü\N{ROCKET}" * 3000},
     "many keys": lambda number: {f"key-{number}-{at}": None for at in range(1000)},
 }
 
