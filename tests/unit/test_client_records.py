@@ -28,8 +28,8 @@ FIELDS: dict[str, Callable[[int], Any]] = {
     "many small maps": lambda number: {"board": [{"id": f"p{number}-{at}", "pnl": at / 7} for at in range(200)]},
     "deep": lambda number: {"a": {"b": {"c": {"d": [{"e": [number, {"f": "g" * 100}]}] * 20}}}},
     "numbers": lambda number: {"prices": [number + at / 3 for at in range(1000)]},
-    "one long text": lambda number: {"text": f"{number}" + "x" * 50_000},
-    "text that is not ASCII": lambda number: {"text": f"{number}" + "ü\N{ROCKET}" * 10_000},
+    "one long text": lambda number: {"text": f"{number}" + "x" * 20_000},
+    "text that is not ASCII": lambda number: {"text": f"{number}" + "ü\N{ROCKET}" * 3000},
     "many keys": lambda number: {f"key-{number}-{at}": None for at in range(1000)},
 }
 
@@ -43,9 +43,10 @@ RAW: dict[str | None, Callable[[], str | bytes | None]] = {
 """Each makes an object of its own."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "raw"), [*((kind, None) for kind in FIELDS), *(("flat", raw) for raw in RAW if raw)])
 def test_the_queue_holds_no_more_than_its_bound_whatever_the_events_hold(kind: str, raw: str | None) -> None:
-    bound = 1_000_000
+    bound = 500_000
     intake = Intake(10**9, bound)
     filled = 1
     with traced() as memory:
@@ -55,7 +56,7 @@ def test_the_queue_holds_no_more_than_its_bound_whatever_the_events_hold(kind: s
                 break
             filled += 1
     assert filled > 5
-    assert memory.peak < 1.2 * bound + 400_000, "what is held, and the one event that is made beside it"
+    assert memory.peak < 1.2 * bound + 300_000, "what is held, and the one event that is made beside it"
     assert intake.dropped == 1
     assert len(intake.take(10**9, 10**9)) == filled, "every event and the loss"
     assert intake.put(RECORD)
