@@ -178,7 +178,8 @@ def _cause(
     began = [step.cause for step in steps if step.old == gap[0]]
     last = [each for each in sessions if each.ended and each.pieces and each.pieces[-1][1] == gap[0]]
     began += [f"disconnected: {each.ended}" for each in last]
-    began += [each.cause for each in sorted(told, key=explained, reverse=True)[:1] if explained(each) > 0]
+    if 2 * length(clip([reason[:2] for reason in told], *gap)) >= gap[1] - gap[0]:
+        began.append(max(told, key=explained).cause)
     return began[0] if began else UNKNOWN
 
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 STEP_US: Final = 500_000
 """Microseconds by which the wall clock must be off before that is a step."""
+_STEP_NS: Final = STEP_US * 1000
 _SLEW: Final = 10
 """One part in so many of the time that passed is slewing (NTP, at most 8.3% with chrony), and no step."""
 _TIGHT_NS: Final = 2_000_000
@@ -124,51 +125,52 @@ def read_clocks() -> Reading | None:
 
 
 class Clock:
-    """Finds out when the wall clock was set, and when the machine was suspended. Safe to use from any thread.
+    """Tells when the wall clock was set, and when the machine was suspended. Safe to use from any thread.
 
     The reference follows the wall clock as fast as a clock is slewed, so drift and slewing never add
-    up to a step, and many small steps do.
+    up to a step, and many small steps do. Each change is handed to `tell` before anybody gets a later time, so
+    that whoever queues changes and events in one queue has them in order.
     """
 
-    def __init__(self, read: Callable[[], Reading | None] = read_clocks) -> None:
+    def __init__(self, tell: Callable[[Change], None], read: Callable[[], Reading | None] = read_clocks) -> None:
+        self._tell = tell
         self._read = read
         # Reentrant: a destructor or a signal handler may publish in the middle of a look.
         self._lock = RLock()
         self._looking = False
         self._last = read() or Reading(now_us(), boot_us(), monotonic_ns() // 1000)
         self._offset = self._last.wall - self._last.boot
-        """What the wall clock is expected to be ahead of the other."""
-        self._apart = self._last.wall - self._last.running
+        """What the wall clock is expected to be ahead of the other, microseconds."""
+        self._apart_ns = (self._last.wall - self._last.running) * 1000
 
-    def is_off(self, wall: int) -> bool:
-        """Return whether it is time to `look`, from what the wall clock shows now. Cheap: a look decides."""
-        return abs(wall - monotonic_ns() // 1000 - self._apart) > STEP_US
+    def now(self) -> int:
+        """Return the time, microseconds since the Unix epoch, UTC, after a look at what has changed."""
+        wall = time_ns()
+        if abs(wall - monotonic_ns() - self._apart_ns) > _STEP_NS:  # cheap; a look decides
+            self.look()
+        return wall // 1000
 
-    def look(self, tell: Callable[[Change], None]) -> None:
-        """Compare the clocks, and `tell` what has happened since the last look.
-
-        Whoever asks `is_off` meanwhile is told to look, and waits: so nothing that is published after a
-        change overtakes it.
-        """
+    def look(self) -> None:
+        """Compare the clocks, and tell what has happened since the last look."""
         with self._lock:
             if self._looking:
                 return
             self._looking = True
             try:
-                self._compare(tell)
+                self._compare()
             finally:
                 self._looking = False
 
-    def _compare(self, tell: Callable[[Change], None]) -> None:
+    def _compare(self) -> None:
         if (found := self._read()) is None:
             return
         last, passed = self._last, max(0, found.boot - self._last.boot)
         if passed - (found.running - last.running) > STEP_US:
-            tell(Suspension(last.wall, last.wall + passed))
+            self._tell(Suspension(last.wall, last.wall + passed))
         off, most = found.wall - found.boot - self._offset, passed // _SLEW
         if abs(off) > STEP_US + most:
-            tell(Step(found.boot + self._offset, found.wall, found.boot))
+            self._tell(Step(found.boot + self._offset, found.wall, found.boot))
             self._offset += off
         else:
             self._offset += max(-most, min(off, most))
-        self._last, self._apart = found, found.wall - found.running
+        self._last, self._apart_ns = found, (found.wall - found.running) * 1000

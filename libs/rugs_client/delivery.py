@@ -167,7 +167,7 @@ class Delivery:
                     async with asyncio.timeout(_LOOK if self._unsafe else BEAT):
                         await self._wake.wait()
             self._wake.clear()
-            self._clock.look(self._intake.change)
+            self._clock.look()
             self._sessions.beat()
             if self.line.unsaved and (not self.connected or self.line.age > _HOLD):
                 self.line.save()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 import structlog
 
 from rugs_client.background import Background
-from rugs_client.clock import Clock, Moment, now_us
+from rugs_client.clock import Clock, Moment
 from rugs_client.delivery import Delivery
 from rugs_client.events import Ending, Record, whole_entry
 from rugs_client.intake import Intake
@@ -89,8 +89,8 @@ class Publisher:
             raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
         self.source = source
         self._close_timeout = close_timeout
-        self._clock = Clock()
         self._intake = Intake(queue_events, queue_bytes)
+        self._clock = Clock(self._intake.change)
         self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
         sole = self._spool is not None and is_first(self._spool)
         self._sessions = Sessions(session_id, source, self._spool, sole=sole)
@@ -141,7 +141,7 @@ class Publisher:
         try:
             if os.getpid() != self._process:  # a fork has no background thread
                 return False
-            now = self._now()
+            now = self._clock.now()
             extracts: Any = {} if fields is None else plain(fields) if copy else fields
             if not isinstance(extracts, dict):
                 extracts = {"fields": extracts}
@@ -185,7 +185,7 @@ class Publisher:
         """
         if os.getpid() != self._process:
             return False
-        self._now()
+        self._clock.now()
         taken = self._intake.put(whole_entry(envelope))
         self._background.nudge()
         return taken
@@ -196,16 +196,9 @@ class Publisher:
         Who will tell later of something that is missing since a time (microseconds, UTC) says so here, and
         ends the session once more when he has told: should this process be gone by then, the next one tells of it.
         """
-        self._now()
+        self._clock.now()
         self._intake.end(Ending(source or self.source, session, missing_since))
         self._background.nudge()
-
-    def _now(self) -> int:
-        """Return the time; where the clock was set since the last event, note that before the next one."""
-        now = now_us()
-        if self._clock.is_off(now):
-            self._clock.look(self._intake.change)
-        return now
 
     @property
     def stats(self) -> Stats:

@@ -90,6 +90,7 @@ def test_coverage_counts_an_import_only_if_it_is_asked_for(rugs: Rugs) -> None:
     [
         (("derive", "--from", "yesterday"), "neither a day nor a time"),
         (("coverage", "--from", "2026-02-01", "--to", "2026-01-01"), "the period is empty"),
+        (("coverage", "--from", "2190-01-01", "--to", "2190-01-02"), "--from is in the future"),
         (("games", "--to", "0"), "neither a day nor a time"),
     ],
 )

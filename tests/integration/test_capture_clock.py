@@ -39,6 +39,11 @@ class Wall:
     def set(self, by_seconds: float) -> None:
         self._ahead_ns += int(by_seconds * 1e9)
 
+    def suspend(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        """Let the machine have been suspended for a while: only the monotonic clock did not go on."""
+        self.set(seconds)
+        monkeypatch.setattr(clock, "clock_gettime_ns", lambda which: time.clock_gettime_ns(which) + int(seconds * 1e9))
+
 
 async def play(feed: Feed, socket: web.WebSocketResponse) -> None:
     while not socket.closed and not feed.refuse:
@@ -127,3 +132,24 @@ async def test_every_session_says_that_the_clock_was_set_and_coverage_counts_wha
     assert len(outages) == 2
     assert outages[0][0] == pytest.approx(outages[1][0], abs=0.001)
     assert outages[0][0] < 30
+
+
+async def test_a_suspended_machine_is_an_outage_and_no_step(
+    stream: Client, broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = Wall(monkeypatch)
+    client = Publisher(broker.url, source="ui", spool_dir=tmp_path / "ui", session_id="client")
+    for number in range(4):
+        client.publish(f"click {number}", direction="internal")
+        assert await flush(client)
+        if number == 1:
+            wall.suspend(monkeypatch, 600)
+    await asyncio.to_thread(client.close)
+    events = await stored(stream)
+    assert [event.event for event in events] == ["click 0", "click 1", "gap", "click 2", "click 3"]
+    assert events[2].fields["cause"] == "the machine was suspended"
+    store(tmp_path / "lake", *await messages(stream))
+    with rugs_lake.open(tmp_path / "lake") as opened:
+        (found,) = read(opened, events[0].ts, events[-1].ts, now=events[-1].ts)
+    assert [gap.cause for gap in found.gaps] == ["the machine was suspended"]
+    assert 600 <= (found.end - found.start) / 1e6 - found.seconds < 602

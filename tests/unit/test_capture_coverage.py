@@ -262,7 +262,9 @@ class Recorder:
         self.frames: dict[str, float] = {}
         self._numbers: dict[str, int] = {}
         self._offset = 0.0
-        self._clock = Clock(lambda: Reading(self._wall, int(self.time * SECOND), int(self.time * SECOND)))
+        self._clock = Clock(
+            self._changed, lambda: Reading(self._wall, int(self.time * SECOND), int(self.time * SECOND))
+        )
 
     @property
     def _wall(self) -> int:
@@ -272,7 +274,7 @@ class Recorder:
         self._offset += by
 
     def frame(self, session: str) -> None:
-        self._clock.look(self._changed)
+        self._clock.look()
         self._store(came(1, 0, session, ts=self._wall))
         if self.time - self.frames.get(session, -1e9) <= 45:
             self.really += self.time - self.frames[session]
