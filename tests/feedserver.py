@@ -30,7 +30,7 @@ class Feed:
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls, script: Script | None = None, *, ping_ms: int = 20_000) -> AsyncIterator[Self]:
+    async def serving(cls, script: Script | None = None, *, ping_ms: int = 60_000) -> AsyncIterator[Self]:
         """Serve while the body runs; `script` is what each connection does after the handshake."""
         feed = cls(ping_ms)
         feed._script = script

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -170,6 +171,7 @@ class RawFeed:
         """Serve while the body runs."""
         feed = cls(scripts)
         server = await asyncio.start_server(feed._serve, "127.0.0.1", 0)
+        server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # who is not read soon notices
         feed.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield feed

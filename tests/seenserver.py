@@ -56,7 +56,7 @@ class SeenServer:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         await socket.send_str(
-            '0{"sid":"s","upgrades":[],"pingInterval":20000,"pingTimeout":20000,"maxPayload":1000000}'
+            '0{"sid":"s","upgrades":[],"pingInterval":60000,"pingTimeout":60000,"maxPayload":1000000}'
         )
         connect = str((await socket.receive()).data)
         self.seen.append(Seen(request.path, list(request.query.items()), request.headers, connect))

@@ -68,25 +68,25 @@ async def test_what_is_sent_is_recorded_before_what_answers_it_also_when_nobody_
     tmp_path: Path, until: Until
 ) -> None:
     """A server that does not read, while we owe it more than the sockets between us hold."""
-    large = "x" * (1 << 20)
+    large, count = "x" * (1 << 19), 8
 
     async def script(peer: Peer) -> None:
         await peer.connect()
-        for number in range(12):
+        for number in range(count):
             await peer.say(f"2{number}{large}")
         await peer.say('4217["ask"]')
-        for number in range(13):
+        for number in range(count + 1):
             await peer.hear()
             await peer.say(f'42["answer",{{"to":{number}}}]')
         await peer.silence()
 
     recorder = Recorder(tmp_path)
     async with RawFeed.serving(script) as feed, kept(PublicFeed(feed.address), recorder.tap):
-        await until(lambda: recorder.tap.last_event == "answer" and recorder.tap.frames == 3 + 3 * 13)
+        await until(lambda: recorder.tap.last_event == "answer" and recorder.tap.frames == 3 + 3 * (count + 1))
     frames = [(event.direction, event.event) for event in await recorder.events() if event.doc_type == "ws_event"]
     sent = [index for index, (direction, _) in enumerate(frames) if direction == "sent"][1:]
     answers = [index for index, (_, event) in enumerate(frames) if event == "answer"]
-    assert len(sent) == len(answers) == 13
+    assert len(sent) == len(answers) == count + 1
     assert all(ours < theirs for ours, theirs in zip(sent, answers, strict=True))
 
 
