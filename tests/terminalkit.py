@@ -50,11 +50,12 @@ class Terminal:
 
     def until_shown(self, text: str) -> None:
         """Return when the command has shown a text."""
-        wait(lambda: text.encode() in self.shown or self._fail_if_ended(text))
 
-    def _fail_if_ended(self, text: str) -> bool:
-        assert self.process.poll() is None, f"it ended without {text!r}: {self.shown.decode()}"
-        return False
+        def shown() -> bool:
+            assert text.encode() in self.shown or self.process.poll() is None, self.shown.decode()
+            return text.encode() in self.shown
+
+        wait(shown)
 
     def press(self, keys: bytes) -> None:
         """Press keys."""

@@ -6,8 +6,10 @@ it, the small set that the project ships (its own generator wrote it).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,9 @@ def main() -> int:
         print(f"demo: no such folder: {recordings}", file=sys.stderr)
         return 2
     began = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the stack is stopped
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="rugs-demo-") as folder:
         environment = {**os.environ, "RUGS_DATA_DIR": folder, "RUGS_BROKER_PORT": "0"}
         environment.pop("NATS_URL", None)
@@ -64,10 +69,22 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             print(f"demo: `{shlex.join(error.cmd[-2:])}` failed with exit code {error.returncode}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 130
         finally:
-            _rugs(environment, "down")
+            _stop(environment)
     print(f"\nAll of it took {time.monotonic() - began:.1f} s. Your own: RECORDINGS=DIR make demo, or `rugs up`.")
     return 0
+
+
+def _stop(environment: dict[str, str]) -> None:
+    """Stop the stack, whatever signals come and whether or not the terminal is still there."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        print("\n$ rugs down", flush=True)
+    down = [sys.executable, "-m", "rugs_cli.main", "down"]
+    subprocess.run(down, env=environment, check=False, start_new_session=True)  # noqa: S603 - our own
 
 
 def _show(environment: dict[str, str], root: Path) -> None:
@@ -82,7 +99,16 @@ def _show(environment: dict[str, str], root: Path) -> None:
 
 def _rugs(environment: dict[str, str], *arguments: str) -> None:
     print(f"\n$ rugs {' '.join(_quoted(argument) for argument in arguments)}", flush=True)
-    subprocess.run([sys.executable, "-m", "rugs_cli.main", *arguments], env=environment, check=True)  # noqa: S603 - our own
+    command = [sys.executable, "-m", "rugs_cli.main", *arguments]
+    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.terminate()  # it ends in order; Ctrl-C reached it, too
+        process.wait()
+        raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def _quoted(argument: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, time
 from typing import Final, Literal, Protocol
 
 import structlog
@@ -167,7 +167,7 @@ class Keeper:
     async def _keep(self) -> None:
         failures = 0
         while not self._stopping.is_set():
-            began = time.monotonic()
+            began = monotonic()
             reason = await self._run_once()
             if self._stopping.is_set():
                 return
@@ -176,7 +176,7 @@ class Keeper:
                 log.warning("superseded by another process: left stopped", program=self.name)
                 self._become("superseded")
                 return
-            failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            failures = 0 if monotonic() - began > STEADY_SECONDS else failures + 1
             pause = self._pause_after(failures)
             log.warning("ended: starting it again", program=self.name, reason=reason, pause=pause)
             self._become("restarting")
@@ -188,7 +188,7 @@ class Keeper:
             if self._process.pid is None:  # else waiting for its end has failed, and not the process
                 await self._process.start()
                 self._starts += 1
-                self._started = time.time()
+                self._started = time()
             self._become("running")
             self._tried.set()
             return await self._process.ended()

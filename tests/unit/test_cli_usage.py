@@ -176,7 +176,8 @@ def test_status_of_nothing(tmp_path: Path) -> None:
 def test_down_of_nothing(tmp_path: Path) -> None:
     done = rugs(tmp_path, "down", "--json")
     assert done.returncode == 0
-    assert json.loads(done.stdout) == {"stopped": False, "pid": None, "data_dir": str(tmp_path / "data")}
+    nothing = {"stopped": False, "pid": None, "data_dir": str(tmp_path / "data"), "spools": []}
+    assert json.loads(done.stdout) == nothing
 
 
 @pytest.mark.parametrize("options", [[], ["--detach"]])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_runtime import keeper as keeping
 from rugs_runtime.keeper import Keeper
 from rugs_runtime.service import EXIT_SUPERSEDED
 
@@ -177,7 +176,7 @@ async def test_pauses_grow_only_for_what_does_not_live(
             stop.set()
         return stop.is_set()
 
-    monkeypatch.setattr("rugs_runtime.keeper.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(keeping, "stopped_within", pause)
+    monkeypatch.setattr("rugs_runtime.keeper.monotonic", lambda: clock[0])
+    monkeypatch.setattr("rugs_runtime.keeper.stopped_within", pause)
     await Keeper(Short([])).begin()
     assert paused == pauses
