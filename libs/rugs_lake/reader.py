@@ -70,6 +70,7 @@ class Lake:
 
     Attributes:
         connection: the DuckDB connection; give each thread its own `connection.cursor()`.
+        root: the data root.
         snapshot: number of the pinned snapshot.
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
@@ -88,7 +89,7 @@ class Lake:
             files = catalog.all(_FILES, self.snapshot)
             _check_versions(catalog, self.snapshot, {version for _, version, _ in files})
             self._add_tables = _catalog_tables(catalog)
-        self._root = root
+        self.root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self.views: list[str] = []
         self._paths = paths
@@ -155,11 +156,11 @@ class Lake:
             LakeError: if the snapshot has expired already, or the lake cannot be written.
         """
         seconds = duration.total_seconds() if isinstance(duration, dt.timedelta) else duration
-        lease = leases.hold(self._root, self.snapshot, seconds)
+        lease = leases.hold(self.root, self.snapshot, seconds)
         try:
             yield lease
         finally:
-            leases.release(self._root, lease.lease_id)
+            leases.release(self.root, lease.lease_id)
 
     def explain(self, error: Exception) -> Exception:
         """Return what to raise where reading failed: why its files are gone, if they are, else the error itself."""

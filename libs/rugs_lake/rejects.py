@@ -6,21 +6,50 @@ the commit that stores what it now gives; the row itself stays.
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from rugs_lake.catalog import Catalog
 from rugs_lake.errors import LakeError
 from rugs_lake.paths import LakePaths
 from rugs_lake.reader import Lake
+from rugs_lake.rows import scope_hash
 
+PAGE: Final = 1_000
+"""Rejects of a day that are looked at first; each further page is twice as large, up to `LARGEST_PAGE`."""
+LARGEST_PAGE: Final = 64_000
 _COLUMNS = (
     "id, strftime(ts, '%Y-%m-%dT%H:%M:%S.%fZ') AS ts, reason, origin_file AS file, origin_line AS line,"
     " origin_offset AS 'offset', origin_sha256 AS sha256, origin_tz AS tz, subject, incarnation, stream_seq,"
-    " source, session_id, seq, extra, coalesce(octet_length(raw_bin), octet_length(encode(raw))) AS bytes"
+    " source, session_id, seq, extra"
+)
+_PAGE = (
+    f"SELECT {_COLUMNS} FROM reject WHERE date = $date AND ($last IS NULL OR reject.ts < $last"  # noqa: S608 - our own
+    " OR (reject.ts = $last AND (seq, id) > ($seq, $id))) ORDER BY reject.ts DESC, seq, id LIMIT $limit"
+)
+_LENGTHS = (
+    "SELECT id, coalesce(octet_length(raw_bin), octet_length(encode(raw))) FROM reject"
+    " WHERE date = $date AND ts BETWEEN $first AND $last AND id IN (SELECT unnest($ids))"
+)
+_HOLDING = (
+    "SELECT path FROM rugs_scope JOIN ducklake_data_file USING (data_file_id)"
+    " WHERE scope = ? AND first_pos <= ? AND last_pos >= ? AND end_snapshot IS NULL"
+)
+_BESIDE = (
+    "SELECT asked.id, lower(hex(other.id)) FROM read_parquet($files, hive_partitioning = false, union_by_name = true)"
+    " other JOIN asked USING (session_id, seq) WHERE other.source = 'import' AND other.cause IS NULL"
+    " AND lower(hex(other.id)) != asked.id"
+)
+_BYTES = (
+    "SELECT lower(hex(id)), coalesce(raw_bin, encode(raw)) FROM read_parquet($files, hive_partitioning = false,"
+    " union_by_name = true) WHERE seq IN (SELECT unnest($seqs)) AND lower(hex(id)) IN (SELECT unnest($ids))"
 )
 _STOOD = (
     "SELECT id, source, session_id, seq, ts, date, coalesce(raw_bin, encode(raw)) AS bytes FROM {view}"
@@ -69,6 +98,16 @@ class Reject:
     completed: bool = False
 
     @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: what it held is in the lake now."""
+        return self.retried or self.completed
+
+    @property
+    def time(self) -> dt.datetime:
+        """Its time, as a time."""
+        return dt.datetime.fromisoformat(self.ts)
+
+    @property
     def place(self) -> str:
         """Where it came from, for people: a file's line, or a message of the stream."""
         return f"{self.file}:{self.line}" if self.file is not None else f"message {self.stream_seq}"
@@ -84,13 +123,82 @@ def list_rejects(root: Path, *, limit: int | None = None, include_done: bool = F
     Raises:
         LakeError: if there is no lake.
     """
-    retried = _retried(root)
+    return list(islice(iter_rejects(root, page=limit or PAGE, include_done=include_done), limit))
+
+
+def iter_rejects(root: Path, *, page: int = PAGE, include_done: bool = False) -> Iterator[Reject]:
+    """Give the rejects as `list_rejects` does, a page at a time: what comes behind the page is not read.
+
+    Of the bytes that were kept only the length is told, and only those of the page's own files are read for it.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
     with Lake(root) as lake:
-        rows = lake.sql(f"SELECT {_COLUMNS} FROM reject ORDER BY reject.ts DESC, seq").fetchall()  # noqa: S608
-        done = completed(lake)
-    found = (replace(Reject(*row), retried=row[0] in retried, completed=row[0] in done) for row in rows)
-    kept = [reject for reject in found if include_done or not (reject.retried or reject.completed)]
-    return kept[:limit]
+        for date in sorted({file.date for file in lake.files if file.doc_type == "reject"}, reverse=True):
+            for found in _pages(lake, date, page):
+                yield from _with_lengths(lake, date, [each for each in found if include_done or not each.is_done])
+
+
+def _pages(lake: Lake, date: dt.date, page: int) -> Iterator[list[Reject]]:
+    """Give the rejects of a day, newest first, without the length of their bytes."""
+    after: dict[str, Any] = {"last": None, "seq": 0, "id": ""}
+    while True:
+        rows = lake.sql(_PAGE, {"date": date, "limit": page, **after}).fetchall()
+        if rows:
+            yield _marked(lake, [Reject(*row, 0) for row in rows])
+        if len(rows) < page:
+            return
+        last = Reject(*rows[-1], 0)
+        after = {"last": last.time, "seq": last.seq, "id": last.id}
+        page = min(2 * page, LARGEST_PAGE)
+
+
+def _with_lengths(lake: Lake, date: dt.date, rejects: Sequence[Reject]) -> Iterator[Reject]:
+    if not rejects:
+        return
+    times = {"first": rejects[-1].time, "last": rejects[0].time}
+    asked = {"date": date, "ids": [reject.id for reject in rejects], **times}
+    lengths = dict(lake.sql(_LENGTHS, asked).fetchall())
+    yield from (replace(reject, bytes=lengths[reject.id] or 0) for reject in rejects)
+
+
+def _marked(lake: Lake, rejects: Sequence[Reject]) -> list[Reject]:
+    """Return rejects with what became of them."""
+    with Catalog(LakePaths(lake.root), read_only=True) as catalog:
+        retried = {each.id for each in rejects if _is_retried(catalog, each)}
+        whole = _completed_among(lake, catalog, [each for each in rejects if each.source == "import"])
+    return [replace(each, retried=each.id in retried, completed=each.id in whole) for each in rejects]
+
+
+def _is_retried(catalog: Catalog, reject: Reject) -> bool:
+    return catalog.one("SELECT 1 FROM rugs_retried WHERE reject_id = ?", bytes.fromhex(reject.id)) is not None
+
+
+def _completed_among(lake: Lake, catalog: Catalog, rejects: Sequence[Reject]) -> set[str]:
+    """Return those of some imported rejects that `completed` returns; only files that hold their places are read."""
+    files: set[str] = set()
+    for each in rejects:
+        place = (scope_hash(each.source, each.session_id), each.seq, each.seq)
+        files |= {str(catalog.paths.data / path) for (path,) in catalog.all(_HOLDING, *place)}
+    if not files:
+        return set()
+    columns = {name: [getattr(each, name) for each in rejects] for name in ("id", "session_id", "seq")}
+    lake.connection.register("asked", pa.table(columns))
+    try:
+        pairs = lake.sql(_BESIDE, {"files": sorted(files)}).fetchall()
+    finally:
+        lake.connection.unregister("asked")
+    if not pairs:
+        return set()
+    seqs = {each.id: each.seq for each in rejects}
+    asked = {
+        "files": sorted(files),
+        "seqs": sorted({seqs[cut] for cut, _ in pairs}),
+        "ids": sorted({each for pair in pairs for each in pair}),
+    }
+    kept = {found: bytes(content or b"") for found, content in lake.sql(_BYTES, asked).fetchall()}
+    return {cut for cut, longer in pairs if kept[cut] != kept[longer] and kept[longer].startswith(kept[cut])}
 
 
 def completed(lake: Lake) -> set[str]:
@@ -122,16 +230,10 @@ def show(root: Path, reject_id: str) -> tuple[Reject, bytes]:
             f"SELECT {_COLUMNS}, coalesce(raw_bin, encode(raw)) FROM reject WHERE starts_with(id, ?)",  # noqa: S608
             [reject_id.lower()],
         ).fetchmany(2)
-        done = completed(lake) if len(rows) == 1 else set()
-    if len(rows) != 1:
-        raise LakeError(
-            f"{'several rejects have' if rows else 'no reject has'} the id {reject_id}: see `rugs rejects list`"
-        )
-    values, raw = rows[0][:-1], rows[0][-1]
-    found = replace(Reject(*values), retried=values[0] in _retried(root), completed=values[0] in done)
-    return found, bytes(raw or b"")
-
-
-def _retried(root: Path) -> set[str]:
-    with Catalog(LakePaths(root), read_only=True) as catalog:
-        return {digest.hex() for (digest,) in catalog.all("SELECT reject_id FROM rugs_retried")}
+        if len(rows) != 1:
+            raise LakeError(
+                f"{'several rejects have' if rows else 'no reject has'} the id {reject_id}: see `rugs rejects list`"
+            )
+        content = bytes(rows[0][-1] or b"")
+        (found,) = _marked(lake, [Reject(*rows[0][:-1], len(content))])
+    return found, content
