@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,7 +12,6 @@ from rugs_cli.output import AsJson, CommandError, human_bytes, human_seconds, pr
 
 CAPTURE: Final = "capture"
 """The name under which `rugs capture` answers."""
-
 
 OneSource = Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Only this source.", show_default=False)]
 
@@ -25,7 +24,10 @@ def sources(name: OneSource = None, as_json: AsJson = False) -> None:
     """
     told = asyncio.run(_ask())
     if name is not None:
-        told = [source for source in told if source["name"] == name] or _none(name, told)
+        names = [source["name"] for source in told]
+        if name not in names:
+            raise CommandError(f"no source {name}; there are {', '.join(names)}")
+        told = [source for source in told if source["name"] == name]
     if as_json:
         print_json(told)
     else:
@@ -59,10 +61,6 @@ async def _ask() -> list[dict[str, Any]]:
     return [
         {**source, "program": program} for program, answer in told.items() if answer for source in answer["sources"]
     ]
-
-
-def _none(name: str, told: list[dict[str, Any]]) -> NoReturn:
-    raise CommandError(f"no source {name}; there are {', '.join(source['name'] for source in told)}")
 
 
 def waiting(source: dict[str, Any]) -> int:
