@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from rugs_cli import values
-from rugs_cli.output import CommandError
+from rugs_cli.output import CommandError, printable
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +52,7 @@ def table(relation: duckdb.DuckDBPyRelation, width: int | None, rows: int | None
     shown = io.StringIO()
     with redirect_stdout(shown):
         named.show(max_width=width or _FULL, max_rows=rows or 40, max_col_width=None if width else _FULL)
-    return shown.getvalue().rstrip("\n") + "\n"
+    return "\n".join(map(printable, shown.getvalue().rstrip("\n").split("\n"))) + "\n"
 
 
 def write(file: BinaryIO, relation: duckdb.DuckDBPyRelation, chosen: Format) -> None:

@@ -35,6 +35,7 @@ NAME: Final = "legacy-importer"
 OK, FAILED = 0, 1
 _LOOK_AGAIN: Final = 0.1
 _CLOSING: Final = 5.0
+_COUNTED: Final = ("files", "lines", "records", "duplicates")
 _FAILURES_SHOWN: Final = 20
 _FORMATS_OF_TICKS: Final = ("F1", "F2", "F3", "F5", "F8", "F16")
 """Those whose ticks are stored by the import; what captures tell is derived later, and seen by those that come then."""
@@ -202,12 +203,11 @@ def _show(report: Report, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
     else:
-        print(
-            "{files} files, {lines} lines: {records} records, {rejected} rejected, {blank} blank;"
-            " {salvaged} salvaged".format(**summary)
-        )
+        nouns = {name: f"{summary[name]} {name[:-1] if summary[name] == 1 else name}" for name in _COUNTED}
+        told = {**summary, **nouns}
+        print("{files}, {lines}: {records}, {rejected} rejected, {blank} blank; {salvaged} salvaged".format(**told))
         if summary["stored"] is not None:
-            print("{stored} stored, {duplicates} duplicates, {seconds:.1f} s".format(**summary))
+            print("{stored} stored, {duplicates}, {seconds:.1f} s".format(**told))
         else:
             print("{seconds:.1f} s; not everything is known to be stored (--wait waits for it)".format(**summary))
         for skipped in report.skipped_files:

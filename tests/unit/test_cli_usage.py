@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rugs_cli.output import counted
-from tests.lakekit import message, store, tick
+from tests.lakekit import envelope, message, store, tick
 from tests.stackkit import RUGS, clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +150,23 @@ def test_what_is_named_and_not_there_is_a_failure(tmp_path: Path, command: str, 
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_game_known_from_its_history_only_says_that_its_prices_are_there(tmp_path: Path) -> None:
+    fields = {"last_tick": 2, "prices": [1, 1.5, 0.1], "rugged": True}
+    told = envelope(1, doc_type="game", event="game", game_id="g", cause="c" * 32, raw=..., fields=fields)
+    store(tmp_path / "data", message(1, told))
+    (game,) = json.loads(rugs(tmp_path, "games", "--json").stdout)
+    assert (game["ticks"], game["direct"], game["missing"], game["history_prices"]) == (3, 0, 3, 3)
+    header, row, _, hint = rugs(tmp_path, "games").stdout.splitlines()
+    assert dict(zip(header.split()[-3:], row.split()[-3:], strict=True)) == {
+        "ticks": "3",
+        "missing": "3",
+        "history": "3",
+    }
+    (query,) = re.findall('rugs sql "(.*)"', hint)
+    (prices,) = json.loads(rugs(tmp_path, "sql", query, "--json").stdout)
+    assert [*prices.values()] == ["[1,1.5,0.1]"]
 
 
 def test_numbers_agree_with_their_nouns() -> None:

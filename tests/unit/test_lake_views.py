@@ -87,10 +87,11 @@ def test_a_game_says_what_is_missing_of_it_and_what_its_history_told(tmp_path: P
     history = game("g", {"last_tick": 9, "peak_multiplier": 12.5, "rugged": True, "prices": [1, 2]})
     store(tmp_path, message(1, *known, told(4, at=4, filled=True)), message(2, history, game("told", {"rugged": True})))
     columns = "game_id, ended, rugged, last_tick, peak, direct, filled, missing, missing_ticks, complete, sources"
+    columns += ", history_prices"
     runs = [{"first": 0, "last": 1}, {"first": 5, "last": 6}, {"first": 8, "last": 9}]
     assert select(tmp_path, f"SELECT {columns} FROM game_completeness ORDER BY game_id") == [
-        ("g", True, True, 9, 12.5, 3, 1, 6, runs, False, ["public_ws"]),
-        ("told", False, True, None, None, 0, 0, 0, [], False, ["public_ws"]),
+        ("g", True, True, 9, 12.5, 3, 1, 6, runs, False, ["public_ws"], 2),
+        ("told", False, True, None, None, 0, 0, 0, [], False, ["public_ws"], 0),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -22,7 +22,6 @@ from rugs_cli.output import (
 
 _DERIVATION: Final = "derive"
 
-
 OneSource = Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Only this source.", show_default=False)]
 
 
@@ -35,7 +34,10 @@ def sources(name: OneSource = None, as_json: AsJson = False) -> None:
     """
     told = asyncio.run(_ask())
     if name is not None:
-        told = [source for source in told if source["name"] == name] or _none(name, told)
+        names = [source["name"] for source in told]
+        if name not in names:
+            raise CommandError(f"no source {name}; there are {', '.join(names)}")
+        told = [source for source in told if source["name"] == name]
     if as_json:
         print_json(told)
     else:
@@ -83,10 +85,6 @@ def warnings(missing: dict[str, int]) -> list[str]:
         f"no {value.replace('_', ' ')} in the last {counted(states, 'game state')}: no ticks are derived from them"
         for value, states in missing.items()
     ]
-
-
-def _none(name: str, told: list[dict[str, Any]]) -> NoReturn:
-    raise CommandError(f"no source {name}; there are {', '.join(source['name'] for source in told)}")
 
 
 def waiting(source: dict[str, Any]) -> int:
