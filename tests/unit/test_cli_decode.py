@@ -6,7 +6,6 @@ import base64
 import json
 import subprocess
 import sys
-import time
 from typing import Any
 
 import msgpack
@@ -57,17 +56,10 @@ def test_noise_is_shown(body: bytes) -> None:
     assert base64.b64decode(line["base64"]) == body
 
 
-def test_it_starts_fast_and_loads_nothing_slow() -> None:
+def test_it_loads_nothing_slow() -> None:
     code = (
         "import sys; sys.argv = ['rugs', 'decode']; from rugs_cli.main import main; main(); "
         "sys.exit(bool({'typer', 'pydantic', 'duckdb', 'pyarrow', 'nats', 'asyncio'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], input=msgpack.packb(GOOD), capture_output=True, check=False)
     assert done.returncode == 0
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        decode(msgpack.packb(GOOD))
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.15

@@ -193,7 +193,7 @@ def test_status_of_nothing(tmp_path: Path) -> None:
 def test_down_of_nothing(tmp_path: Path) -> None:
     done = rugs(tmp_path, "down", "--json")
     assert done.returncode == 0
-    nothing = {"stopped": False, "pid": None, "data_dir": str(tmp_path / "data"), "spools": []}
+    nothing: dict[str, object] = {"stopped": False, "pid": None, "data_dir": str(tmp_path / "data"), "spools": []}
     assert json.loads(done.stdout) == nothing
 
 

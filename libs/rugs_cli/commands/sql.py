@@ -65,8 +65,9 @@ def sql(
     written meanwhile.
 
     Views: events (all but rejects), ws_event, game_tick, player_action, server_state, system_event, game, reject, and
-    gap (messages that the lake never received); tick (each tick of a game once), and game_completeness (one row a
-    game: its ticks received, filled in and missing). `describe VIEW` shows the columns of one.
+    gap (messages that the lake never received); tick (each tick of a game once), game_completeness (one row a game: its
+    ticks received, filled in and missing), and outage (periods in which a source recorded nothing). `describe VIEW`
+    shows the columns of one.
     """
     import rugs_lake
     from rugs_cli import results
