@@ -211,8 +211,20 @@ def _opened(uri: str) -> sqlite3.Connection:
     return connection
 
 
+_NO_ROOM: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_WRITE,
+)
+"""SQLite's codes for a disk that is too full for the index of its log."""
+
+
 def _needs_a_writable_folder(error: sqlite3.OperationalError, folder: Path) -> bool:
-    """Whether SQLite failed because it may not make its log and index beside the database: not one that is busy."""
+    """Whether SQLite failed because it cannot make its log and index beside the database: not one that is busy."""
+    if error.sqlite_errorcode in _NO_ROOM:
+        return True
     refusals = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
     return error.sqlite_errorcode & 0xFF in refusals and not os.access(folder, os.W_OK)
 

@@ -14,7 +14,7 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusError, RefusedError, TakenOverError
+from rugs_bus import BusClosedError, BusUnavailableError, RefusedError, TakenOverError
 from rugs_bus.patience import stopped_within
 from rugs_bus.topology import stored_message
 from rugs_capture.derivation import Follower
@@ -95,8 +95,13 @@ async def _finish(
 
 
 async def _end_reached(nc: Client, follower: Follower) -> None:
-    with contextlib.suppress(BusError):
-        last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
+    with contextlib.suppress(BusClosedError, RefusedError):
+        while True:
+            try:
+                last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
+                break
+            except BusUnavailableError:  # nobody knows where the end is
+                await asyncio.sleep(_LOOK_SECONDS)
         while last is not None and follower.position.seq < last.seq:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -107,7 +112,7 @@ async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:
         try:
             if (await rugs_bus.stream_state(nc)).incarnation is not None:
                 return True
-        except RefusedError:
+        except (RefusedError, BusUnavailableError):
             pass
         await stopped_within(stop, _LOOK_SECONDS)
     return False

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, BusUnavailableError, RefusedError, stream_state
-from rugs_lake import LakeError, ledger
+from rugs_bus.patience import Patience
+from rugs_lake import LakeError, LakeUnavailableError, ledger
 from rugs_legacy.clock import zone
 from rugs_legacy.files import find_files, named_by
 from rugs_legacy.formats import FORMATS
@@ -34,6 +36,7 @@ from rugs_runtime.stopping import stop_on_signals
 NAME: Final = "legacy-importer"
 OK, FAILED = 0, 1
 _LOOK_AGAIN: Final = 0.1
+_RETRY_SECONDS: Final = 1.0
 _CLOSING: Final = 5.0
 _COUNTED: Final = ("files", "lines", "records", "duplicates")
 _FAILURES_SHOWN: Final = 20
@@ -152,7 +155,9 @@ async def _work(options: argparse.Namespace, settings: Settings, report: Report)
 async def _look_for_repeated_games(root: Path, report: Report) -> None:
     sessions = {one.session_id for one in report.files if one.format in _FORMATS_OF_TICKS}
     if sessions:
-        report.repeated_games = await asyncio.to_thread(repeated_games, root, sessions)
+        waiting = Patience(asyncio.Event(), (LakeUnavailableError,), _RETRY_SECONDS)
+        look = partial(asyncio.to_thread, repeated_games, root, sessions)
+        report.repeated_games = await waiting.until_done("cannot read the lake", look)
 
 
 def _broker_url(settings: Settings) -> str:
