@@ -145,10 +145,10 @@ def _pages(lake: Lake, date: dt.date, page: int) -> Iterator[list[Reject]]:
     while True:
         rows = lake.sql(_PAGE, {"date": date, "limit": page, **after}).fetchall()
         if rows:
-            yield _marked(lake, [Reject(*row, 0) for row in rows])
+            yield _marked(lake, [Reject(*(*row, 0)) for row in rows])
         if len(rows) < page:
             return
-        last = Reject(*rows[-1], 0)
+        last = Reject(*(*rows[-1], 0))
         after = {"last": last.time, "seq": last.seq, "id": last.id}
         page = min(2 * page, LARGEST_PAGE)
 
@@ -234,5 +234,5 @@ def show(root: Path, reject_id: str) -> tuple[Reject, bytes]:
                 f"{'several rejects have' if rows else 'no reject has'} the id {reject_id}: see `rugs rejects list`"
             )
         content = bytes(rows[0][-1] or b"")
-        (found,) = _marked(lake, [Reject(*rows[0][:-1], len(content))])
+        (found,) = _marked(lake, [Reject(*(*rows[0][:-1], len(content)))])
     return found, content
