@@ -55,6 +55,6 @@ fresh-test: ## prove `make demo` and `make test` on a bare Debian, from a fresh 
 	@scripts/fresh_test.sh
 
 clean: ## remove .venv, caches and build products
-	rm -rf .venv .venv-ducklake .venv-ducklake.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf libs/*.egg-info *.egg-info

@@ -68,13 +68,14 @@ class Effort(IntEnum):
 
 _LEVELS: Final = {
     Effort.FLUSHED: (1, 1),
-    Effort.QUICK: (9, 3),
+    Effort.QUICK: (1, 3),
     Effort.BEST: (19, 12),
 }
-"""zstd levels of short rows and of long ones, measured with one core and everything that compaction does beside it:
+"""zstd levels of short rows and of long ones, by what was measured of sorted files:
 
-A tick takes 41.7 bytes at level 9 and 36.6 at level 19, which is 50 times slower; 12 and 15 gain nothing. A frame takes
-300 bytes at level 3, 266 at level 6 (half as fast), 259 at level 9 and 256 at level 12 (a fifth as fast).
+A tick takes 42.1 bytes at level 1, 41.7 at level 9, a fifth as fast, and 36.6 at level 19, which is 100 times slower;
+levels between gain nothing. A frame takes 400 bytes at level 1, 300 at level 3, hardly slower, 266 at level 6, half as
+fast, 259 at level 9 and 256 at level 12, which is six times slower than level 3.
 """
 
 
@@ -223,7 +224,7 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
         OSError: if it is not there, or cannot be read now.
     """
     with _read_whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        pieces = list(file.iter_batches(_rows_of_a_piece(file, columns), columns=columns))
+        pieces = list(file.iter_batches(_rows_of_a_piece(file, columns), columns=columns, use_threads=False))
         return pa.Table.from_batches(pieces) if pieces else file.read(columns=columns)
 
 
@@ -265,7 +266,7 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
         OSError: if it is not there, or cannot be read now.
     """
     with _read_whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        yield from file.iter_batches(_rows_of_a_piece(file))
+        yield from file.iter_batches(_rows_of_a_piece(file), use_threads=False)
 
 
 def reads_back(path: Path, table: pa.Table) -> bool:

@@ -18,7 +18,7 @@ import rugs_lake
 from rugs_lake.stats import by_doc_type
 from tests.bench.processes import busy, run, stack
 from tests.bench.recordings import TIMEZONE, Recordings
-from tests.bench.upkeep import Upkeep, keep_up
+from tests.bench.upkeep import Best, Upkeep, keep_up, make_the_best
 
 ZSTD_LEVELS: Final = (3, 9)
 
@@ -50,7 +50,7 @@ class Sizes:
     Attributes:
         gzip: of each file by itself.
         zstd: of all files as one, by level.
-        lake: of the live files as they were flushed; `compacted` after compaction.
+        lake: of the live files as they were flushed; `compacted` after compaction, `best` after a thorough one.
         columns: bytes a row, by column, after compaction.
         catalog: of `lake.sqlite`.
     """
@@ -61,7 +61,7 @@ class Sizes:
     lake: int
     lake_files: int
     compacted: int
-    compacted_files: int
+    best: Best
     rows: int
     columns: dict[str, float]
     catalog: int
@@ -83,7 +83,7 @@ def import_all(recordings: Recordings, folder: Path) -> tuple[Import, Sizes]:
     cpu = {"importer": importer.cpu, **{name: each.cpu - ready[name].cpu for name, each in used.items()}}
     before = _live(folder)
     upkeep = keep_up(folder)
-    after = _live(folder)
+    after, columns = _live(folder), _columns(folder)
     done = Import(
         **{name: told[name] for name in ("lines", "stored", "duplicates", "rejected", "seconds")},
         bytes=recordings.bytes,
@@ -98,9 +98,9 @@ def import_all(recordings: Recordings, folder: Path) -> tuple[Import, Sizes]:
         lake=before["bytes"],
         lake_files=before["files"],
         compacted=after["bytes"],
-        compacted_files=after["files"],
+        best=make_the_best(folder),
         rows=after["rows"],
-        columns={name: size / after["rows"] for name, size in _columns(folder).most_common()},
+        columns={name: size / after["rows"] for name, size in columns.most_common()},
         catalog=(folder / "manifests" / "lake.sqlite").stat().st_size,
         upkeep=upkeep,
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from rugs_lake.stats import by_doc_type
 from tests.bench.processes import run
 
 
@@ -14,7 +15,8 @@ class Upkeep:
     """What they took; peaks in bytes. `rows` and `files` are what was found whole in the end.
 
     `background` is the process that the writer starts, which leaves files that are few as they are;
-    `command` is `rugs compact` after it.
+    `command` is `rugs compact` after it. Together they have rewritten `rewritten` rows in `compaction_cpu` seconds,
+    what it takes to start them left out.
     """
 
     rows: int
@@ -22,9 +24,30 @@ class Upkeep:
     background_peak: int
     command_seconds: float
     command_peak: int
+    rewritten: int
     compaction_cpu: float
     verify_seconds: float
     verify_peak: int
+
+    @property
+    def compaction_rate(self) -> float:
+        """Rows that were rewritten in a second of one core."""
+        return self.rewritten / self.compaction_cpu
+
+
+@dataclass(frozen=True)
+class Best:
+    """What `rugs compact --best` made of a compacted lake: bytes of its files, and the CPU seconds that it took."""
+
+    rows: int
+    bytes: int
+    cpu: float
+
+
+def make_the_best(root: Path) -> Best:
+    """Compress a lake as well as can be."""
+    done = run("-m", "rugs_cli.main", "compact", "--best", "--json", environment={"RUGS_DATA_DIR": str(root)})
+    return Best(json.loads(done.output)["rows"], sum(each.bytes for each in by_doc_type(root)), done.cpu)
 
 
 def keep_up(root: Path) -> Upkeep:
@@ -35,7 +58,8 @@ def keep_up(root: Path) -> Upkeep:
     """
     environment = {"RUGS_DATA_DIR": str(root)}
     background = run("-m", "rugs_lake.compaction", str(root))
-    command = run("-m", "rugs_cli.main", "compact", environment=environment)
+    command = run("-m", "rugs_cli.main", "compact", "--json", environment=environment)
+    idle = run("-m", "rugs_lake.compaction", str(root))
     checking = run("-m", "rugs_cli.main", "verify", "--json", environment=environment)
     found = json.loads(checking.output)
     return Upkeep(
@@ -44,7 +68,8 @@ def keep_up(root: Path) -> Upkeep:
         background_peak=background.peak,
         command_seconds=command.seconds,
         command_peak=command.peak,
-        compaction_cpu=background.cpu + command.cpu,
+        rewritten=sum(json.loads(done.output)["rows"] for done in (background, command)),
+        compaction_cpu=max(0.001, background.cpu + command.cpu - 2 * idle.cpu),
         verify_seconds=checking.seconds,
         verify_peak=checking.peak,
     )

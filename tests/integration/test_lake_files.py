@@ -21,7 +21,7 @@ from rugs_lake.compaction import compact
 from rugs_lake.files import FilesGoneError
 from rugs_lake.paths import LakePaths
 from rugs_lake.retention import expire
-from tests import ducklake_env, lakekit
+from tests import ducklake_env, lakekit, tools_env
 from tests.crashkit import REPOSITORY
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick
 
@@ -63,8 +63,16 @@ def recipes(language: str) -> dict[str, str]:
 @pytest.mark.slow
 def test_the_recipe_for_a_tool_reads_each_row_once(lake: Path, tool: str) -> None:
     """In a process of its own, as its user runs it."""
+    tools_env.make()
     program = recipes("python")[tool] + "\nprint(count)\n"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=lake)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=lake,
+        env=tools_env.environment(),
+    )
     assert done.stdout == f"{TICKS}\n", done.stderr
 
 

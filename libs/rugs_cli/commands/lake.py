@@ -28,7 +28,7 @@ def stats(as_json: AsJson = False) -> None:
 
 
 Best = Annotated[
-    bool, typer.Option("--best", help="Compress as well as can be: up to 12% smaller, and up to 50 times slower.")
+    bool, typer.Option("--best", help="Compress as well as can be: up to 15% smaller, and up to 100 times slower.")
 ]
 
 
