@@ -297,7 +297,7 @@ def test_the_command_says_where_what_and_what_instead(tmp_path: Path) -> None:
 def test_the_command_passes_a_clean_tree_and_refuses_what_is_none(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("from rugs_client import Publisher\n")
     done = guard(tmp_path)
-    assert (done.returncode, done.stdout) == (0, "1 files: nothing of the old recorders is left\n")
+    assert (done.returncode, done.stdout) == (0, "1 file: nothing of the old recorders is left\n")
     assert guard(tmp_path / "nowhere").returncode == 2
     assert guard(tmp_path / "m.py").returncode == 2
     assert guard().returncode == 2
