@@ -13,11 +13,11 @@ class _Forgiving(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         try:
             return super().write(text)
-        except OSError:
+        except (OSError, ValueError):  # gone, or closed
             return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             super().flush()
 
 

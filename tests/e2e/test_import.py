@@ -32,6 +32,8 @@ SHAPE = [
     "stored",
     "duplicates",
     "skipped_files",
+    "notes",
+    "failures",
     "seconds",
 ]
 

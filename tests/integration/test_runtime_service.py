@@ -58,7 +58,7 @@ class Started:
     def end(self) -> tuple[int, list[dict[str, object]]]:
         """Return the exit code and the log."""
         _, log = self.process.communicate(timeout=20)
-        return self.process.returncode, [json.loads(line) for line in log.splitlines()]
+        return self.process.returncode, [json.loads(line) for line in log.splitlines() if line.startswith("{")]
 
 
 Start = Callable[..., Started]

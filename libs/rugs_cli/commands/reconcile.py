@@ -58,6 +58,7 @@ def reconcile(
     settings = Settings.load()
     root = settings.data_dir
     keep_small()
+    rugs_lake.open(root).close()  # where there is no lake, nothing need be looked at
     files = run.look_at_files(paths, root, timezone)
     if not asyncio.run(catch_up(settings)):
         print("rugs: the lake is behind the stream: what is missing may be on its way (rugs status)", file=sys.stderr)
