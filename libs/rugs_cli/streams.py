@@ -23,7 +23,7 @@ class _Forgiving(io.TextIOWrapper):
 
 def forgive_standard_error() -> None:
     """Have messages to standard error never fail: work has to come to its orderly end without them, too."""
-    if isinstance(sys.stderr, io.TextIOWrapper) and not isinstance(sys.stderr, _Forgiving):
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):  # which nobody else holds then
         sys.stderr = _Forgiving(
             sys.stderr.buffer, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
         )
