@@ -30,7 +30,7 @@ ODD: list[str | bytes] = [
     '42424["buyOrder",{"amount":0.01}]',
     "2",
     "6",
-    '44{"message":"no"}',
+    '44/admin,{"message":"no"}',
     '42["gameStateUpdate",{"gameId":"g","price":',
     '451-["picture",{"_placeholder":true,"num":0}]',
     b"\x00\xff\xfe",
