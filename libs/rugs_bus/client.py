@@ -93,7 +93,7 @@ class HardenedClient(Client):
 
     async def _read_loop(self) -> None:
         await super()._read_loop()
-        if self.is_connected and asyncio.current_task() is self._reading_task:
+        if self.is_connected and asyncio.current_task() is self._reading_task and not _is_cancelled():
             await self._process_op_err(nats.errors.UnexpectedEOF())
 
     async def _ping_interval(self) -> None:
