@@ -92,7 +92,7 @@ class Load:
 
     def ids_up_to(self, seq: int) -> set[str]:
         """Return the ids in those acknowledged messages that stand in the stream up to a sequence."""
-        numbers = [number for number, ack in list(self._acked.items()) if ack.seq <= seq]
+        numbers = [number for number, ack in self._acked.copy().items() if ack.seq <= seq]
         return {event_id for number in numbers for event_id in self._ids[number]}
 
     async def more(self, messages: int = 20) -> None:
