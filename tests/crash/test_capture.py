@@ -65,6 +65,9 @@ async def test_gateway_broker_and_writer_killed_at_random_while_two_sources_capt
                     await asyncio.sleep(chance.uniform(0, 1))
                     for name in chosen:
                         await asyncio.to_thread(victims[name].start)
+                assert gateway.process is not None
+                started = f'"pid": {gateway.process.pid}, "event": "started"'
+                await until(lambda: '"attached"' in gateway.log.partition(started)[2])
                 before = len(log.read_bytes())
                 await until(lambda: len(log.read_bytes()) > before + 200 * 7000)
             finally:
