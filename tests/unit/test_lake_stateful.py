@@ -173,4 +173,4 @@ LakeMachine.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestLakeMachine = pytest.mark.slow(LakeMachine.TestCase)
+TestLakeMachine = pytest.mark.timeout(600)(pytest.mark.slow(LakeMachine.TestCase))
