@@ -31,7 +31,6 @@ from rugs_lake.paths import LakePaths
 from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of
 from rugs_lake.views import VIEWS
 from rugs_proto.envelope import DOC_TYPES
-from rugs_proto.reasons import one_line
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -101,7 +100,8 @@ class Lake:
                 self.close_in()
         except duckdb.Error as error:
             self.connection.close()
-            raise LakeUnavailableError(f"cannot open the lake's files: {one_line(error)}; see `rugs verify`") from error
+            reason = str(error).partition("\n\nLINE")[0]  # without the statement
+            raise LakeUnavailableError(f"cannot open the lake's files: {reason}; see `rugs verify`") from error
 
     def _make_views(self, paths: LakePaths, files: Sequence[tuple[str, str, str]]) -> None:
         by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}

@@ -42,7 +42,7 @@ def run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, *
     """Run a service until it ends, and return its exit code.
 
     SIGTERM, SIGINT and SIGHUP set the event that `main` is given; it finishes its work and
-    returns its exit code. A second SIGINT ends the process at once; with `in_order` a second
+    returns its exit code. A second SIGINT kills the process; with `in_order` a second
     signal asks to hurry. What fails in an expected way (the bus, the file system) is one line
     in the log and exit code 1.
     """
@@ -52,8 +52,6 @@ def run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, *
         return asyncio.run(_run(name, main, settings, in_order))
     except (BusError, SettingsError, OSError) as error:
         log.error("cannot go on", reason=one_line(error), exc_info=debugging())
-    except KeyboardInterrupt:
-        log.error("interrupted")
     except Exception:
         log.exception("ended by an error of its own")
     return EXIT_FAILED

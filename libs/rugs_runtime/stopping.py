@@ -72,8 +72,8 @@ def stop_on_signals(*, in_order: bool = False) -> Stop:
     """Return a request to stop that SIGTERM, SIGINT, SIGHUP and SIGQUIT make from now on.
 
     `in_order` is for a process that has started others: a second signal asks to hurry, and further ones change
-    nothing. Otherwise a second SIGINT ends the process at once. A signal that whoever started this process
-    ignores (`nohup`) stays ignored.
+    nothing. Otherwise a second SIGINT kills the process, whatever it is doing. A signal that whoever started this
+    process ignores (`nohup`) stays ignored.
     """
     stop = Stop()
     loop = asyncio.get_running_loop()
@@ -83,7 +83,7 @@ def stop_on_signals(*, in_order: bool = False) -> Stop:
         if number == signal.SIGQUIT:
             stop.hurry.set()
         if not in_order and number == signal.SIGINT:
-            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:

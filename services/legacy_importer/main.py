@@ -58,8 +58,6 @@ def main() -> int:
         asyncio.run(_import(options, settings, report))
     except (BusError, LakeError, OSError) as error:
         report.fail(one_line(error))
-    except KeyboardInterrupt:  # the second Ctrl-C
-        return _complain("interrupted", FAILED)
     report.seconds = time.monotonic() - began
     _keep(report, settings)
     _show(report, options.json)

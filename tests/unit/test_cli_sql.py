@@ -22,7 +22,7 @@ import pytest
 
 import rugs_lake
 from rugs_cli import app, values
-from tests.lakekit import envelope, message, store, tick
+from tests.lakekit import envelope, live_paths, message, store, tick
 from tests.stackkit import RUGS, clean_environment, wait
 
 
@@ -296,3 +296,14 @@ def test_ctrl_c_ends_a_query_at_once_and_leaves_the_old_file(root: Path, tmp_pat
     assert "Traceback" not in error
     assert [*tmp_path.iterdir()] == [out]
     assert out.read_text() == "old"
+
+
+def test_files_that_are_gone_are_told_as_that(sql: Sql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUGS_DATA_DIR", str(tmp_path))
+    store(tmp_path, message(1, tick(1, "g")))
+    store(tmp_path, message(2, tick(2, "g")))
+    live_paths(tmp_path)[1].unlink()
+    error = sql("SELECT * FROM events", code=1).error
+    assert error.startswith("rugs: cannot open the lake's files: IO Error: No files found")
+    assert error.endswith("; see `rugs verify`\n")
+    assert "LINE" not in error

@@ -161,40 +161,32 @@ class _Watch:
 
         A stack that stops meanwhile, which `stack` waits for, is no reason to stop capturing.
         """
-        with self._live:
-            await self._watch(nc, stop, gateway, seconds, stack)
-
-    async def _watch(
-        self,
-        nc: Client,
-        stop: asyncio.Event,
-        gateway: CapturingGateway,
-        seconds: float | None,
-        stack: asyncio.Task[None] | None,
-    ) -> None:
         from rugs_bus.patience import stopped_within
         from rugs_runtime.service import ask_status
 
-        end: float | None = None
-        while gateway.error is None and (end is None or time.monotonic() < end):
-            if why := gateway.ended_again():
-                self.say(f"the capturing process has ended ({why}) and is started again: a gap is recorded")
-            if stack is not None and stack.done():
-                stack = None
-                self.say("the stack was stopped: what is captured waits in the spool until it runs again (`rugs up`)")
-            answer = await ask_status(nc, CAPTURE)
-            if answer is not None and answer["pid"] == gateway.pid:  # not one that another command runs
-                if end is None:  # only now does it capture
-                    self._began = time.monotonic()
-                    end = math.inf if seconds is None else self._began + seconds
-                source = answer["sources"][0]
-                gateway.note(answer["pid"], source)
-                self.take(source, gateway)
-                if not self._quiet and not self._live.show(self._line(source)):
-                    self._tell(source)
-            left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
-            if await stopped_within(stop, left):
-                break
+        with self._live:
+            end: float | None = None
+            while gateway.error is None and (end is None or time.monotonic() < end):
+                if why := gateway.ended_again():
+                    self.say(f"the capturing process has ended ({why}) and is started again: a gap is recorded")
+                if stack is not None and stack.done():
+                    stack = None
+                    self.say(
+                        "the stack was stopped: what is captured waits in the spool until it runs again (`rugs up`)"
+                    )
+                answer = await ask_status(nc, CAPTURE)
+                if answer is not None and answer["pid"] == gateway.pid:  # not one that another command runs
+                    if end is None:  # only now does it capture
+                        self._began = time.monotonic()
+                        end = math.inf if seconds is None else self._began + seconds
+                    source = answer["sources"][0]
+                    gateway.note(answer["pid"], source)
+                    self.take(source, gateway)
+                    if not self._quiet and not self._live.show(self._line(source)):
+                        self._tell(source)
+                left = _LOOK if end is None else min(_LOOK, max(0.0, end - time.monotonic()))
+                if await stopped_within(stop, left):
+                    break
 
     async def end(self, gateway: CapturingGateway, stop: Stop) -> None:
         """Have the gateway end, and take what it reports."""

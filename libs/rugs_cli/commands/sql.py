@@ -149,7 +149,7 @@ def _answer(lake: Lake, admitted: Admitted, chosen: Format, out: Path | None, li
     except (duckdb.Error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise CommandError(_reason(error)) from error
+        raise CommandError(_reason(lake.explain(error))) from error
 
 
 def _show(relation: duckdb.DuckDBPyRelation, kind: str, limit: int | None, wide: bool) -> None:
