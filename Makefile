@@ -26,7 +26,7 @@ lint: setup ## style, types, import rules, size of modules
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python scripts/check_module_size.py
+	$(BIN)/python tools/module_sizes.py
 
 fmt: setup ## put the code into the one style
 	$(BIN)/ruff check --fix

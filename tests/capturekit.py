@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rugs_capture.sim import Logged, read_log
+from rugs_sim import Logged, read_log
 from tests.stackkit import RUGS, clean_environment, rows
 
 

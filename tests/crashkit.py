@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rugs_lake import ledger
-from rugs_lake.catalog import Catalog
-from rugs_lake.cursor import read_cursor
-from rugs_lake.orphans import orphans
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store import ledger
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.cursor import read_cursor
+from rugs_lake.store.orphans import orphans
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit, lakeproc
 
 REPOSITORY: Final = Path(__file__).parent.parent

@@ -17,14 +17,14 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import Publisher, StreamSettings, stream_state
 from rugs_bus.topology import stored_message
-from rugs_capture.derivation.position import read_headers
+from rugs_derive.position import read_headers
 from rugs_feed.derive import Derived, Deriver, Heard
-from rugs_feed.made_up.feed import Feed
 from rugs_feed.normalise import normalise
 from rugs_proto import ids
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.broker import Broker
+from rugs_sim.made_up.feed import Feed
 from tests.feedkit import TS
 from tests.stackkit import LIMIT, Service, Writer, caught_up, last_of, rows, until
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from rugs_lake.paths import LakePaths
+from rugs_lake.store.paths import LakePaths
 
 REPOSITORY: Final = Path(__file__).parent.parent
 FOLDER: Final = REPOSITORY / ".venv-ducklake"

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import rugs_lake
+from rugs_export import run
+from rugs_export.run import Exported
 from rugs_feed import frames
-from rugs_feed.made_up.feed import Sent
 from rugs_feed.normalise import normalise_frame
-from rugs_legacy.export import run
-from rugs_legacy.export.known import Known
-from rugs_legacy.export.request import Format, Request
-from rugs_legacy.export.run import Exported
+from rugs_legacy.exported.known import Known
+from rugs_legacy.line_formats.request import Format, Request
 from rugs_legacy.reconcile.run import Report, look_at_files, reconcile
 from rugs_legacy.recording import Counts, look_at, read
+from rugs_sim.made_up.feed import Sent
 from tests import lakekit
 
 NEW_YORK: Final = "America/New_York"

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgpack
 
 import rugs_lake
-from rugs_lake import parquet
-from rugs_lake.catalog import Catalog
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import Report, verify
-from rugs_lake.writer import Committed, LakeWriter
+from rugs_lake.maintain.verify import Report, verify
+from rugs_lake.store import parquet
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import Committed, LakeWriter
 from rugs_proto import ids
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject

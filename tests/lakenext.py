@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rugs_lake.schema import COLUMNS, FIELD_COLUMNS, Column
+from rugs_lake.store.schema import COLUMNS, FIELD_COLUMNS, Column
 from rugs_proto.message import Message
 from tests import lakekit, lakeschema
 from tests.lakekit import DAY_US, NOON_US, envelope, tick
@@ -76,7 +76,7 @@ def pretend() -> None:
     columns.append(Column(len(columns) + 1, "phase_read", pa.string(), "varchar", since=NEXT))
     FIELD_COLUMNS["phase_read"] = (pa.string(), "varchar")
     lakeschema.become(NEXT, columns)
-    from rugs_lake.migration import MIGRATIONS, Migration
+    from rugs_lake.maintain.migration import MIGRATIONS, Migration
 
     MIGRATIONS[1] = Migration(lift, CHANGES)
 
@@ -93,10 +93,10 @@ def write(root: Path, first: int, last: int, like: int | None = None) -> None:
 
 def refusals(root: Path) -> None:
     """Try every way that is wrong; print why each is refused."""
-    from rugs_lake import migration
-    from rugs_lake.catalog import Catalog
     from rugs_lake.errors import LakeError
-    from rugs_lake.paths import LakePaths
+    from rugs_lake.maintain import migration
+    from rugs_lake.store.catalog import Catalog
+    from rugs_lake.store.paths import LakePaths
 
     refused = {}
     for name, way in WAYS.items():

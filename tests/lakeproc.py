@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from rugs_lake import retention
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.cursor import SupersededError
-from rugs_lake.paths import LakePaths
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain import retention
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.cursor import SupersededError
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto.message import Message
 from tests import lakekit
 from tests.lakekit import DAY_US, NOON_US, envelope, id_of, import_headers, tick

@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rugs_lake import schema
+from rugs_lake.store import schema
 
 LATER: Final = ("username", "amount")
 QUERY: Final = "SELECT seq, price, amount, username, extra FROM events ORDER BY 1"
@@ -48,9 +48,9 @@ def main() -> None:
     """Write as one of the programs."""
     program, root = sys.argv[1], Path(sys.argv[2])
     pretend(program)
-    from rugs_lake.catalog import Catalog
-    from rugs_lake.compaction import compact
-    from rugs_lake.paths import LakePaths
+    from rugs_lake.maintain.compaction import compact
+    from rugs_lake.store.catalog import Catalog
+    from rugs_lake.store.paths import LakePaths
     from tests import lakekit
     from tests.lakekit import envelope, message
 

@@ -20,8 +20,9 @@ import rugs_bus
 import rugs_lake
 from rugs_bus import StreamState
 from rugs_bus.topology import stored_message
-from rugs_lake import LakeError, stats
-from rugs_lake.stats import CursorState
+from rugs_lake import LakeError
+from rugs_lake.read import stats
+from rugs_lake.read.stats import CursorState
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status

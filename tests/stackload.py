@@ -16,10 +16,10 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import PubAck, Publisher, StreamSettings
-from rugs_lake.catalog import Catalog
-from rugs_lake.orphans import orphans
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.orphans import orphans
+from rugs_lake.store.paths import LakePaths
 from rugs_proto import event_subject
 from rugs_runtime.broker import Broker
 from tests.lakekit import DAY_US, NOON_US, body, envelope, id_of, tick

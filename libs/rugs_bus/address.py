@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rugs_proto.host_address import HostAddress, parse_host_address
-from rugs_proto.secrets import mask_secrets
+from rugs_core.host_address import HostAddress, parse_host_address
+from rugs_core.secrets import mask_secrets
 
 _SCHEMES: Final = ("nats", "tls", "ws", "wss")
 _OVER_TCP: Final = ("nats", "tls")

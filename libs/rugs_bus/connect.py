@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from rugs_bus.address import BrokerAddressError, parse_broker_address
 from rugs_bus.client import HardenedClient
 from rugs_bus.errors import CLIENT_ERRORS, BusError, BusUnavailableError
-from rugs_proto.reasons import refusal
-from rugs_proto.secrets import mask_secrets
+from rugs_core.reasons import refusal
+from rugs_core.secrets import mask_secrets
 
 _UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _START: Final = "start it, or set NATS_URL"

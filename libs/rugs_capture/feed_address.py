@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from rugs_capture.feed_proxy import environment_proxy, parse_proxy
-from rugs_proto.secrets import mask_secrets
+from rugs_core.secrets import mask_secrets
 
 DEFAULT_PATH: Final = "/socket.io/"
 TRANSPORTS: Final = ("websocket", "polling")
@@ -62,7 +62,7 @@ class FeedAddress:
     headers: tuple[tuple[str, str], ...] = ()
     """Of each request; Authorization where the URL has a user and a password."""
     auth: Mapping[str, Any] | None = None
-    """Payload of the connect packet. A copy that is stored has `rugs_proto.secrets.mask_values` of it."""
+    """Payload of the connect packet. A copy that is stored has `rugs_core.secrets.mask_values` of it."""
     transports: tuple[str, ...] = TRANSPORTS
     """In the order in which they are tried."""
     ca_file: Path | None = None

@@ -11,9 +11,9 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from rugs_capture.feed_address import FeedAddress, basic, tls_context
-from rugs_proto.host_address import HostAddress, parse_host_address
-from rugs_proto.reasons import refusal
-from rugs_proto.secrets import mask_secrets
+from rugs_core.host_address import HostAddress, parse_host_address
+from rugs_core.reasons import refusal
+from rugs_core.secrets import mask_secrets
 
 _PROXIES: Final = "RUGS_FEED_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names it; NO_PROXY takes a host out"
 _PATH: Final = "--path or RUGS_FEED_PATH names another path of Engine.IO"

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
-from rugs_proto.host_address import parse_host_address
+from rugs_core.host_address import parse_host_address
 
 _SCHEMES: Final = ("http", "https")
 _VARIABLES: Final = {"http": ("http", "ws", "all"), "https": ("https", "wss", "all")}

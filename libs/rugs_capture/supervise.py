@@ -11,7 +11,7 @@ import structlog
 
 from rugs_capture.source import LOST_PAUSE, Source, SourceError
 from rugs_capture.tap import STOPPED, Tap
-from rugs_proto.secrets import mask_secrets
+from rugs_core.secrets import mask_secrets
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 

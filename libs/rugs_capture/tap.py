@@ -11,10 +11,10 @@ from uuid import uuid4
 from rugs_capture.outages import Outage, Outages
 from rugs_client import Publisher
 from rugs_client.clock import Moment, boot_us, moment, now_us, slip, spans
+from rugs_core.secrets import mask_secrets
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame
-from rugs_proto.secrets import mask_secrets
 
 STOPPED: Final = "stopped"
 """Why a session ends that we end ourselves, in order: that is no outage."""

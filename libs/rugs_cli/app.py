@@ -112,7 +112,7 @@ def run() -> int:
     except ModuleNotFoundError:
         raise
     except Exception as error:
-        from rugs_proto.secrets import mask_secrets
+        from rugs_core.secrets import mask_secrets
 
         debugging = os.environ.get("RUGS_DEBUG", "") not in ("", "0")
         text = "".join(traceback.format_exception(error)) if debugging else f"rugs: {_one_line(error)}\n"
@@ -123,7 +123,7 @@ def run() -> int:
 
 def _one_line(error: Exception) -> str:
     """Say what went wrong; an error that is neither ours nor the system's is named, since its text alone may not do."""
-    from rugs_proto.reasons import one_line
+    from rugs_core.reasons import one_line
 
     text = one_line(error)
     if isinstance(error, OSError):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import rugs_bus
 from rugs_bus import BusError
-from rugs_lake import LakeUnavailableError, stats
+from rugs_lake import LakeUnavailableError
+from rugs_lake.read import stats
 from rugs_proto.subjects import EVENTS_STREAM
 
 if TYPE_CHECKING:

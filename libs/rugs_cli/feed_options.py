@@ -97,7 +97,7 @@ def chrome_environment(url: str | None) -> dict[str, str]:
     Raises:
         typer.BadParameter: if the URL says something else.
     """
-    from rugs_proto.host_address import parse_host_address
+    from rugs_core.host_address import parse_host_address
 
     if url is None:
         return {}

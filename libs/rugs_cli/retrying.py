@@ -22,7 +22,7 @@ from rugs_proto.subjects import HEADER_RETRY, parse_event_subject
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
-    from rugs_lake.rejects import Reject
+    from rugs_lake.read.rejects import Reject
 
 PAGE_REJECTS: Final = 500
 PAGE_BYTES: Final = 32 * 1024 * 1024

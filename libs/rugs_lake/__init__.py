@@ -1,6 +1,6 @@
 """The lake: Parquet files and the catalog that says which of them count.
 
-`open()` reads it; `rugs_lake.writer` is what the parquet-writer runs.
+`open()` reads it; `rugs_lake.write.writer` is what the parquet-writer runs.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rugs_lake.errors import LakeAbsentError, LakeError, LakeIncompatibleError, LakeUnavailableError
-from rugs_lake.paths import data_root
+from rugs_lake.store.paths import data_root
 
 if TYPE_CHECKING:
-    from rugs_lake.reader import Lake
+    from rugs_lake.read.reader import Lake
 
 
 def open(
@@ -36,7 +36,7 @@ def open(
         LakeIncompatibleError: if this program cannot read it.
         LakeError: if there is no such snapshot any more.
     """
-    from rugs_lake.reader import Lake  # DuckDB is for those who read: the writer does without
+    from rugs_lake.read.reader import Lake  # DuckDB is for those who read: the writer does without
 
     return Lake(data_root(root), at_snapshot=at_snapshot, at_time=at_time, sandbox=sandbox)
 

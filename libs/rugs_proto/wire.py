@@ -17,8 +17,8 @@ import msgpack
 import msgspec
 from msgspec import Meta, Raw
 
+from rugs_core.reasons import refusal
 from rugs_proto import ids
-from rugs_proto.reasons import refusal
 from rugs_proto.rules import (
     BLOB_PATTERN,
     DOC_TYPE_PATTERN,

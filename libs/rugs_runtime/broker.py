@@ -18,9 +18,9 @@ from typing import IO, Final
 
 import psutil
 
+from rugs_core.locks import try_lock
 from rugs_proto.subjects import MAX_PAYLOAD
 from rugs_runtime import tied
-from rugs_runtime.locks import try_lock
 from rugs_runtime.log_files import rotate
 
 HOST: Final = "127.0.0.1"

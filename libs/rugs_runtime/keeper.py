@@ -12,8 +12,8 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
-from rugs_bus.patience import stopped_within
-from rugs_proto.reasons import one_line
+from rugs_core.patience import stopped_within
+from rugs_core.reasons import one_line
 from rugs_runtime.service import EXIT_SUPERSEDED
 
 State = Literal["starting", "running", "restarting", "superseded", "stopped"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from rugs_proto.secrets import mask_secrets
+from rugs_core.secrets import mask_secrets
 from rugs_runtime import log_files
 
 

@@ -14,10 +14,10 @@ import structlog
 
 import rugs_bus
 from rugs_bus import BusError
-from rugs_proto.reasons import one_line
+from rugs_core.locks import try_lock
+from rugs_core.reasons import one_line
 from rugs_runtime import logs
 from rugs_runtime.cancelling import keep_cancellations
-from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stopping import Stop, stop_on_signals
 

@@ -27,8 +27,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rugs_core.secrets import MASK, mask_secrets
 from rugs_proto.rules import Source
-from rugs_proto.secrets import MASK, mask_secrets
 from rugs_proto.subjects import MAX_BLOB
 
 PREFIX: Final = "RUGS_"

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import structlog
 
 import rugs_bus
+from rugs_core.locks import try_lock
 from rugs_runtime import logs, service
 from rugs_runtime.broker import BrokerError
 from rugs_runtime.cancelling import to_its_end
 from rugs_runtime.keeper import Keeper, ProcessInfo
 from rugs_runtime.kept_broker import KeptBroker
-from rugs_runtime.locks import try_lock
 from rugs_runtime.programs import Program
 from rugs_runtime.service import EXIT_FAILED, EXIT_OK
 from rugs_runtime.settings import Settings, SettingsError

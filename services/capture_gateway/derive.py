@@ -15,10 +15,10 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusClosedError, BusUnavailableError, RefusedError, TakenOverError
-from rugs_bus.patience import stopped_within
 from rugs_bus.topology import stored_message
-from rugs_capture.derivation import Follower
-from rugs_capture.derivation.causes import SUBJECT
+from rugs_core.patience import stopped_within
+from rugs_derive import Follower
+from rugs_derive.causes import SUBJECT
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
 from rugs_runtime.settings import Settings, SettingsError

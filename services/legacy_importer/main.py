@@ -21,13 +21,14 @@ from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, BusUnavailableError, RefusedError, stream_state
-from rugs_bus.patience import Patience
-from rugs_lake import LakeError, LakeUnavailableError, ledger
+from rugs_core.patience import Patience
+from rugs_core.reasons import one_line
+from rugs_lake import LakeError, LakeUnavailableError
+from rugs_lake.store import ledger
 from rugs_legacy.clock import zone
 from rugs_legacy.files import find_files, named_by
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.repeated import repeated_games
-from rugs_proto.reasons import one_line
 from rugs_runtime import logs, service
 from rugs_runtime.settings import Settings, SettingsError
 from rugs_runtime.stack import running_stack, stack_stops

@@ -19,12 +19,13 @@ from nats.aio.client import Client
 
 from legacy_importer.report import FileReport, Report
 from rugs_bus import BusError, BusUnavailableError, PubAck, Publisher, put_blob
-from rugs_bus.patience import Patience
-from rugs_lake import LakeError, LakeUnavailableError, ledger
+from rugs_core.patience import Patience
+from rugs_lake import LakeError, LakeUnavailableError
+from rugs_lake.store import ledger
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.envelopes import printable
-from rugs_legacy.export.beside import look_at
-from rugs_legacy.export.known import Known
+from rugs_legacy.exported.beside import look_at
+from rugs_legacy.exported.known import Known
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
 from rugs_legacy.recording import Counts, Recording, read

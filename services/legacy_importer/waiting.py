@@ -15,7 +15,8 @@ from nats.aio.client import Client
 
 from legacy_importer.report import FileReport, Report
 from rugs_bus import BusUnavailableError, listening, stream_state
-from rugs_lake import LakeUnavailableError, ledger
+from rugs_lake import LakeUnavailableError
+from rugs_lake.store import ledger
 from rugs_proto.subjects import COMMITTED
 from rugs_runtime import service
 

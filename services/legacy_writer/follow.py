@@ -24,14 +24,14 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusUnavailableError, Durable, Message, RefusedError, StreamState
-from rugs_bus.patience import GivenUpError, Patience
 from rugs_bus.topology import stored_message
+from rugs_core.patience import GivenUpError, Patience
 from rugs_lake import LakeError
 from rugs_legacy.dual_write import events
 from rugs_legacy.dual_write.events import Captured, Piece
 from rugs_legacy.dual_write.folder import Folder, Position
 from rugs_legacy.dual_write.recorder import Recorder
-from rugs_legacy.export.stored import Stored
+from rugs_legacy.line_formats.stored import Stored
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.settings import Settings
 

@@ -12,11 +12,11 @@ import structlog
 import rugs_bus
 from legacy_writer.follow import Follower
 from rugs_bus import TakenOverError
-from rugs_bus.patience import stopped_within
+from rugs_core.locks import try_lock
+from rugs_core.patience import stopped_within
 from rugs_legacy.dual_write.folder import CheckpointError, Folder
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
-from rugs_runtime.locks import try_lock
 from rugs_runtime.settings import Settings, SettingsError
 
 NAME: Final = "legacy-writer"

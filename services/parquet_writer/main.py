@@ -15,10 +15,10 @@ import rugs_bus
 from parquet_writer import upkeep
 from parquet_writer.pump import Pump
 from rugs_lake import LakeError
-from rugs_lake.cursor import SupersededError
-from rugs_lake.memory import keep_small
-from rugs_lake.paths import LakePaths
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.memory import keep_small
+from rugs_lake.store.cursor import SupersededError
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
 from rugs_runtime.finishing import finish

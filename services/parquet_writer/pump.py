@@ -19,13 +19,14 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError, BusUnavailableError, Message
-from rugs_bus.patience import GivenUpError, Patience, stopped_within
-from rugs_lake import blobs, faults
-from rugs_lake.commit import FileVanishedError
-from rugs_lake.cursor import Cursor
-from rugs_lake.parquet import TornFileError
-from rugs_lake.rows import Row
-from rugs_lake.writer import Committed, LakeWriter, Pending
+from rugs_core.patience import GivenUpError, Patience, stopped_within
+from rugs_lake.store import faults
+from rugs_lake.store.commit import FileVanishedError
+from rugs_lake.store.cursor import Cursor
+from rugs_lake.store.parquet import TornFileError
+from rugs_lake.store.rows import Row
+from rugs_lake.write import blobs
+from rugs_lake.write.writer import Committed, LakeWriter, Pending
 from rugs_proto.subjects import COMMITTED, HEADER_IMPORT_DONE
 from rugs_runtime.settings import Settings
 

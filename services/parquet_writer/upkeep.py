@@ -17,11 +17,12 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError
-from rugs_bus.patience import stopped_within
-from rugs_lake import LakeError, compaction, retention
-from rugs_lake.catalog import Catalog
-from rugs_lake.cursor import Cursor
-from rugs_lake.paths import LakePaths
+from rugs_core.patience import stopped_within
+from rugs_lake import LakeError
+from rugs_lake.maintain import compaction, retention
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.cursor import Cursor
+from rugs_lake.store.paths import LakePaths
 from rugs_runtime.settings import Settings
 
 PURGE_SECONDS: Final = 5.0
@@ -112,7 +113,7 @@ def _is_due(paths: LakePaths) -> bool:
 
 async def _compact_once(settings: Settings, stop: asyncio.Event) -> None:
     """Run a compaction as a process of its own with low priority; end it when told to stop, or cancelled."""
-    command = (sys.executable, "-m", "rugs_lake.compaction", str(settings.data_dir))
+    command = (sys.executable, "-m", "rugs_lake.maintain.compaction", str(settings.data_dir))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     stopping = asyncio.create_task(stop.wait())
     ended = asyncio.create_task(process.communicate())

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 import rugs_lake
-from rugs_lake.stats import by_doc_type
+from rugs_lake.read.stats import by_doc_type
 from tests.bench.processes import busy, run, stack
 from tests.bench.recordings import TIMEZONE, Recordings
 from tests.bench.upkeep import Best, Upkeep, keep_up, make_the_best

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import psutil
 
 from rugs_lake import LakeError
-from rugs_lake.stats import cursors
+from rugs_lake.read.stats import cursors
 from rugs_runtime.broker import Broker
 
 REPOSITORY: Final = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rugs_legacy.files import find_files
-from rugs_legacy.generate import CAPTURE_LINES, frame_lines, tick_lines
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read
+from rugs_sim.old_files.generate import CAPTURE_LINES, frame_lines, tick_lines
 
 FRAMES: Final = "frames"
 TICKS: Final = "ticks"

@@ -18,12 +18,13 @@ from typing import Any, Final, TypeVar
 
 import msgpack
 
-from rugs_lake import parquet, scopes
-from rugs_lake.memory import keep_small
-from rugs_lake.paths import LakePaths
-from rugs_lake.rows import Row
-from rugs_lake.table import to_table
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.memory import keep_small
+from rugs_lake.store import parquet
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.rows import Row
+from rugs_lake.store.table import to_table
+from rugs_lake.write import scopes
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto import codec, wire
 from rugs_proto.message import Message
 from rugs_proto.subjects import TARGET_BODY, event_subject

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from rugs_lake.stats import by_doc_type
+from rugs_lake.read.stats import by_doc_type
 from tests.bench.processes import run
 
 
@@ -57,9 +57,9 @@ def keep_up(root: Path) -> Upkeep:
         RuntimeError: if it is not whole.
     """
     environment = {"RUGS_DATA_DIR": str(root)}
-    background = run("-m", "rugs_lake.compaction", str(root))
+    background = run("-m", "rugs_lake.maintain.compaction", str(root))
     command = run("-m", "rugs_cli.main", "compact", "--json", environment=environment)
-    idle = run("-m", "rugs_lake.compaction", str(root))
+    idle = run("-m", "rugs_lake.maintain.compaction", str(root))
     checking = run("-m", "rugs_cli.main", "verify", "--json", environment=environment)
     found = json.loads(checking.output)
     return Upkeep(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
 from rugs_runtime.broker import Broker
 from tests.capturekit import account, playing, stored_sessions
 from tests.cdpkit import CHROMIUM, Chrome

@@ -20,8 +20,8 @@ import psutil
 import pytest
 import zstandard
 
-from rugs_lake.schema import BY_NAME
-from rugs_legacy.generate import demo_files, files_of_every_format, write_files
+from rugs_lake.store.schema import BY_NAME
+from rugs_sim.old_files.generate import demo_files, files_of_every_format, write_files
 from tests.crashkit import Matrix
 from tests.lakekit import FULL
 from tests.stackkit import LIMIT, RUGS, Rugs, rows, until

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake import faults
-from rugs_lake.paths import LakePaths
+from rugs_lake.store import faults
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit, lakeproc
 from tests.crashkit import (
     ANNOUNCE_STEPS,

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit, lakeproc
 from tests.crashkit import REPOSITORY, Matrix, acks_in, cursor_of, ended, last_ack, start
 from tests.lakekit import FULL

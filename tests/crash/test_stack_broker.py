@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 import rugs_bus
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
 from rugs_runtime.stack import running_stack

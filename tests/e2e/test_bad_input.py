@@ -16,7 +16,7 @@ import pytest
 
 import rugs_lake
 from rugs_bus import Publisher, get_blob, get_message, put_blob
-from rugs_lake import ledger
+from rugs_lake.store import ledger
 from rugs_proto import event_id
 from rugs_proto.envelope import TS_END_US, TS_MIN_US
 from rugs_proto.subjects import MAX_BODY

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rugs_capture.sim import Games, Simulator
+from rugs_sim import Games, Simulator
 from tests.cdpkit import Chrome, needs_chromium
 from tests.stackkit import RUGS, Rugs, until
 

@@ -22,8 +22,8 @@ import psutil
 import pytest
 import zstandard
 
-from rugs_legacy.generate import frame_lines, tick_lines
 from rugs_runtime.service import presence
+from rugs_sim.old_files.generate import frame_lines, tick_lines
 from tests.bench.processes import usage
 from tests.stackkit import RUGS, Rugs
 

@@ -13,7 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from rugs_bus import BusError, StreamSettings, ensure_streams, stream_state
-from rugs_lake.verify import verify
+from rugs_lake.maintain.verify import verify
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
 from tests.lakekit import body, envelope, id_of

@@ -14,7 +14,7 @@ from pydantic import ByteSize
 import rugs_bus
 from parquet_writer.upkeep import purge_once
 from rugs_bus import StreamSettings, ensure_streams, stream_state
-from rugs_lake.cursor import Cursor, body_hash
+from rugs_lake.store.cursor import Cursor, body_hash
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.settings import Settings
 from tests.lakekit import body, envelope

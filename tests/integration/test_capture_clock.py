@@ -11,11 +11,11 @@ from aiohttp import web
 from nats.aio.client import Client
 
 import rugs_lake
-from rugs_capture.coverage_lake import read
 from rugs_capture.public import PublicFeed
 from rugs_capture.tap import Tap
 from rugs_client import Publisher, clock
 from rugs_proto import Envelope
+from rugs_query.coverage_lake import read
 from rugs_runtime.broker import Broker
 from tests.clientkit import flush, messages, stored
 from tests.conftest import Until

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 import rugs_bus
 from rugs_bus import StreamSettings
 from rugs_bus.api import ask
-from rugs_capture.derivation import rederive
+from rugs_derive import rederive
 from rugs_proto.subjects import ALERTS_QUALITY
 from rugs_runtime.broker import Broker
 from tests import derivekit, stackkit

@@ -11,10 +11,10 @@ from typing import Any
 import msgpack
 import pytest
 
-from rugs_feed.made_up.feed import Feed
-from rugs_legacy.generate import START, write_demo
 from rugs_proto import ids
 from rugs_proto.subjects import event_subject
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files.generate import START, write_demo
 from tests.derivekit import expected
 from tests.exportkit import lines_of, sent
 from tests.stackkit import Rugs, caught_up, publish, rows, until

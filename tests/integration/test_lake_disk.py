@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
 from rugs_lake.errors import LakeError
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import verify
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from tests import lakekit
 from tests.lakekit import STREAM, commit, envelope, id_of, message, open_writer
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.verify import verify
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
 from tests import ducklake_env, lakekit
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick
 

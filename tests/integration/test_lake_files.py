@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import rugs_lake
 from rugs_cli.app import app
-from rugs_lake import leases
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.files import FilesGoneError
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.read import leases
+from rugs_lake.read.files import FilesGoneError
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
 from tests import ducklake_env, lakekit, tools_env
 from tests.crashkit import REPOSITORY
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick

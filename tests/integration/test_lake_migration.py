@@ -16,14 +16,14 @@ from typing import Any, Final
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.cursor import SupersededError
 from rugs_lake.errors import LakeError
-from rugs_lake.migration import KEPT, MIGRATIONS, Plan, abandon, plan
-from rugs_lake.paths import LakePaths
-from rugs_lake.schema import BY_NAME, SCHEMA_VERSION, parse_version
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.migration import KEPT, MIGRATIONS, Plan, abandon, plan
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.cursor import SupersededError
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.schema import BY_NAME, SCHEMA_VERSION, parse_version
+from rugs_lake.write.writer import LakeWriter
 from tests import ducklake_env, lakekit
 from tests.crashkit import REPOSITORY
 from tests.lakenext import NEXT, WAYS, told

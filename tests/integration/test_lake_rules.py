@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.verify import verify
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit
 from tests.crashkit import REPOSITORY
 from tests.lakekit import commit, envelope, message, open_writer

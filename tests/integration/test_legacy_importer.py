@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake import ledger
-from rugs_lake.paths import LakePaths
+from rugs_lake.store import ledger
+from rugs_lake.store.paths import LakePaths
 from rugs_runtime.broker import Broker
 from tests.importkit import Desk
 from tests.legacy_lines import cdp_frame, end, frame, start, tick

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rugs_legacy.generate import files_of_every_format, write_files
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_runtime.broker import Broker
+from rugs_sim.old_files.generate import files_of_every_format, write_files
 from tests.importkit import Desk
 from tests.lakekit import FULL
 from tests.legacy_files import ids_of, read_file

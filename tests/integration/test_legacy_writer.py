@@ -15,8 +15,8 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import StreamSettings
-from rugs_lake.paths import LakePaths
-from rugs_legacy.export.request import Format
+from rugs_lake.store.paths import LakePaths
+from rugs_legacy.line_formats.request import Format
 from rugs_runtime.broker import Broker
 from tests import derivekit
 from tests.derivekit import Frame, frames, packed

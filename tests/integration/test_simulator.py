@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 import socketio
 
-from rugs_capture.sim import Faults, Games, Logged, Recording, Simulator, read_log
 from rugs_feed import frames
+from rugs_sim import Faults, Games, Logged, Recording, Simulator, read_log
 from tests.stackkit import RUGS, until
 
 pytestmark = pytest.mark.slow

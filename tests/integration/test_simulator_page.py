@@ -15,10 +15,10 @@ from nats.aio.client import Client
 
 from rugs_bus import ensure_streams
 from rugs_capture.cdp import CdpSource
-from rugs_capture.sim import Faults, Games, Simulator, read_log
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from rugs_runtime.broker import Broker
+from rugs_sim import Faults, Games, Simulator, read_log
 from tests.cdpkit import Chrome, needs_chromium
 from tests.clientkit import STREAMS, stored
 from tests.sourcekit import kept

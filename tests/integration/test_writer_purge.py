@@ -13,7 +13,7 @@ from nats.aio.client import Client
 import rugs_bus
 from parquet_writer import upkeep
 from rugs_bus import Publisher, StreamSettings
-from rugs_lake.cursor import Cursor, body_hash
+from rugs_lake.store.cursor import Cursor, body_hash
 from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.settings import Settings
 

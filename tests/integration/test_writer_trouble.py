@@ -17,9 +17,9 @@ from nats.aio.client import Client
 import rugs_bus
 from parquet_writer import main, pump
 from rugs_bus import StreamSettings
-from rugs_lake.paths import LakePaths
-from rugs_lake.verify import verify
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto import event_id
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker

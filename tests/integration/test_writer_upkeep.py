@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from parquet_writer import upkeep
-from rugs_lake.paths import LakePaths
+from rugs_lake.store.paths import LakePaths
 from rugs_runtime.settings import Settings
 from tests import lakekit
 from tests.lakekit import commit, envelope, message, open_writer

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rugs_bus.address import BrokerAddressError, parse_broker_address
-from rugs_proto.host_address import HostAddress, parse_host_address
+from rugs_core.host_address import HostAddress, parse_host_address
 
 ANY = st.text(min_size=1, max_size=12)
 AS_IS = st.text(st.characters(exclude_characters="%,", exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=12)

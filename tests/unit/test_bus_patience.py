@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from rugs_bus.patience import GivenUpError, Patience
+from rugs_core.patience import GivenUpError, Patience
 
 FULL = OSError(28, "No space left on device", "/lake")
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rugs_lake
-from rugs_capture.coverage import SILENT, UNKNOWN, Coverage, Gap, Loss, Outage, Session, Step, coverage, picture
-from rugs_capture.coverage_lake import read
-from rugs_capture.intervals import length, union
 from rugs_client.clock import Change, Clock, Reading
 from rugs_client.clock import Step as ClockStep
 from rugs_client.events import Loss as LostEvents
 from rugs_client.events import gap_entry, step_record
 from rugs_proto.codec import unpack
+from rugs_query.coverage import SILENT, UNKNOWN, Coverage, Gap, Loss, Outage, Session, Step, coverage, picture
+from rugs_query.coverage_lake import read
+from rugs_query.intervals import length, union
 from tests.lakekit import DAY_US, NOON_US, envelope, message, select, store, tick
 
 SECOND = 1_000_000

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_capture.intervals import Interval, clip, length, overlap, subtract, union
+from rugs_query.intervals import Interval, clip, length, overlap, subtract, union
 
 MOMENTS = st.integers(0, 40)
 INTERVALS = st.lists(st.tuples(MOMENTS, MOMENTS), max_size=8)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_capture.derivation import outbox
-from rugs_capture.derivation.outbox import Outbox
+from rugs_derive import outbox
+from rugs_derive.outbox import Outbox
 from rugs_proto import wire
 from rugs_proto.ids import natural_id
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY

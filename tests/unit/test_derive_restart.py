@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_capture.derivation.position import Position, read_headers
-from rugs_capture.derivation.rereading import joined
+from rugs_derive.position import Position, read_headers
+from rugs_derive.rereading import joined
 from rugs_feed import derive
 from rugs_feed.derive import Deriver, Heard
 from tests.feedkit import entry, heard, playing, waiting

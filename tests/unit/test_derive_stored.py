@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rugs_capture.derivation import stored
-from rugs_capture.derivation.causes import Cause, causes_in
-from rugs_capture.derivation.stored import StoredEvents
+from rugs_derive import stored
+from rugs_derive.causes import Cause, causes_in
+from rugs_derive.stored import StoredEvents
 from rugs_feed.derive import KEPT_GAMES
 from rugs_proto import ids
 from tests.lakekit import DAY_US, INCARNATION, NOON_US, add, commit, envelope, message, open_writer, tick

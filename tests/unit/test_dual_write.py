@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_feed.made_up.feed import Feed
-from rugs_legacy import recorders
 from rugs_legacy.dual_write.folder import CHECKPOINT, CheckpointError, Folder
 from rugs_legacy.dual_write.recorder import MOST_SESSIONS
 from rugs_legacy.old_names import free_name
 from rugs_proto.message import Message
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files import recorders
 from tests.derivekit import Frame, frames
 from tests.dualkit import expected, messages, recorder_of, write, written
 from tests.lakekit import FULL

@@ -14,14 +14,16 @@ import pyarrow.parquet
 import pytest
 
 import rugs_lake
-from rugs_feed.made_up.feed import Feed
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.paths import LakePaths
-from rugs_legacy.export import manifest, rows, run, stored
-from rugs_legacy.export.files import ExportError
-from rugs_legacy.export.request import Format, Request
-from rugs_legacy.generate import START
+from rugs_export import rows, run
+from rugs_export.files import ExportError
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
+from rugs_legacy.exported import manifest
+from rugs_legacy.line_formats import stored
+from rugs_legacy.line_formats.request import Format, Request
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files.generate import START
 from tests.exportkit import Shelf, contents, lines_of, live, records_of, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, cdp_frame, end, frame, start, tick
@@ -79,7 +81,7 @@ def test_a_line_too_long_to_be_held_is_in_pieces_which_are_no_lines(
 ) -> None:
     monkeypatch.setattr("rugs_legacy.lines.MAX_LINE", 1 << 20)
     monkeypatch.setattr("rugs_legacy.lines.PIECE", 1 << 19)
-    monkeypatch.setattr("rugs_legacy.export.lines.PIECE", 1 << 19)
+    monkeypatch.setattr("rugs_legacy.line_formats.lines.PIECE", 1 << 19)
     shelf.take_in(shelf.file(RAW, [frame(1, "e"), b"x" * 3_500_000, frame(2, "e")]))
     exported = shelf.export(Format.RAW, "out", damaged=True)
     assert lines_of(exported.folder / RAW) == [frame(1, "e"), frame(2, "e")]
@@ -263,9 +265,9 @@ def test_whatever_an_export_has_left_when_it_is_killed_is_known_and_exported_ove
     shelf.put([live(9, FRAME, ts=NOON_US + 9)])
     killer = (
         "import os, sys, pathlib, rugs_lake\n"
-        "from rugs_legacy.export import run\n"
-        "from rugs_legacy.export.request import Format, Request\n"
-        "from rugs_lake.paths import Path\n"
+        "from rugs_export import run\n"
+        "from rugs_legacy.line_formats.request import Format, Request\n"
+        "from rugs_lake.store.paths import Path\n"
         "real, left = pathlib.Path.replace, [int(sys.argv[3])]\n"
         "def replace(self, target):\n"
         "    if left[0] == 0: os.kill(os.getpid(), 9)\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rugs_legacy.export.request import Format
-from rugs_legacy.generate import START, files_of_every_format
+from rugs_legacy.line_formats.request import Format
 from rugs_legacy.recording import Counts, look_at, read
+from rugs_sim.old_files.generate import START, files_of_every_format
 from tests.derivekit import frames
 from tests.dualkit import expected
 from tests.exportkit import NEW_YORK, Shelf, contents, live, records_of

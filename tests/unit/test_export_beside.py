@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rugs_legacy.export.beside import look_at
-from rugs_legacy.export.request import Format
+from rugs_legacy.exported.beside import look_at
+from rugs_legacy.line_formats.request import Format
 from rugs_legacy.recognise import UnknownFormatError
 from tests.exportkit import NEW_YORK, Shelf
 from tests.legacy_lines import end, start, tick

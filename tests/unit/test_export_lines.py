@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rugs_feed.made_up.feed import Feed
-from rugs_legacy import recorders
 from rugs_legacy.clock import zone
-from rugs_legacy.export.lines import GameTeller, Teller
-from rugs_legacy.export.stored import Games, Stored
-from rugs_legacy.export.telling import tell
+from rugs_legacy.line_formats.lines import GameTeller, Teller
+from rugs_legacy.line_formats.stored import Games, Stored
+from rugs_legacy.line_formats.telling import tell
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files import recorders
 from tests.exportkit import Envelope, live, sent
 from tests.lakekit import NOON_US, id_of
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_feed.made_up.feed import Feed
-from rugs_legacy.export.request import Format
-from rugs_legacy.generate import START
+from rugs_legacy.line_formats.request import Format
 from rugs_legacy.recognise import UnknownFormatError
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files.generate import START
 from tests.exportkit import Envelope, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, cdp_frame, end, frame, start, tick

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rugs_capture.derivation.quality import Quality
+from rugs_derive.quality import Quality
 from rugs_feed.checks import MOST_IN_ALL, MOST_IN_PLAY, Finding, Tally
 from rugs_feed.derive import Deriver, Heard
 from tests.feedkit import a_game, derive, heard, opening, playing, stream, waiting

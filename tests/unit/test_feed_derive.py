@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rugs_feed.derive import KEPT_GAMES, Deriver
-from rugs_feed.made_up.feed import Feed
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
+from rugs_sim.made_up.feed import Feed
 from tests.completeness import completeness
 from tests.feedkit import GAME, TS, a_game, derive, entry, heard, opening, playing, stream, ticks, waiting
 from tests.legacy_lines import frame

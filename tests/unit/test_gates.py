@@ -12,11 +12,11 @@ from typing import Final
 
 import pytest
 
-from rugs_lake.schema import COLUMNS, SCHEMA_VERSION, columns_of, parse_version
+from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, columns_of, parse_version
 
 ROOT: Final = Path(__file__).parents[2]
 
-WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_legacy.export", "rugs_legacy.dual_write", "legacy_writer")
+WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_export", "rugs_legacy.dual_write", "legacy_writer")
 """The only rooms whose files under the data root are data: lake, index, exports, and the old formats of stage A."""
 
 OWN_FILES: Final = {
@@ -30,19 +30,19 @@ OWN_FILES: Final = {
     "rugs_runtime.stack": "state/stack.json and stack.lock: which stack is running",
     "rugs_cli.commands.stack": "state/logs: what the supervisor prints",
     "rugs_cli.results": "the file that `rugs sql --out` names",
-    "rugs_capture.sim.wire_log": "the simulator's log, in the file that the user names",
-    "rugs_legacy.generate": "makes up recordings, in the folder that the user names",
-    "rugs_proto.export": "writes the contract into the repository",
+    "rugs_sim.wire_log": "the simulator's log, in the file that the user names",
+    "rugs_sim.old_files.generate": "makes up recordings, in the folder that the user names",
+    "tools.contract.export": "writes the contract into the repository",
 }
 """Modules that open other files for writing, and which."""
 
 FOLDERS_NAMED: Final = {
-    "rugs_legacy.generate": "the made-up set lies as the old recorders' files did",
+    "rugs_sim.old_files.generate": "the made-up set lies as the old recorders' files did",
     "rugs_cli.demo": "the folder of the shipped recordings, in the repository",
 }
 HOMES_NAMED: Final = {
     "rugs_runtime.settings": "the default of RUGS_DATA_DIR",
-    "rugs_legacy.guard.names": "what `rugs guard` looks for",
+    "rugs_guard.names": "what `rugs guard` looks for",
 }
 PINNED: Final = {"1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51"}
 """Digest of the columns that each schema version has. A released version's never changes: a new one is added."""
@@ -191,7 +191,7 @@ def test_no_path_of_a_home_is_in_code() -> None:
         if any(isinstance(node, ast.Attribute) and (node.attr, ast.unparse(node.value)) == ("home", "Path")
                for node in ast.walk(tree))
     }  # fmt: skip
-    assert users == {"rugs_lake.paths"}
+    assert users == {"rugs_lake.store.paths"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_legacy.guard.check import check
+from rugs_guard.check import check
 from tests.stackkit import RUGS
 
 RAW_CAPTURE_RECORDER = '''
@@ -315,6 +315,6 @@ def test_the_command_does_not_pass_a_tree_without_source(tmp_path: Path, files: 
 
 
 def test_looking_through_a_tree_needs_nothing_but_python(tmp_path: Path) -> None:
-    script = "import sys; from rugs_legacy.guard.check import check; print(*sys.modules)"
+    script = "import sys; from rugs_guard.check import check; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pyarrow", "duckdb", "msgpack", "pydantic", "structlog", "orjson"} & set(loaded)

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from rugs_lake.admission import FILE_FUNCTIONS, REFUSED_FUNCTIONS, TABLE_FUNCTIONS, Kind, RefusedError, admit
+from rugs_lake.read.admission import FILE_FUNCTIONS, REFUSED_FUNCTIONS, TABLE_FUNCTIONS, Kind, RefusedError, admit
 
 VIEWS = ("events", "ws_event", "game_tick", "tick", "gap", "odd.name")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rugs_lake import blobs
+from rugs_lake.write import blobs
 from rugs_proto import ids
 from rugs_proto.message import Message
 from tests import lakekit

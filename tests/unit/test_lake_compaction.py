@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_lake import compaction
-from rugs_lake.catalog import Catalog
-from rugs_lake.commit import NotLiveError
-from rugs_lake.compaction import TARGET_MEMORY, LiveFile, compact, live_files, merge, plan
-from rugs_lake.ordering import sort_rows
-from rugs_lake.parquet import Effort
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
+from rugs_lake.maintain import compaction
+from rugs_lake.maintain.compaction import TARGET_MEMORY, LiveFile, compact, live_files, merge, plan
+from rugs_lake.maintain.ordering import sort_rows
+from rugs_lake.maintain.retention import expire
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.commit import NotLiveError
+from rugs_lake.store.parquet import Effort
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.message import Message
 from tests import lakekit
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick
@@ -332,7 +332,7 @@ def test_expiry_keeps_what_is_young_and_the_newest_always(tmp_path: Path) -> Non
 
 
 def test_expiry_goes_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rugs_lake.retention.SLICE", 4)
+    monkeypatch.setattr("rugs_lake.maintain.retention.SLICE", 4)
     writer = open_writer(tmp_path)
     for n in range(1, 31):
         commit(writer, message(n, envelope(n)))

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_lake import derived_ids
-from rugs_lake.catalog import Catalog, give_back_space, rebuild
-from rugs_lake.compaction import compact
-from rugs_lake.derived_ids import add, begin, days_of, entry_of, pack
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.rows import cause_scope
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.store import derived_ids
+from rugs_lake.store.catalog import Catalog, give_back_space, rebuild
+from rugs_lake.store.derived_ids import add, begin, days_of, entry_of, pack
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.rows import cause_scope
 from tests import lakekit
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, state, tick
 

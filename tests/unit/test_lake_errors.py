@@ -15,15 +15,17 @@ from typing import Any, Final
 import pytest
 
 import rugs_lake
-from rugs_bus.patience import GivenUpError
-from rugs_capture.derivation.asking import Lake
-from rugs_lake import LakeAbsentError, LakeError, LakeIncompatibleError, LakeUnavailableError, ledger, stats
-from rugs_lake import catalog as catalogs
-from rugs_lake.catalog import Catalog
-from rugs_lake.parquet import TornFileError, read
-from rugs_lake.paths import LakePaths
+from rugs_core.patience import GivenUpError
+from rugs_derive.asking import Lake
+from rugs_lake import LakeAbsentError, LakeError, LakeIncompatibleError, LakeUnavailableError
+from rugs_lake.read import stats
+from rugs_lake.store import catalog as catalogs
+from rugs_lake.store import ledger
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.parquet import TornFileError, read
+from rugs_lake.store.paths import LakePaths
 from rugs_legacy.dual_write import events
-from rugs_legacy.export.known import Known
+from rugs_legacy.exported.known import Known
 from tests import lakekit
 from tests.lakekit import INCARNATION, STREAM
 from tests.stackkit import until
@@ -222,4 +224,4 @@ def test_a_catalog_that_is_busy_is_never_opened_as_one_that_nobody_writes(
 
 def test_a_writer_says_what_it_cannot_write_now(lake: Path) -> None:
     with busy(lake), pytest.raises(LakeUnavailableError, match="locked"):
-        rugs_lake.writer.LakeWriter(LakePaths(lake), STREAM)
+        rugs_lake.write.writer.LakeWriter(LakePaths(lake), STREAM)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from rugs_lake import ledger
+from rugs_lake.store import ledger
 from rugs_proto.ids import natural_id
 from rugs_proto.message import Message
 from tests import lakekit

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake import parquet
-from rugs_lake.compaction import compact
 from rugs_lake.errors import LakeError
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.verify import verify
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store import parquet
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit
 from tests.lakekit import LAST, envelope, message, open_writer
 
@@ -65,7 +65,8 @@ def test_repair_killed_between_its_commit_and_the_move_is_finished_by_the_next(l
     """The catalog is told first: nobody looks for a file any more that is then moved."""
     path = lakekit.live_paths(lake)[0]
     path.write_bytes(b"junk")
-    repair = "import sys, pathlib; from rugs_lake.verify import verify; verify(pathlib.Path(sys.argv[1]), repair=True)"
+    imports = "import pathlib, sys; from rugs_lake.maintain.verify import verify"
+    repair = f"{imports}; verify(pathlib.Path(sys.argv[1]), repair=True)"
     done = subprocess.run(
         [sys.executable, "-c", repair, lake], env={**os.environ, "RUGS_CRASH_AT": "given_up"}, check=False
     )

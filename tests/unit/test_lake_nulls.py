@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rugs_lake
-from rugs_lake.schema import COLUMNS
+from rugs_lake.store.schema import COLUMNS
 from tests import lakekit
 from tests.lakekit import envelope, message
 

@@ -13,12 +13,12 @@ import duckdb
 import pytest
 
 import rugs_lake
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
 from rugs_lake.errors import LakeError
-from rugs_lake.paths import LakePaths
-from rugs_lake.reader import Lake
-from rugs_lake.retention import expire
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.read.reader import Lake
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
 from tests import lakekit
 from tests.crashkit import REPOSITORY
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, tick

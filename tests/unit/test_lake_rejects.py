@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from rugs_lake.catalog import Catalog
-from rugs_lake.compaction import compact
-from rugs_lake.paths import LakePaths
-from rugs_lake.rejects import iter_rejects, list_rejects, show
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.read.rejects import iter_rejects, list_rejects, show
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.subjects import HEADER_RETRY
 from tests import lakekit
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_lake.rows import rows_of
-from rugs_lake.schema import COLUMNS, FIELD_COLUMNS, SCHEMA_VERSION
-from rugs_lake.table import to_table
+from rugs_lake.store.rows import rows_of
+from rugs_lake.store.schema import COLUMNS, FIELD_COLUMNS, SCHEMA_VERSION
+from rugs_lake.store.table import to_table
 from tests import lakekit
 from tests.lakekit import DAY_US, INCARNATION, NOON_US, STREAM, envelope, message, tick, utc
 

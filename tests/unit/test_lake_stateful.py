@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import rugs_lake
-from rugs_lake import derived_ids
-from rugs_lake.compaction import compact
-from rugs_lake.cursor import SupersededError
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.store import derived_ids
+from rugs_lake.store.cursor import SupersededError
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto.codec import unpack
 from rugs_proto.message import Message
 from tests import lakekit

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from rugs_lake import parquet, scopes
-from rugs_lake.catalog import Catalog
-from rugs_lake.commit import Batch, commit_batch
-from rugs_lake.compaction import compact
-from rugs_lake.cursor import SupersededError, body_hash, read_cursor
 from rugs_lake.errors import LakeError
-from rugs_lake.orphans import sweep
-from rugs_lake.paths import LakePaths
-from rugs_lake.retention import expire
-from rugs_lake.rows import DAY_US, rows_of
-from rugs_lake.table import to_table
-from rugs_lake.verify import SETTLE_SECONDS, verify
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.maintain.verify import SETTLE_SECONDS, verify
+from rugs_lake.store import parquet
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.commit import Batch, commit_batch
+from rugs_lake.store.cursor import SupersededError, body_hash, read_cursor
+from rugs_lake.store.orphans import sweep
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.rows import DAY_US, rows_of
+from rugs_lake.store.table import to_table
+from rugs_lake.write import scopes
 from tests import lakekit
 from tests.lakekit import LAST, STREAM, commit, envelope, message, open_writer
 

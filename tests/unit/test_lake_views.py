@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rugs_feed.ticks import MAX_TICK
-from rugs_lake import views
+from rugs_lake.read import views
 from rugs_proto import ids
 from tests.completeness import completeness
 from tests.lakekit import NOON_US, envelope, message, select, store, tick

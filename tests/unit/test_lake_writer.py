@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rugs_lake.commit import FileVanishedError
-from rugs_lake.compaction import compact
-from rugs_lake.cursor import SupersededError
 from rugs_lake.errors import LakeError, LakeReplacedError
-from rugs_lake.paths import LakePaths
-from rugs_lake.rejects import list_rejects
-from rugs_lake.retention import expire
-from rugs_lake.writer import LakeWriter
+from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.retention import expire
+from rugs_lake.read.rejects import list_rejects
+from rugs_lake.store.commit import FileVanishedError
+from rugs_lake.store.cursor import SupersededError
+from rugs_lake.store.paths import LakePaths
+from rugs_lake.write.writer import LakeWriter
 from rugs_proto import ids
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY

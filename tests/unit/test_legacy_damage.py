@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_legacy import other_recorders as other
 from rugs_legacy.formats import LINE_FORMATS
-from rugs_legacy.generate import files_of_every_format
 from rugs_legacy.recording import Counts
 from rugs_legacy.salvage import salvage
+from rugs_sim.old_files import other_recorders as other
+from rugs_sim.old_files.generate import files_of_every_format
 from tests.legacy_files import NEW_YORK, ids_of, read_file, write
 from tests.legacy_lines import GAME, end, start, tick
 

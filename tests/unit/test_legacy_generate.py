@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from rugs_feed.made_up.feed import Feed
 from rugs_legacy.formats import FORMATS
-from rugs_legacy.generate import (
+from rugs_legacy.recognise import UnknownFormatError
+from rugs_legacy.recording import Counts, look_at, read
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files.generate import (
     START,
     demo_files,
     files_of_every_format,
@@ -22,9 +24,7 @@ from rugs_legacy.generate import (
     tick_lines,
     write_files,
 )
-from rugs_legacy.recognise import UnknownFormatError
-from rugs_legacy.recorders import cdp_capture, raw_capture
-from rugs_legacy.recording import Counts, look_at, read
+from rugs_sim.old_files.recorders import cdp_capture, raw_capture
 from tests.legacy_files import read_file
 
 SHIPPED = Path(__file__).parents[2] / "demo" / "recordings"

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rugs_legacy.batches import messages
-from rugs_legacy.generate import files_of_every_format
 from rugs_legacy.packed import PackedError
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read, read_again
 from rugs_proto import wire
 from rugs_proto.subjects import MAX_BODY
+from rugs_sim.old_files.generate import files_of_every_format
 from tests.legacy_files import NEW_YORK, read_file, write
 
 _LONGEST = 3000

@@ -15,7 +15,7 @@ import pytest
 
 from legacy_importer.report import FileReport, Report
 from legacy_importer.waiting import compare
-from rugs_lake.ledger import Run
+from rugs_lake.store.ledger import Run
 from rugs_legacy.files import find_files, named_by, special_kind
 from rugs_legacy.recording import Counts, look_at, read
 from tests.legacy_lines import start, tick

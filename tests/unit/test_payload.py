@@ -18,10 +18,10 @@ from rugs_client.mapping import Mapper
 from rugs_feed import frames
 from rugs_feed.extract import Extract, extract
 from rugs_feed.normalise import normalise, normalise_frame, read_raw
-from rugs_legacy.export.lines import GameTeller
-from rugs_legacy.export.stored import Stored
 from rugs_legacy.formats import LINE_FORMATS
 from rugs_legacy.formats.f16_event_array import FORMAT as EVENT_ARRAY
+from rugs_legacy.line_formats.lines import GameTeller
+from rugs_legacy.line_formats.stored import Stored
 from rugs_proto.arguments import payload_of
 from tests.feedkit import derive, heard, playing
 from tests.legacy_lines import cdp_frame, frame, line

@@ -14,7 +14,8 @@ import msgpack
 import pytest
 
 import rugs_proto
-from rugs_proto import codec, export, ids, subjects, wire
+from rugs_proto import codec, ids, subjects, wire
+from tools.contract import export
 
 PROTO = Path(__file__).resolve().parents[2] / "proto"
 Vector = dict[str, Any]
@@ -35,7 +36,7 @@ def raw_of(told: Vector | None) -> bytes | None:
 
 def test_no_drift() -> None:
     written = {str(path.relative_to(PROTO)): path.read_text() for path in PROTO.rglob("*") if path.is_file()}
-    assert written == export.files(), "run: python -m rugs_proto.export proto"
+    assert written == export.files(), "run: python -m tools.contract.export proto"
 
 
 @pytest.mark.parametrize("vector", vectors("ids"))

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rugs_client.clock import now_us
-from rugs_feed.made_up.feed import Feed
-from rugs_lake.rejects import list_rejects
+from rugs_lake.read.rejects import list_rejects
 from rugs_legacy.clock import zone
-from rugs_legacy.export.request import Format
-from rugs_legacy.generate import START
+from rugs_legacy.line_formats.request import Format
 from rugs_legacy.reconcile.compare import Group, Pair, Row, Tally, pairs, pairs_by_content
+from rugs_sim.made_up.feed import Feed
+from rugs_sim.old_files.generate import START
 from tests.exportkit import NEW_YORK, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, end, frame, start, tick

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rugs_proto.secrets import MASK, mask_secrets, mask_values, names_secret
+from rugs_core.secrets import MASK, mask_secrets, mask_values, names_secret
 
 SECRET = st.from_regex(r"[a-zA-Z0-9%@:~!$*_-]{0,8}XyZZy[a-zA-Z0-9%@:~!$*_.-]{0,8}", fullmatch=True)
 NAMES = [

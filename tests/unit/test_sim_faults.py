@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_capture.sim import Faults
-from rugs_capture.sim.faults import Action, Damage, Drop, Send, Stall
+from rugs_sim import Faults
+from rugs_sim.faults import Action, Damage, Drop, Send, Stall
 
 EVENTS = [f'42["e",{number}]' for number in range(2_000)]
 

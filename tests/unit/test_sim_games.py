@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_capture.sim import Games
-from rugs_capture.sim.show import Cue, Message, encode
 from rugs_feed import frames
 from rugs_feed.derive import Derived, Deriver, Heard
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
+from rugs_sim import Games
+from rugs_sim.show import Cue, Message, encode
 from tests.completeness import completeness
 
 KEY_SETS = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rugs_capture.sim import Recording, RecordingError
-from rugs_capture.sim.show import Answer, Now
+from rugs_sim import Recording, RecordingError
+from rugs_sim.show import Answer, Now
 
 DEMO = Path(__file__).parents[2] / "demo" / "recordings" / "raw_captures"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rugs_proto.secrets import mask_secrets
+from rugs_core.secrets import mask_secrets
 
 
 def bare(url: str | None) -> str | None:

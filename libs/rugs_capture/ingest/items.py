@@ -18,9 +18,9 @@ import msgpack
 import msgspec
 
 from rugs_capture.ingest.terms import Kind
+from rugs_core.reasons import refusal
 from rugs_feed import frames
 from rugs_feed.frames import Frame, read_json
-from rugs_proto.reasons import refusal
 
 _BLANK: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

@@ -34,13 +34,13 @@ from pydantic import ValidationError
 from rugs_capture.ingest.items import Item, take_apart
 from rugs_capture.ingest.terms import DIRECTIONS, MAX_SESSION, SOURCES, Terms, is_session
 from rugs_capture.ingest.times import read_time
+from rugs_core.reasons import refusal
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.kinds import items, text
 from rugs_feed.normalise import Normal, normalise, normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
-from rugs_proto.reasons import refusal
 from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, Direction, Source, check_plain
 
 _EVENT_KEYS: Final = ("event", "event_type", "event_name")

@@ -13,8 +13,8 @@ from rugs_capture.ingest.reading import Desk, Refused, Taken, read, refuse, reje
 from rugs_capture.ingest.terms import RequestError, Terms
 from rugs_capture.tap import Tap
 from rugs_client.clock import now_us
+from rugs_core.reasons import refusal
 from rugs_proto.envelope import Envelope
-from rugs_proto.reasons import refusal
 
 MOST_IDS: Final = 50_000
 """Ids that a reply lists: it has to fit a message."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from rugs_capture.socketio.endings import quoted
+from rugs_core.secrets import mask_values
 from rugs_feed.frames import EVENT_PACKETS, SOCKET_PACKETS, Frame, encode
-from rugs_proto.secrets import mask_values
 
 State = Literal["opening", "connecting", "connected"]
 

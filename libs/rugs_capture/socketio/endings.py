@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from rugs_proto.secrets import mask_secrets
+from rugs_core.secrets import mask_secrets
 
 CLOSE_CODES: Final[Mapping[int, str]] = {
     1000: "normal closure",

@@ -102,7 +102,7 @@ async def _capture(
     import rugs_bus
     from rugs_cli.around import broker_and_writer
     from rugs_cli.capturing import CapturingGateway
-    from rugs_proto.secrets import mask_secrets
+    from rugs_core.secrets import mask_secrets
     from rugs_runtime.stack import stack_stops
     from rugs_runtime.stopping import StoppedError, stop_on_signals
 
@@ -161,7 +161,7 @@ class _Watch:
 
         A stack that stops meanwhile, which `stack` waits for, is no reason to stop capturing.
         """
-        from rugs_bus.patience import stopped_within
+        from rugs_core.patience import stopped_within
         from rugs_runtime.service import ask_status
 
         with self._live:
@@ -259,7 +259,8 @@ async def _committed(nc: Client, settings: Settings) -> None:
         CommandError: if that takes too long.
     """
     import rugs_bus
-    from rugs_lake import LakeAbsentError, LakeUnavailableError, stats
+    from rugs_lake import LakeAbsentError, LakeUnavailableError
+    from rugs_lake.read import stats
     from rugs_proto.subjects import EVENTS_STREAM
 
     upto = (await rugs_bus.stream_state(nc)).last_seq

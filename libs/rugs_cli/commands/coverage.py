@@ -14,8 +14,8 @@ from rugs_cli.period import From, To, begin_us, end_us, iso, utc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rugs_capture.coverage import Coverage
-    from rugs_capture.games import Game
+    from rugs_query.coverage import Coverage
+    from rugs_query.games import Game
 
 _DAY_US: Final = 86_400_000_000
 _WIDEST: Final = 100
@@ -35,7 +35,7 @@ def coverage(from_: From = None, to: To = None, source: OneSource = None, as_jso
     Without --to up to now, and without --from the 24 hours before. A period ends now at the latest.
     """
     import rugs_lake
-    from rugs_capture.coverage_lake import read
+    from rugs_query.coverage_lake import read
     from rugs_runtime.settings import Settings
 
     now = time.time_ns() // 1000
@@ -87,7 +87,7 @@ def _as_dict(found: Coverage) -> dict[str, Any]:
 
 
 def _show(found: Coverage) -> None:
-    from rugs_capture.coverage import picture
+    from rugs_query.coverage import picture
 
     width = min(_WIDEST, shutil.get_terminal_size().columns - 2)
     about = f"{human_seconds(found.seconds)} in {counted(found.sessions, 'session')}, {counted(found.events, 'event')}"
@@ -118,7 +118,7 @@ def games(
     many ticks were received themselves, and how many are known only from a later state.
     """
     import rugs_lake
-    from rugs_capture.games import list_games
+    from rugs_query.games import list_games
     from rugs_runtime.settings import Settings
 
     start = None if from_ is None else begin_us(from_)

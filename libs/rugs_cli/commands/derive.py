@@ -12,7 +12,7 @@ from rugs_cli.progress import progress_of
 if TYPE_CHECKING:
     import datetime as dt
 
-    from rugs_capture.derivation import Rederived
+    from rugs_derive import Rederived
     from rugs_runtime.settings import Settings
 
 
@@ -34,8 +34,8 @@ def derive(from_: From = None, to: To = None, as_json: AsJson = False) -> None:
 async def _derive(settings: Settings, first: dt.date | None, last: dt.date | None) -> Rederived:
     import rugs_bus
     import rugs_lake
-    from rugs_capture.derivation import rederive
     from rugs_cli.around import Around, work_beside_a_stack
+    from rugs_derive import rederive
 
     async def work(around: Around) -> Rederived:
         nc = await rugs_bus.connect(around.url, name="rugs-derive", timeout=settings.connect_timeout)

@@ -13,11 +13,11 @@ from rugs_cli.period import From, To, begin_us, end_us
 from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
-    from rugs_legacy.export.run import Exported
+    from rugs_export.run import Exported
 
 
 class Form(StrEnum):
-    """How events are written; the same names as `rugs_legacy.export.request.Format`."""
+    """How events are written; the same names as `rugs_legacy.line_formats.request.Format`."""
 
     GAME = "game-jsonl"
     RAW = "raw-jsonl"
@@ -75,10 +75,10 @@ def export(
     what is imported again is recognised, also a part of a capture, and what was captured live.
     """
     import rugs_lake
-    from rugs_lake.memory import keep_small
+    from rugs_export import run
+    from rugs_lake.maintain.memory import keep_small
     from rugs_legacy.clock import zone
-    from rugs_legacy.export import run
-    from rugs_legacy.export.request import Format, Request
+    from rugs_legacy.line_formats.request import Format, Request
     from rugs_runtime.settings import Settings
 
     try:

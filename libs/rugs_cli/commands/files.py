@@ -14,7 +14,7 @@ from rugs_cli.period import From, To, day
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rugs_lake.files import LakeFile
+    from rugs_lake.read.files import LakeFile
 
 DocType = Annotated[
     list[str] | None, typer.Option("--doc-type", "-t", help="Only files of this doc type; may be repeated.")
@@ -72,8 +72,8 @@ def _list_files(
     seconds: float | None,
     as_json: bool,
 ) -> None:
-    from rugs_lake import leases
-    from rugs_lake.files import list_files
+    from rugs_lake.read import leases
+    from rugs_lake.read.files import list_files
 
     first, last = map(day, period)
     snapshot, found = list_files(root, at_snapshot=pin[0], at_time=pin[1])
@@ -99,14 +99,14 @@ def _is_wanted(file: LakeFile, doc_types: list[str], first: dt.date | None, last
 
 
 def _release(root: Path, lease: str) -> None:
-    from rugs_lake import leases
+    from rugs_lake.read import leases
 
     if not leases.release(root, lease):
         raise CommandError(f"there is no lease {lease}: it has ended; see `rugs files --leases`")
 
 
 def _list_leases(root: Path, as_json: bool) -> None:
-    from rugs_lake import leases
+    from rugs_lake.read import leases
 
     found = leases.leases(root)
     if as_json:

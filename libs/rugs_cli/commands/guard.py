@@ -22,7 +22,7 @@ def guard(folder: Folder, as_json: AsJson = False) -> None:
     Looked for: recordings written to files, old recorder modules and who imports them, their folders and settings,
     and paths of somebody's home. A comment `# rugs: allow` excepts its line. Nothing is imported or run.
     """
-    from rugs_legacy.guard.check import check
+    from rugs_guard.check import check
 
     report = check(folder)
     if as_json:

@@ -13,7 +13,7 @@ from rugs_cli.progress import progress_of
 
 def stats(as_json: AsJson = False) -> None:
     """Show what the lake holds: rows, files, bytes and time range by doc type."""
-    from rugs_lake.stats import by_doc_type
+    from rugs_lake.read.stats import by_doc_type
     from rugs_runtime.settings import Settings
 
     found = by_doc_type(Settings.load().data_dir)
@@ -39,13 +39,13 @@ def compact(best: Best = False, as_json: AsJson = False) -> None:
     in the background leave files alone until there are many of a size; dates that have got nothing for three days are
     compressed as well as can be, a file at a time, while the machine is idle.
     """
-    from rugs_lake.catalog import Catalog, rebuild
-    from rugs_lake.compaction import REUSED_BYTES
-    from rugs_lake.compaction import compact as compact_lake
-    from rugs_lake.evolution import bring_up
-    from rugs_lake.memory import keep_small
-    from rugs_lake.parquet import Effort
-    from rugs_lake.paths import LakePaths
+    from rugs_lake.maintain.compaction import REUSED_BYTES
+    from rugs_lake.maintain.compaction import compact as compact_lake
+    from rugs_lake.maintain.memory import keep_small
+    from rugs_lake.store.catalog import Catalog, rebuild
+    from rugs_lake.store.evolution import bring_up
+    from rugs_lake.store.parquet import Effort
+    from rugs_lake.store.paths import LakePaths
     from rugs_runtime.settings import Settings
     from rugs_runtime.stack import running_stack
 
@@ -77,7 +77,7 @@ def verify(fast: Fast = False, repair: Repair = False, as_json: AsJson = False) 
 
     The exit code is 1 when anything is wrong.
     """
-    from rugs_lake.verify import verify as verify_lake
+    from rugs_lake.maintain.verify import verify as verify_lake
     from rugs_runtime.settings import Settings
 
     with progress_of("verifying") as progress:

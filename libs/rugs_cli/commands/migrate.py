@@ -11,8 +11,8 @@ from rugs_cli.output import AsJson, counted, human_bytes, human_seconds, print_j
 from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
-    from rugs_lake.catalog import Catalog
-    from rugs_lake.migration import Plan
+    from rugs_lake.maintain.migration import Plan
+    from rugs_lake.store.catalog import Catalog
 
 Check = Annotated[bool, typer.Option("--check", help="Only say what there is to do; the exit code is 1 if anything.")]
 Abandon = Annotated[bool, typer.Option("--abandon", help="Delete what an unfinished migration has written.")]
@@ -24,10 +24,10 @@ def migrate(check: Check = False, abandon: Abandon = False, as_json: AsJson = Fa
     It can be interrupted at any time and run again: it goes on where it was, and until its end the lake is as
     before. A new minor version needs nothing: the writer adds its columns when it starts.
     """
-    from rugs_lake import migration
-    from rugs_lake.catalog import Catalog
-    from rugs_lake.memory import keep_small
-    from rugs_lake.paths import LakePaths
+    from rugs_lake.maintain import migration
+    from rugs_lake.maintain.memory import keep_small
+    from rugs_lake.store.catalog import Catalog
+    from rugs_lake.store.paths import LakePaths
     from rugs_runtime.settings import Settings
 
     if check and abandon:
@@ -45,7 +45,7 @@ def migrate(check: Check = False, abandon: Abandon = False, as_json: AsJson = Fa
 
 
 def _migrate(catalog: Catalog, as_json: bool) -> None:
-    from rugs_lake import migration
+    from rugs_lake.maintain import migration
 
     began = time.monotonic()
     with progress_of("migrating") as progress:

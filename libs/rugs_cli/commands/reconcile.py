@@ -45,9 +45,9 @@ def reconcile(
 
     import rugs_lake
     from rugs_cli.commits import catch_up
-    from rugs_lake.memory import keep_small
+    from rugs_lake.maintain.memory import keep_small
     from rugs_legacy.clock import zone
-    from rugs_legacy.export import stored
+    from rugs_legacy.line_formats import stored
     from rugs_legacy.reconcile import run
     from rugs_runtime.settings import Settings
 

@@ -13,7 +13,7 @@ from rugs_cli.output import AsJson, CommandError, print_json, print_table
 
 if TYPE_CHECKING:
     from rugs_cli.retrying import Retried
-    from rugs_lake.rejects import Reject
+    from rugs_lake.read.rejects import Reject
     from rugs_runtime.settings import Settings
 
 app = typer.Typer(help="What could not be understood: kept with its bytes, its place and the reason.")
@@ -30,7 +30,7 @@ Raw = Annotated[bool, typer.Option("--raw", help="Write the bytes alone, as they
 @app.command("list")
 def list_(limit: Limit = None, all_: All = False, as_json: AsJson = False) -> None:
     """List rejects, newest first."""
-    from rugs_lake.rejects import list_rejects
+    from rugs_lake.read.rejects import list_rejects
     from rugs_runtime.settings import Settings
 
     found = list_rejects(Settings.load().data_dir, limit=limit, include_done=all_)
@@ -46,7 +46,7 @@ def list_(limit: Limit = None, all_: All = False, as_json: AsJson = False) -> No
 @app.command()
 def show(reject: RejectId, raw: Raw = False, as_json: AsJson = False) -> None:
     """Show one reject with its bytes."""
-    from rugs_lake.rejects import show as read
+    from rugs_lake.read.rejects import show as read
     from rugs_runtime.settings import Settings
 
     found, content = read(Settings.load().data_dir, reject)
@@ -93,7 +93,7 @@ async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
     import rugs_bus
     from rugs_cli import retrying
     from rugs_cli.around import stopping_with
-    from rugs_lake.rejects import list_rejects
+    from rugs_lake.read.rejects import list_rejects
     from rugs_runtime.stack import running_stack
     from rugs_runtime.stopping import StoppedError, stop_on_signals
 

@@ -18,8 +18,8 @@ import typer
 from rugs_cli.output import AsJson, CommandError, counted, human_bytes, print_json
 
 if TYPE_CHECKING:
-    from rugs_capture.sim import Faults, Simulator
-    from rugs_capture.sim.show import Show
+    from rugs_sim import Faults, Simulator
+    from rugs_sim.show import Show
 
 DEFAULT_PORT: Final = 9817
 _STATUS_SECONDS: Final = 0.5
@@ -66,7 +66,7 @@ def sim(
 
     Ctrl-C ends it. Faults are counted for each connection, and fall on about one of so many events; 0 is never.
     """
-    from rugs_capture.sim import Faults
+    from rugs_sim import Faults
 
     events, seconds = _every(drop)
     faults = Faults(
@@ -84,7 +84,7 @@ def sim(
 
 
 def _show(seed: int | None, games: int | None, history_prices: bool, play: Path | None) -> Show:
-    from rugs_capture.sim import START, Games, Recording
+    from rugs_sim import START, Games, Recording
 
     if play is not None:
         if seed is not None or games is not None or not history_prices:
@@ -106,8 +106,8 @@ async def _run(
     log: Path | None,
     as_json: bool,
 ) -> None:
-    from rugs_capture.sim import Simulator
     from rugs_runtime.stopping import stop_on_signals
+    from rugs_sim import Simulator
 
     stop = stop_on_signals()
     simulator = Simulator(show, port=port, speed=speed, rate=rate, clients=clients, faults=faults, log=log)

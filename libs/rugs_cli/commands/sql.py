@@ -18,8 +18,8 @@ from rugs_cli.results import Format
 if TYPE_CHECKING:
     import duckdb
 
-    from rugs_lake.admission import Admitted
-    from rugs_lake.reader import Lake
+    from rugs_lake.read.admission import Admitted
+    from rugs_lake.read.reader import Lake
 
 _OF_A_VIEW: Final = ["column_name", "column_type", "null", "key", "default", "extra"]
 """Columns of DESCRIBE: all but the first two are the same for every column of a view."""
@@ -114,7 +114,7 @@ def _text(query: str | None, file: Path | None) -> str:
 def _admitted(lake: Lake, text: str, allow_files: bool) -> Admitted:
     import duckdb
 
-    from rugs_lake.admission import RefusedError
+    from rugs_lake.read.admission import RefusedError
 
     try:
         admitted = lake.admit(text, files=allow_files)
@@ -130,7 +130,7 @@ def _answer(lake: Lake, admitted: Admitted, chosen: Format, out: Path | None, li
     import duckdb
 
     from rugs_cli import results
-    from rugs_lake.admission import Kind
+    from rugs_lake.read.admission import Kind
 
     try:
         relation = lake.connection.sql(admitted.text)

@@ -138,7 +138,7 @@ def _start_detached(settings: Settings) -> StackInfo:
 
 
 async def _show(info: StackInfo, as_json: bool) -> None:
-    from rugs_proto.secrets import mask_secrets
+    from rugs_core.secrets import mask_secrets
 
     url = mask_secrets(info.nats_url)
     http, why_not = await _http_door(info)

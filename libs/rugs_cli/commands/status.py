@@ -112,7 +112,7 @@ def _stack(info: StackInfo | None, by_itself: bool) -> dict[str, Any] | None:
 
 
 def _broker(settings: Settings, url: str | None, info: StackInfo | None, error: str | None) -> dict[str, Any]:
-    from rugs_proto.secrets import mask_secrets
+    from rugs_core.secrets import mask_secrets
     from rugs_runtime.kept_broker import NAME
 
     ours = next((process for process in info.processes if process.name == NAME), None) if info else None
@@ -185,7 +185,8 @@ def _memory(pid: int | None) -> int | None:
 
 def _lake(settings: Settings) -> tuple[dict[str, Any] | None, str | None]:
     """Return how far the lake has come, None before there is one; and why it cannot be read."""
-    from rugs_lake import LakeAbsentError, LakeError, stats
+    from rugs_lake import LakeAbsentError, LakeError
+    from rugs_lake.read import stats
     from rugs_proto.subjects import EVENTS_STREAM
 
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import rugs_lake
 from rugs_lake import LakeAbsentError
-from rugs_legacy.export.stored import COLUMNS, Stored, fetch, keep_small
+from rugs_legacy.line_formats.stored import COLUMNS, Stored, fetch, keep_small
 from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, parse_event_subject
 from rugs_proto.wire import Event, is_utf8, judge

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from rugs_lake.paths import TEMPORARY_PREFIX, fsync_folder, write_durably
+from rugs_lake.store.paths import TEMPORARY_PREFIX, fsync_folder, write_durably
 from rugs_legacy.dual_write.recorder import Addition, Batch
 
 CHECKPOINT: Final = ".dual-write.json"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final, NamedTuple
 
-from rugs_legacy.export.lines import GameTeller, Teller
-from rugs_legacy.export.stored import Stored
+from rugs_legacy.line_formats.lines import GameTeller, Teller
+from rugs_legacy.line_formats.stored import Stored
 from rugs_legacy.old_names import capture_name, free_name, game_name
 from rugs_legacy.old_records import line, local_time
 

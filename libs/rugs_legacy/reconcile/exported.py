@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from rugs_legacy.envelopes import Envelope
-from rugs_legacy.export.known import Known, Manifests
-from rugs_legacy.export.request import Format
+from rugs_legacy.exported.known import Known, Manifests
+from rugs_legacy.line_formats.request import Format
 from rugs_legacy.reconcile.compare import Pair, Row
 from rugs_legacy.reconcile.imported import file_rows
 from rugs_legacy.recording import Counts, Recording, read

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rugs_legacy.envelopes import Envelope
-from rugs_legacy.export.known import Manifests
+from rugs_legacy.exported.known import Manifests
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recording import Counts, Recording, read, why_without_records
 

@@ -18,7 +18,7 @@ from rugs_legacy.reconcile.compare import Group, Row
 from rugs_proto import ids
 
 if TYPE_CHECKING:
-    from rugs_lake.reader import Lake
+    from rugs_lake.read.reader import Lake
 
 REJECT, RECORD = 0, 1
 """A damaged line stands before what was salvaged out of its beginning."""

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rugs_legacy.clock import zone
 from rugs_legacy.envelopes import Envelope
-from rugs_legacy.export.lines import GameTeller, Teller
-from rugs_legacy.export.request import Format, Request
-from rugs_legacy.export.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
+from rugs_legacy.line_formats.lines import GameTeller, Teller
+from rugs_legacy.line_formats.request import Format, Request
+from rugs_legacy.line_formats.stored import COLUMNS, FRAMES, TICKS_TOLD, Stored, fetch, stream
 from rugs_legacy.reconcile.compare import Group, Pair, Row, pairs, session_of
 from rugs_legacy.reconcile.imported import is_recent, where_in_file
 
 if TYPE_CHECKING:
-    from rugs_lake.reader import Lake
+    from rugs_lake.read.reader import Lake
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PLACE: Final = ("tick", "phase", "rugged", "cooldown_timer")

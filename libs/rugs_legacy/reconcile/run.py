@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rugs_lake.rejects import completed
+from rugs_lake.read.rejects import completed
 from rugs_legacy.envelopes import printable
-from rugs_legacy.export.beside import look_at
+from rugs_legacy.exported.beside import look_at
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
@@ -22,7 +22,7 @@ from rugs_legacy.reconcile.live import games_of, live_pairs
 from rugs_legacy.recording import Recording
 
 if TYPE_CHECKING:
-    from rugs_lake.reader import Lake
+    from rugs_lake.read.reader import Lake
 
 
 @dataclass

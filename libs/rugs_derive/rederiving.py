@@ -1,0 +1,264 @@
+"""Deriving from what the lake holds: for lakes recorded before, or after a rule has changed.
+
+Goes the same way as everything else: over the bus. The events have the ids that they always
+had, so the writer stores what is new and recognises the rest. Each doc type is a run of its
+own in the import ledger, and so the counts are the lake's own, whatever is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from nats.aio.client import Client
+
+from rugs_bus import BusError, Publisher
+from rugs_derive.causes import Cause
+from rugs_derive.outbox import Outbox, Outgoing
+from rugs_derive.quality import Quality
+from rugs_derive.stored import StoredEvents
+from rugs_feed.derive import RULES_VERSION, Deriver
+from rugs_lake import LakeUnavailableError
+from rugs_lake.read import stats
+from rugs_lake.store import ledger
+from rugs_proto.ids import message_id
+from rugs_proto.subjects import (
+    HEADER_IMPORT,
+    HEADER_IMPORT_DERIVED,
+    HEADER_IMPORT_DONE,
+    HEADER_IMPORT_SEQ,
+    TARGET_BODY,
+    event_subject,
+)
+
+DOC_TYPES: Final = ("game_tick", "game", "server_state", "system_event")
+LEAD_IN: Final = dt.timedelta(days=1)
+"""What came so long before the first day is read as well: a game that was going on at midnight is known whole."""
+_DONE_SUBJECT: Final = event_subject("system_event", "import")
+_NO_EVENTS: Final = b"\x90"
+_DAY_US: Final = 86_400_000_000
+_LOOK_SECONDS: Final = 0.1
+_PATIENCE: Final = 60.0
+"""Seconds without any progress of the writer after which it counts as gone."""
+
+log = structlog.get_logger(__name__)
+
+Watch = Callable[[int, int], None]
+"""Told how many events are dealt with, and of how many."""
+
+
+@dataclass
+class Kind:
+    """What became of one doc type: `derived` = `stored` + `duplicates` once it is committed."""
+
+    derived: int = 0
+    stored: int = 0
+    duplicates: int = 0
+
+
+@dataclass
+class Rederived:
+    """What deriving from the lake gave.
+
+    Attributes:
+        events: stored events that were read.
+        undigested: what no rule could digest, by doc type and reason.
+        left_out: what no message could hold, by doc type.
+        checks: how often each check held and failed.
+    """
+
+    events: int = 0
+    kinds: dict[str, Kind] = field(default_factory=lambda: {name: Kind() for name in DOC_TYPES})
+    undigested: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    checks: dict[str, dict[str, int]] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    rules_version: int = RULES_VERSION
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> int:
+        """How many checks failed."""
+        return sum(outcome["failed"] for outcome in self.checks.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as `rugs derive --json` prints it."""
+        return asdict(self)
+
+
+async def rederive(
+    nc: Client,
+    root: Path,
+    *,
+    first: dt.date | None = None,
+    last: dt.date | None = None,
+    watch: Watch = lambda seen, total: None,
+) -> Rederived:
+    """Derive from the lake's stored events of some days (UTC, both included); return when the lake has it all.
+
+    Raises:
+        LakeError: if there is no lake.
+        BusError: if the broker does not take what was derived, or no writer commits it.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    done = Rederived()
+    publisher = Publisher(nc)
+    try:
+        runs = _Runs(publisher)
+        await _derive(root, first, last, done, runs, watch)
+        await runs.finish(done)
+    finally:
+        await publisher.close()
+    await runs.wait(root, done)
+    done.seconds = round(clock() - began, 3)
+    return done
+
+
+async def _derive(
+    root: Path, first: dt.date | None, last: dt.date | None, done: Rederived, runs: _Runs, watch: Watch
+) -> None:
+    quality = Quality()
+    deriver, outbox = Deriver(quality), Outbox()
+    start = None if first is None else first - LEAD_IN
+    stored = await asyncio.to_thread(StoredEvents, root)
+    try:
+        lives = await asyncio.to_thread(stored.lives, start, last)
+        total, seen = sum(life.events for life in lives), 0
+        for life in lives:
+            windows = stored.windows(life.incarnation, life.first_seq, life.last_seq, first=start, last=last)
+            async with contextlib.aclosing(_read_ahead(windows)) as coming:
+                async for causes in coming:
+                    for is_counted, rows in _rows(deriver, quality, causes, first):
+                        done.events += is_counted
+                        for row in rows:
+                            outbox.add(row)
+                        if outbox.size >= TARGET_BODY:
+                            await runs.send(outbox.take(), done)
+                    await runs.send(outbox.take(), done)
+                    seen += len(causes)
+                    watch(seen, total)
+    finally:
+        await asyncio.to_thread(stored.close)
+    done.undigested, done.checks, done.findings = quality.undigested, quality.checks, quality.shown
+    done.left_out = dict(outbox.dropped)
+
+
+async def _read_ahead(windows: Iterator[list[Cause]]) -> AsyncGenerator[list[Cause], None]:
+    """Give the windows; while one is dealt with, the next is read."""
+    coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
+    try:
+        while (causes := await coming) is not None:
+            coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
+            yield causes
+    finally:
+        await asyncio.wait((coming,))  # nobody closes the lake under a thread that reads it
+
+
+def _rows(
+    deriver: Deriver, quality: Quality, causes: list[Cause], first: dt.date | None
+) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
+    """Give what follows from each cause; from those of the lead-in, nothing is counted and nothing given."""
+    begin_us = 0 if first is None else (first - dt.date(1970, 1, 1)).days * _DAY_US
+    for heard, place, _ in causes:
+        if heard.ts >= begin_us:
+            yield True, deriver.feed(heard, place)
+        else:
+            with quality.muted():
+                deriver.feed(heard, place)
+            yield False, []
+
+
+class _Runs:
+    """The runs that the messages belong to, one a doc type: the lake counts what it stores of each."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._ids = {name: uuid.uuid4().hex for name in DOC_TYPES}
+        self._places: Counter[str] = Counter()
+        self._refused: str | None = None
+
+    async def send(self, messages: list[Outgoing], done: Rederived) -> None:
+        """Publish; the messages of a run keep their order.
+
+        Raises:
+            BusError: if the broker refused one for good.
+        """
+        for message in messages:
+            done.kinds[message.doc_type].derived += len(message.ids)
+            await self._publish(message.doc_type, message.subject, message.body, {})
+        await asyncio.sleep(0)
+
+    async def finish(self, done: Rederived) -> None:
+        """Close the runs, once the broker has all of them."""
+        await self._publisher.flush()
+        for name in DOC_TYPES:
+            report = json.dumps(_report(self._ids[name], name, done.kinds[name].derived))
+            await self._publish(name, _DONE_SUBJECT, _NO_EVENTS, {HEADER_IMPORT_DONE: report})
+        await self._publisher.flush()
+        self._check()
+
+    async def wait(self, root: Path, done: Rederived) -> None:
+        """Wait until the lake has them, and take its counts.
+
+        Raises:
+            BusError: if the lake does not come to have them.
+        """
+        clock = asyncio.get_running_loop().time
+        before, since = 0, clock()
+        waiting = list(DOC_TYPES)
+        while waiting:
+            try:
+                run, progress = ledger.run(root, self._ids[waiting[0]]), _progress(root)
+            except LakeUnavailableError as error:
+                log.warning("waiting for the lake", reason=str(error))
+                run, progress = None, before
+            if run is not None and run.closed:
+                if not run.done:
+                    raise BusError("the bus has lost some of what was derived: derive again")
+                kind = done.kinds[waiting.pop(0)]
+                kind.stored, kind.duplicates = run.stored, run.duplicates
+                continue
+            if progress != before:
+                before, since = progress, clock()
+            elif clock() - since > _PATIENCE:
+                raise BusError("derived and published, but not committed: is a writer running? `rugs status` says")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _publish(self, name: str, subject: str, body: bytes, more: dict[str, str]) -> None:
+        self._check()
+        self._places[name] += 1
+        place = str(self._places[name])
+        headers = {HEADER_IMPORT: self._ids[name], HEADER_IMPORT_SEQ: place, HEADER_IMPORT_DERIVED: "1", **more}
+        msg_id = message_id([self._ids[name], place])
+        taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=name)
+        taken.add_done_callback(self._look)
+
+    def _look(self, taken: asyncio.Future[Any]) -> None:
+        if not taken.cancelled() and (error := taken.exception()) is not None:
+            self._refused = self._refused or str(error)
+
+    def _check(self) -> None:
+        if self._refused is not None:
+            raise BusError(f"the broker does not take what was derived: {self._refused}")
+
+
+def _progress(root: Path) -> int:
+    return sum(cursor.last_seq for cursor in stats.cursors(root))
+
+
+def _report(run_id: str, doc_type: str, derived: int) -> dict[str, Any]:
+    """Return a run's entry in the ledger; its texts name no file, for there is none."""
+    texts = {"file": f"derived {doc_type}", "sha256": sha256(run_id.encode()).hexdigest(), "format": "derived"}
+    counts = {"size": 0, "lines": 0, "blank": 0, "records": derived, "rejected": 0, "salvaged": 0}
+    return {**texts, "reader": f"rules-{RULES_VERSION}", "tz": "", **counts}

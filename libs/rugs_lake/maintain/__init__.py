@@ -1,0 +1,1 @@
+"""What keeps a lake small, whole and current: compaction, retention, verification, migration."""

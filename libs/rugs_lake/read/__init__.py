@@ -1,0 +1,1 @@
+"""One snapshot for one question: views, files, rejects, figures."""

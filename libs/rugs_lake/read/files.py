@@ -1,0 +1,108 @@
+"""The live files of a snapshot, for readers that ask no SQL of ours.
+
+Beside them `events_parquet/` holds files that were replaced and wait for their retention: whoever reads the whole
+folder reads these rows twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rugs_lake.errors import LakeError
+from rugs_lake.store.catalog import Catalog, reading_catalog, snapshot_time
+
+_FILES = (
+    "SELECT f.path, t.partition_value, d.partition_value, f.record_count, f.file_size_bytes FROM ducklake_data_file f"
+    " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
+    " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
+    " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) ORDER BY f.path"
+)
+
+
+class LakeFile(str):
+    """A live file: its absolute path, as any reader takes it, and what the catalog knows of it.
+
+    Attributes:
+        doc_type, date: of all its rows; the date is UTC.
+        rows: how many it has.
+        bytes: its size on disk.
+    """
+
+    __slots__ = ("bytes", "date", "doc_type", "rows")
+
+    doc_type: str
+    date: dt.date
+    rows: int
+    bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return path and attributes, as `rugs files --json` prints them."""
+        named = {name: getattr(self, name) for name in ("doc_type", "date", "rows", "bytes")}
+        return {"path": str(self), **named, "date": self.date.isoformat()}
+
+
+class FilesGoneError(LakeError):
+    """A snapshot's files were deleted while it was read: it took longer than replaced files are kept."""
+
+
+def live_files_at(catalog: Catalog, snapshot: int) -> list[LakeFile]:
+    """Return the files of a snapshot, by path."""
+    found = []
+    for path, doc_type, date, rows, size in catalog.all(_FILES, snapshot):
+        file = LakeFile((catalog.paths.data / path).absolute())
+        file.doc_type, file.date, file.rows, file.bytes = doc_type, dt.date.fromisoformat(date), rows, size
+        found.append(file)
+    return found
+
+
+def list_files(
+    root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None
+) -> tuple[int, list[LakeFile]]:
+    """Return a snapshot's number and its files: the newest, or as `rugs_lake.open` takes it.
+
+    Raises:
+        LakeError: if there is no lake, or no such snapshot any more.
+    """
+    with reading_catalog(root) as catalog, catalog.reading():
+        snapshot = pin(catalog, at_snapshot, at_time)
+        return snapshot, live_files_at(catalog, snapshot)
+
+
+def pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:
+    """Return the number of the newest snapshot, or of the one that is asked for.
+
+    Raises:
+        LakeError: if there is no such snapshot any more.
+    """
+    oldest, newest = catalog.one(
+        "SELECT min(snapshot_id), max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0"
+    )
+    if at_snapshot is not None:
+        if catalog.one("SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?", at_snapshot) is None:
+            raise LakeError(f"no snapshot {at_snapshot}: the lake has {oldest} to {newest}")
+        return at_snapshot
+    if at_time is not None:
+        aware = at_time if at_time.tzinfo else at_time.replace(tzinfo=dt.UTC)
+        micros = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        found = catalog.one(
+            "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0 AND snapshot_time <= ?",
+            snapshot_time(micros),
+        )[0]
+        if found is None:
+            raise LakeError(f"no snapshot as old as {at_time.isoformat()}: the oldest is number {oldest}")
+        return int(found)
+    return int(newest)
+
+
+def explain_missing(snapshot: int, files: Sequence[str]) -> FilesGoneError | None:
+    """Return the error that says why a query over these files failed, where that is that they are gone."""
+    gone = sum(not Path(file).exists() for file in files)
+    if not gone:
+        return None
+    return FilesGoneError(
+        f"{gone} of the {len(files)} files of snapshot {snapshot} were deleted while it was read, which took longer"
+        " than RUGS_SNAPSHOT_RETENTION: begin again, and hold them with `lake.hold()` or `rugs files --hold`"
+    )

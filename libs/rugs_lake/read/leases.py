@@ -1,0 +1,113 @@
+"""Leases: a snapshot is kept, with its files, for a reader that needs it longer than old files are kept.
+
+A lease is a row of the catalog, so whoever expires snapshots sees it in the same
+transaction. It has an end: a reader that dies without releasing it holds nothing for ever.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rugs_lake.errors import LakeError
+from rugs_lake.store.catalog import Catalog, reading_catalog
+from rugs_lake.store.paths import LakePaths
+
+_CREATE: Final = """
+CREATE TABLE IF NOT EXISTS rugs_lease (
+    lease_id TEXT PRIMARY KEY,
+    snapshot_id INTEGER NOT NULL,
+    until_us INTEGER NOT NULL           -- it holds nothing from then on
+) WITHOUT ROWID
+"""
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class Lease(NamedTuple):
+    """A snapshot that is kept until a time (UTC)."""
+
+    lease_id: str
+    snapshot: int
+    until: dt.datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes, as `rugs files --leases --json` prints them."""
+        return {"lease": self.lease_id, "snapshot": self.snapshot, "until": self.until.isoformat()}
+
+
+def hold(root: Path, snapshot: int, seconds: float) -> Lease:
+    """Keep a snapshot and its files for so long, whatever compaction replaces meanwhile.
+
+    Raises:
+        LakeError: if there is no such snapshot any more, or the lake cannot be written.
+    """
+    lease_id = uuid.uuid4().hex[:12]
+    until_us = _now_us() + int(seconds * 1_000_000)
+    with Catalog(LakePaths(root)) as catalog:
+        try:
+            with catalog.transaction() as connection:
+                connection.execute(_CREATE)
+                known = connection.execute("SELECT 1 FROM ducklake_snapshot WHERE snapshot_id = ?", (snapshot,))
+                if known.fetchone() is None:
+                    raise LakeError(f"snapshot {snapshot} has expired: open the lake again, and hold it at once")
+                connection.execute("INSERT INTO rugs_lease VALUES (?, ?, ?)", (lease_id, snapshot, until_us))
+        except sqlite3.Error as error:
+            raise LakeError(f"cannot hold snapshot {snapshot}: {error}") from error
+    return Lease(lease_id, snapshot, _time(until_us))
+
+
+def release(root: Path, lease_id: str) -> bool:
+    """End a lease; return whether there was one.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
+    with Catalog(LakePaths(root)) as catalog:
+        if not _is_there(catalog.connection):
+            return False
+        with catalog.transaction() as connection:
+            ended = connection.execute("DELETE FROM rugs_lease WHERE lease_id = ?", (lease_id,))
+            return ended.rowcount > 0
+
+
+def leases(root: Path) -> list[Lease]:
+    """Return the leases that hold, the first to end first.
+
+    Raises:
+        LakeError: if there is no lake.
+    """
+    with reading_catalog(root) as catalog:
+        if not _is_there(catalog.connection):
+            return []
+        query = "SELECT lease_id, snapshot_id, until_us FROM rugs_lease WHERE until_us > ? ORDER BY until_us"
+        rows = catalog.all(query, _now_us())
+    return [Lease(lease_id, snapshot, _time(until_us)) for lease_id, snapshot, until_us in rows]
+
+
+def begin(catalog: Catalog) -> None:
+    """Make the table where there is none, and forget the leases that have ended."""
+    if not _is_there(catalog.connection):
+        catalog.connection.execute(_CREATE)
+    elif catalog.one("SELECT 1 FROM rugs_lease WHERE until_us <= ? LIMIT 1", _now_us()) is not None:
+        with catalog.transaction() as connection:
+            connection.execute("DELETE FROM rugs_lease WHERE until_us <= ?", (_now_us(),))
+
+
+HELD: Final = "SELECT snapshot_id FROM rugs_lease"
+"""The snapshots that are held, once `begin` has been called."""
+
+
+def _is_there(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_lease'").fetchone() is not None
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _time(micros: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=micros)

@@ -1,0 +1,1 @@
+"""From messages to commits: what the parquet-writer runs."""

@@ -1,0 +1,125 @@
+"""An id once, for ever: which of a batch's ids the lake already has.
+
+An id can come twice only within its scope (a session, or a game for derived ticks and
+games), and the catalog knows which files hold which positions of a scope. Ids that are made
+of their cause have no scope: the catalog knows on which days they could be. So only files
+that may hold them are read, and of those the id column alone; most batches need none. Memory
+is bounded by the batch: the ids of a file stream through a look-up in the batch's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rugs_lake.store import derived_ids, parquet
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.parquet import TornFileError
+from rugs_lake.store.paths import partition_folder
+from rugs_lake.store.rows import Row, cause_scope
+
+_OVERLAPPING = (
+    "SELECT data_file_id, path FROM rugs_scope JOIN ducklake_data_file USING (data_file_id)"
+    " WHERE scope = ? AND first_pos <= ? AND last_pos >= ? AND end_snapshot IS NULL"
+)
+
+
+def spans(rows: Iterable[Row]) -> list[tuple[bytes, int, int]]:
+    """Return for each scope the first and last position that the rows have there."""
+    found: dict[bytes, list[int]] = {}
+    for row in rows:
+        if row.is_known_by_cause:
+            continue
+        scope, position = row.scope
+        ends = found.get(scope)
+        if ends is None:
+            found[scope] = [position, position]
+        elif position > ends[1]:
+            ends[1] = position
+        elif position < ends[0]:
+            ends[0] = position
+    return [(scope, first, last) for scope, (first, last) in found.items()]
+
+
+def known_ids(catalog: Catalog, rows: Sequence[Row]) -> set[bytes]:
+    """Return those of the rows' ids that live files of the lake hold already.
+
+    Raises:
+        TornFileError: if a file that must be looked into cannot be read. Nothing can be taken
+            until it is put back, or given up with `verify(repair=True)`.
+    """
+    by_cause = [row for row in rows if row.is_known_by_cause]
+    known = _known(catalog, _in_scopes(catalog, rows))
+    if by_cause:
+        if derived_ids.untaken(catalog.connection):
+            known |= _known(catalog, _in_causes(catalog, by_cause))
+        known |= _known(catalog, _on_days(catalog, by_cause))
+    return known
+
+
+def _known(catalog: Catalog, candidates: Mapping[str, set[bytes]]) -> set[bytes]:
+    """Return those ids that a file holds which may hold them."""
+    known: set[bytes] = set()
+    for path, digests in candidates.items():
+        if missing := digests - known:
+            ids = _read_ids(catalog, path)
+            known.update(ids.filter(pc.is_in(ids, value_set=pa.array(list(missing), ids.type))).to_pylist())
+    return known
+
+
+def _in_scopes(catalog: Catalog, rows: Sequence[Row]) -> dict[str, set[bytes]]:
+    """Return the files that hold the rows' places in their scopes, each with the ids to look for."""
+    candidates: dict[str, set[bytes]] = {}
+    by_scope: dict[bytes, set[bytes]] | None = None
+    for scope, first, last in spans(rows):
+        for _, path in catalog.connection.execute(_OVERLAPPING, (scope, last, first)):
+            if by_scope is None:
+                by_scope = _by_scope(rows)
+            candidates.setdefault(path, set()).update(by_scope[scope])
+    return candidates
+
+
+def _in_causes(catalog: Catalog, rows: Sequence[Row]) -> dict[str, set[bytes]]:
+    """Return the files from before `derived_ids` that hold the rows' causes, each with the ids to look for."""
+    candidates: dict[str, set[bytes]] = {}
+    for row in rows:
+        scope = cause_scope(str(row.event.envelope.cause))
+        for _, path in catalog.connection.execute(_OVERLAPPING, (scope, 0, 0)):
+            candidates.setdefault(path, set()).add(row.event.digest)
+    return candidates
+
+
+def _on_days(catalog: Catalog, rows: Sequence[Row]) -> dict[str, set[bytes]]:
+    """Return the files of the days on which the rows' ids could be, the latest first, each with the ids to look for."""
+    days = derived_ids.days_of(catalog.connection, {row.event.digest for row in rows})
+    wanted: dict[str, set[bytes]] = {}
+    for row in rows:
+        for day in days.get(row.event.digest, ()):
+            wanted.setdefault(partition_folder(row.event.envelope.doc_type, day), set()).add(row.event.digest)
+    if not wanted:
+        return {}
+    live = catalog.all("SELECT path FROM ducklake_data_file WHERE end_snapshot IS NULL ORDER BY data_file_id DESC")
+    return {path: wanted[folder] for (path,) in live if (folder := path.rpartition("/")[0]) in wanted}
+
+
+def _read_ids(catalog: Catalog, path: str) -> pa.ChunkedArray:
+    file = catalog.paths.data / path
+    try:
+        return parquet.read(file, columns=["id"])["id"]
+    except FileNotFoundError:
+        reason = f"{file} is gone"
+    except TornFileError as error:
+        reason = str(error)
+    raise TornFileError(
+        f"{reason}: ids must be looked up in it. Put it back, or give its rows up with `rugs verify --repair`"
+    )
+
+
+def _by_scope(rows: Sequence[Row]) -> dict[bytes, set[bytes]]:
+    grouped: dict[bytes, set[bytes]] = {}
+    for row in rows:
+        if not row.is_known_by_cause:
+            grouped.setdefault(row.scope[0], set()).add(row.event.digest)
+    return grouped

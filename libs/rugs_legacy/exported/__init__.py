@@ -1,0 +1,1 @@
+"""What an export wrote is known again: its manifests, and the events that its lines are."""

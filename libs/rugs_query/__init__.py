@@ -1,0 +1,1 @@
+"""Questions about the data as plain functions: what was recorded, games, rejects, figures."""

@@ -1,0 +1,92 @@
+"""Games, and how complete what is known of them is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from rugs_lake.read.reader import Lake
+from rugs_lake.read.views import completeness as completeness_query
+
+_DAY: Final = dt.timedelta(days=1)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Game:
+    """One game, whoever told of it. Times are microseconds, UTC.
+
+    Attributes:
+        ended: whether its last tick is known to be its last.
+        ticks: how many it had, from 0 on; None where nobody knows.
+        direct, filled, missing: of these, how many were received themselves, are known only from a later
+            state, or not at all.
+        missing_ticks: first and last of each run that is missing.
+        history_prices: how many prices its history tells: they are in the view `game`, and no ticks.
+    """
+
+    game_id: str
+    first_us: int
+    last_us: int
+    sources: list[str]
+    ended: bool
+    rugged: bool
+    ticks: int | None
+    peak: float | None
+    direct: int
+    filled: int
+    missing: int
+    missing_ticks: list[tuple[int, int]]
+    complete: bool
+    history_prices: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes as `rugs games --json` prints them: times as ISO 8601 text."""
+        told = asdict(self)
+        first, last = (_EPOCH + dt.timedelta(microseconds=told.pop(name)) for name in ("first_us", "last_us"))
+        return {"game_id": told.pop("game_id"), "first": first.isoformat(), "last": last.isoformat(), **told}
+
+
+def list_games(
+    lake: Lake,
+    start: int | None = None,
+    end: int | None = None,
+    *,
+    incomplete: bool = False,
+    game_id: str | None = None,
+) -> list[Game]:
+    """Return the games that began between two times (microseconds, UTC; `end` is outside), oldest first.
+
+    With `incomplete` only those that have ended and miss ticks; with `game_id` only that one.
+    """
+    which = "date BETWEEN $first_day AND $last_day" + ("" if game_id is None else " AND game_id = $game_id")
+    query = f"""
+        SELECT game_id, epoch_us(first_ts), epoch_us(last_ts), sources, ended, rugged, last_tick + 1, peak, direct,
+            filled, missing, missing_ticks, coalesce(complete, false), history_prices
+        FROM ({completeness_query(which)})
+        WHERE epoch_us(first_ts) >= $start AND epoch_us(first_ts) < $end
+            AND (NOT $incomplete OR (ended AND missing > 0))
+        ORDER BY first_ts, game_id
+    """  # noqa: S608 - our own text
+    rows = lake.sql(
+        query,
+        {
+            "first_day": dt.date.min if start is None else _day(start) - _DAY,
+            "last_day": dt.date.max if end is None else _day(end) + _DAY,
+            "start": -(2**62) if start is None else start,
+            "end": 2**62 if end is None else end,
+            "incomplete": incomplete,
+            **({} if game_id is None else {"game_id": game_id}),
+        },
+    ).fetchall()
+    return [_game(*row) for row in rows]
+
+
+def _game(*told: Any) -> Game:
+    known = dict(zip((each.name for each in fields(Game)), told, strict=True))
+    return Game(**{**known, "missing_ticks": [(run["first"], run["last"]) for run in known["missing_ticks"]]})
+
+
+def _day(micros: int) -> dt.date:
+    return (_EPOCH + dt.timedelta(microseconds=micros)).date()

@@ -1,0 +1,1 @@
+"""Recordings as the old recorders wrote them, of made-up games."""

@@ -1,0 +1,1 @@
+"""What builds or checks this repository, and is not installed."""

@@ -1,0 +1,1 @@
+"""The contract under `proto/`, written from the code."""
