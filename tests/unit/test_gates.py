@@ -32,7 +32,6 @@ OWN_FILES: Final = {
     "rugs_cli.results": "the file that `rugs sql --out` names",
     "rugs_sim.wire_log": "the simulator's log, in the file that the user names",
     "rugs_sim.old_files.generate": "makes up recordings, in the folder that the user names",
-    "tools.contract.export": "writes the contract into the repository",
 }
 """Modules that open other files for writing, and which."""
 
