@@ -11,17 +11,18 @@ from pydantic import ValidationError
 
 from rugs_client.clock import Step
 from rugs_client.plain import text
-from rugs_client.records import Record, packed
+from rugs_client.records import Record, as_map, read, snapshot
 from rugs_proto import ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
+from rugs_proto.packing import array_header, pack
 from rugs_proto.rules import TS_END_US, TS_MIN_US, WIRE_VERSION
 from rugs_proto.subjects import MAX_BLOB, MAX_BODY
 
 _ROOM: Final = 64 * 1024
 """Bytes that an envelope may need beside `raw`, where `raw` decides whether it goes into a message."""
 _SMALL_MAP: Final = 0x80
-_FIELDS: Final = msgpack.packb("fields")
+_FIELDS: Final = pack("fields")
 
 
 class Loss(NamedTuple):
@@ -57,7 +58,18 @@ def step_record(step: Step, source: str, session: str | None, *, every_session: 
         fields["sessions"] = "all"
     names = (None, None, None)
     return Record(
-        *(source, "system_event", "clock_step", step.new, step.new, "internal", *names, packed(fields), None, session)
+        *(
+            source,
+            "system_event",
+            "clock_step",
+            step.new,
+            step.new,
+            "internal",
+            *names,
+            *snapshot(fields),
+            None,
+            session,
+        )
     )
 
 
@@ -119,17 +131,17 @@ def entry_of(record: Record, session_id: str, seq: int) -> Entry:
         "username": record.username,
     }
     try:
-        fields = msgpack.unpackb(record.fields) if record.fields else {}
-        Envelope(fields=fields, **head)  # the contract; without `raw`, which is hashed once, below
+        content, fields = read(record.fields)
+        Envelope(fields=content, **head)  # the contract; without `raw`, which is hashed once, below
     except Exception as error:  # also fields that are no map that JSON can say
         return _reject(record, raw, session_id, seq, error)
     make_id = ids.reject_id if record.doc_type == "reject" else ids.event_id
     event_id = make_id(record.source, session_id, seq, data)
-    large = data if data is not None and len(data) + len(record.fields) > MAX_BODY - _ROOM else None
+    large = data if data is not None and len(data) + len(fields) > MAX_BODY - _ROOM else None
     last = _blob(large) if large is not None else {} if raw is None else {"raw": raw}
-    body = _body(head, event_id, record.fields, last)
+    body = _body(head, event_id, fields, last)
     if len(body) > MAX_BODY:
-        too_large = ValueError(f"fields of {len(record.fields)} bytes are too large for a message")
+        too_large = ValueError(f"fields of {len(fields)} bytes are too large for a message")
         return _reject(record, raw, session_id, seq, too_large)
     return Entry(record.source, session_id, seq, record.doc_type, record.event, event_id, head["ts"], body, large)
 
@@ -151,7 +163,7 @@ def _body(head: dict[str, Any], event_id: str, fields: bytes, last: dict[str, An
     content |= {key: value for key, value in head.items() if value is not None and value != ""}
     count = len(content) + len(last) + (1 if fields else 0)  # at most 15, so that all of it is a small map
     return b"".join(
-        (bytes((_SMALL_MAP | count,)), _pack(content)[1:], _FIELDS + fields if fields else b"", _pack(last)[1:])
+        (bytes((_SMALL_MAP | count,)), pack(content)[1:], _FIELDS + fields if fields else b"", pack(last)[1:])
     )
 
 
@@ -192,7 +204,7 @@ def _entry(envelope: Envelope, content: dict[str, Any], large: bytes | None = No
     Raises:
         ValueError: if it is larger than a message may be.
     """
-    body = _pack(content)
+    body = pack(content)
     if len(body) > MAX_BODY:
         raise ValueError(f"an event of {len(body)} bytes is too large for a message")
     return Entry(
@@ -231,14 +243,16 @@ def _reject(record: Record, raw: str | bytes | None, session_id: str, seq: int, 
             seq=seq,
             direction="internal",
             event=record.event,
-            fields={"reason": text(reason[:1000]), "doc_type": record.doc_type[:100]},
+            fields={"reason": text(reason[:1000]), "doc_type": text(record.doc_type[:100])},
             raw=raw,
         )
     )
 
 
-def _said(fields: bytes) -> str | bytes:
+def _said(fields: bytes | dict[str, Any]) -> str | bytes:
     """Return fields as JSON; packed as they are, where JSON cannot say them."""
+    if isinstance(fields, dict):
+        return json.dumps(as_map(fields), ensure_ascii=False)
     try:
         content = msgpack.unpackb(fields, strict_map_key=False) if fields else {}
         return json.dumps(content, ensure_ascii=False)
@@ -277,9 +291,4 @@ def message_body(entries: list[Entry]) -> bytes:
     """Return a message's body: the one envelope, or an array of them."""
     if len(entries) == 1:
         return entries[0].body
-    head: bytes = msgpack.Packer().pack_array_header(len(entries))
-    return head + b"".join(entry.body for entry in entries)
-
-
-def _pack(content: dict[str, Any]) -> bytes:
-    return bytes(msgpack.packb(content))
+    return array_header(len(entries)) + b"".join(entry.body for entry in entries)

@@ -222,7 +222,7 @@ def _frame(data: object) -> Publication:
         rest.pop("data", None)
     time = rest.pop("timestamp", None)
     publication["fields"] = plain(rest)
-    return _timed(publication, plain(time))
+    return _timed(publication, time if type(time) is str else plain(time))
 
 
 def _source(said: str, *, is_raw: bool) -> str | None:

@@ -81,10 +81,22 @@ class _Copy:
             return described(value)
 
     def _map(self, content: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        made = {
-            text(key) if type(key) is str and len(key) <= _SHORT_TEXT else self._key(key): self.of(inner, depth + 1)
-            for key, inner in content.items()
-        }
+        made: dict[str, Any] = {}
+        for key, inner in content.items():  # what stays as it is goes without a call: publishing has to be quick
+            is_name = type(key) is str and len(key) <= _SHORT_TEXT and key.isascii()
+            name = key if is_name else self._key(key)
+            kind = type(inner)
+            if (
+                kind is bool
+                or inner is None
+                or (kind is str and len(inner) <= _SHORT_TEXT and inner.isascii())
+                or (kind is int and -(2**63) <= inner < 2**64)
+            ):
+                made[name] = inner
+            elif kind is Decimal:
+                made[name] = _decimal(inner)
+            else:
+                made[name] = self.of(inner, depth + 1)
         if len(made) == len(content):
             return made
         made = {}
@@ -101,7 +113,7 @@ class _Copy:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             names = [name for name in value.__dataclass_fields__ if name[:1] != "_"]
             self._spend(len(names) * _VALUE)
-            return {name: self.of(getattr(value, name), depth + 1) for name in names}
+            return self._map({name: getattr(value, name) for name in names}, depth)
         if isinstance(value, Mapping):
             return self._map(dict(self._all(value.items())), depth)
         if isinstance(value, tuple) and hasattr(value, "_asdict"):

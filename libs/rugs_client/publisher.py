@@ -21,7 +21,7 @@ from rugs_client.events import Ending, Loss, whole_entry
 from rugs_client.intake import Intake
 from rugs_client.plain import described, plain
 from rugs_client.plain import name as as_name
-from rugs_client.records import Record, as_map, as_raw, is_capture_time, moment, packed
+from rugs_client.records import Record, as_map, as_raw, is_capture_time, moment, snapshot
 from rugs_client.sessions import Sessions
 from rugs_client.spools import is_first, open_spool
 from rugs_proto.envelope import Envelope
@@ -145,32 +145,32 @@ class Publisher:
             return False
         try:
             now = self._clock.now()
-            beside: dict[str, Any] = {}
             if raw is not None and type(raw) is not str and type(raw) is not bytes:
                 given, raw = raw, as_raw(raw)
-                beside |= {} if raw is not None else {"raw": given}
+                if raw is None:
+                    fields = as_map(fields) | {"raw": plain(given)}
             if source is None:
                 source = self.source
             elif type(source) is not str or source not in SOURCES:
-                beside["source"], source = as_name(source), self.source
+                fields, source = as_map(fields) | {"source": as_name(source)}, self.source
             if recv_ts is None:
                 recv_ts = now
             elif not is_capture_time(recv_ts):
-                beside["recv_ts"], recv_ts = as_name(recv_ts), now
-            if beside:
-                fields, copy = as_map(fields) | plain(beside), False
+                fields, recv_ts = as_map(fields) | {"recv_ts": as_name(recv_ts)}, now
+            kept, held = snapshot(fields, copy=copy)
             taken = self._intake.put(
                 Record(
                     source,
-                    as_name(doc_type),
+                    doc_type if type(doc_type) is str else as_name(doc_type),
                     as_name(event),
-                    moment(ts),
+                    None if ts is None else moment(ts),
                     recv_ts,
-                    as_name(direction),
+                    direction if type(direction) is str else as_name(direction),
                     None if game_id is None else as_name(game_id),
                     None if player_id is None else as_name(player_id),
                     None if username is None else as_name(username),
-                    b"" if fields is None else packed(fields, copy=copy),
+                    kept,
+                    held,
                     raw,
                     None if session is None else as_name(session) or None,
                 )

@@ -1,20 +1,27 @@
-"""What a program published, as it is queued: copied and packed once, in the program's own thread."""
+"""What a program published, as it is queued: copied in the program's own thread, packed there only if need be."""
 
 from __future__ import annotations
 
-from sys import getsizeof
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import msgpack
 
 from rugs_client.plain import name as as_name
 from rugs_client.plain import plain
+from rugs_proto.packing import pack
 from rugs_proto.rules import TS_END_US, TS_MIN_US
 
 _EVENT: Final = 768
 """Bytes that an event needs beside its fields, frame and names: the objects themselves and their place in the queue."""
 _CHARACTER: Final = 4
 """Bytes that a character may need."""
+_FIELD: Final = 256
+"""Bytes that a field may need, beside its characters: its name, its value, its place in the map."""
+_FLAT_BYTES: Final = 64 * 1024
+"""Fields that need more are packed at once."""
+_FIXED: Final = frozenset({str, int, float, bool, type(None), Decimal})
+"""Types of values that nobody can change."""
 
 
 class Record(NamedTuple):
@@ -22,7 +29,9 @@ class Record(NamedTuple):
 
     Attributes:
         ts: None for that of its capture; text where no time was given for it.
-        fields: a map in msgpack, empty where there are none. It may break the contract.
+        fields: a map in msgpack, empty where there are none, or one that is to be made plain and packed. It may
+            break the contract.
+        held: bytes that the fields hold in memory, at the most.
     """
 
     source: str
@@ -34,19 +43,61 @@ class Record(NamedTuple):
     game_id: str | None
     player_id: str | None
     username: str | None
-    fields: bytes
+    fields: bytes | dict[str, Any]
+    held: int
     raw: str | bytes | None
     session: str | None = None
 
     @property
     def size(self) -> int:
         """Bytes that it holds in memory, at the most."""
-        names = len(self.doc_type) + len(self.event) + len(self.direction)
-        for name in (self.game_id, self.player_id, self.username, self.session):
-            if name is not None:
-                names += len(name)
-        raw = 0 if self.raw is None else getsizeof(self.raw)
-        return _EVENT + _CHARACTER * names + len(self.fields) + raw
+        _, doc_type, event, _, _, direction, game_id, player_id, username, _, held, raw, session = self
+        names = len(doc_type) + len(event) + len(direction) + len(game_id or "") + len(player_id or "")
+        names += len(username or "") + len(session or "")
+        received = 0 if raw is None else len(raw) if type(raw) is bytes or raw.isascii() else _CHARACTER * len(raw)
+        return _EVENT + _CHARACTER * names + held + received
+
+
+def snapshot(fields: object, *, copy: bool = True) -> tuple[bytes | dict[str, Any], int]:
+    """Return fields so that nobody can change them any more, and how many bytes they hold in memory, at the most.
+
+    A small map of values that cannot change is copied as it is, and the rest is left to the background thread.
+    Without `copy` they are a dict that is plain already.
+
+    Raises:
+        TooLargeError: if they are larger than any event may be.
+    """
+    if fields is None:
+        return b"", 0
+    if type(fields) is dict:
+        flat = fields.copy()
+        held = 0
+        for key, value in flat.items():
+            kind = type(value)
+            if type(key) is not str or kind not in _FIXED:
+                break
+            held += _FIELD + _CHARACTER * len(key)
+            if kind is str:
+                held += _CHARACTER * len(value)
+            elif kind is int or kind is Decimal:
+                held += value.__sizeof__()
+        else:
+            if held <= _FLAT_BYTES:
+                return flat, held
+    made = packed(fields, copy=copy)
+    return made, len(made)
+
+
+def read(fields: bytes | dict[str, Any]) -> tuple[Any, bytes]:
+    """Return a record's fields, and as they travel: as msgpack.
+
+    Raises:
+        Exception: if they are nothing that msgpack can read.
+    """
+    if isinstance(fields, dict):
+        content = as_map(fields)
+        return content, pack(content) if content else b""
+    return msgpack.unpackb(fields) if fields else {}, fields
 
 
 def packed(fields: object, *, copy: bool = True) -> bytes:
@@ -59,9 +110,9 @@ def packed(fields: object, *, copy: bool = True) -> bytes:
     if not content:
         return b""
     try:
-        return bytes(msgpack.packb(content))
+        return pack(content)
     except Exception:  # they are not plain after all
-        return bytes(msgpack.packb(as_map(fields)))
+        return pack(as_map(fields))
 
 
 def as_map(fields: object) -> dict[str, Any]:

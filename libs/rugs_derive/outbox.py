@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgpack
 import msgspec
 import structlog
 
 from rugs_bus import BusError, PubAck, Publisher
 from rugs_feed.derive import Derived
 from rugs_proto.ids import message_id
+from rugs_proto.packing import array_header
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY, event_subject
 
 _ROOM: Final = 1024
@@ -47,8 +47,7 @@ class Outgoing:
         """The one envelope, or an array of them."""
         if len(self.parts) == 1:
             return self.parts[0]
-        head: bytes = msgpack.Packer().pack_array_header(len(self.parts))
-        return head + b"".join(self.parts)
+        return array_header(len(self.parts)) + b"".join(self.parts)
 
 
 class Outbox:

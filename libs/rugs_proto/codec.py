@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 
 from rugs_proto.envelope import Envelope
+from rugs_proto.packing import pack
 
 
 def to_map(envelope: Envelope) -> dict[str, Any]:
@@ -23,8 +24,8 @@ def to_map(envelope: Envelope) -> dict[str, Any]:
 def encode(envelopes: Envelope | Iterable[Envelope]) -> bytes:
     """Return a message body: one map for one envelope, an array for several."""
     if isinstance(envelopes, Envelope):
-        return bytes(msgpack.packb(to_map(envelopes)))
-    return bytes(msgpack.packb([to_map(envelope) for envelope in envelopes]))
+        return pack(to_map(envelopes))
+    return pack([to_map(envelope) for envelope in envelopes])
 
 
 def unpack(body: bytes) -> list[Any]:

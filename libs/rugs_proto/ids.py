@@ -24,7 +24,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final
 
-import msgpack
+from rugs_proto.packing import pack
 
 ID_BYTES: Final = 16
 EVENT_PERSON: Final = b"rugs.event.1"
@@ -42,7 +42,7 @@ _BIN32 = Struct(">BI").pack
 
 @lru_cache(maxsize=4096)
 def _session_hash(person: bytes, source: str, session_id: str) -> blake2b:
-    head = b"\x94" + msgpack.packb(source) + msgpack.packb(session_id)
+    head = b"\x94" + pack(source) + pack(session_id)
     return blake2b(head, digest_size=ID_BYTES, person=person)
 
 
@@ -62,9 +62,9 @@ def event_digest(source: str, session_id: str, seq: int, raw: Buffer | None, per
     """
     state = _session_hash(person, source, session_id).copy()
     if raw is None:
-        state.update(msgpack.packb(seq) + b"\xc0")
+        state.update(pack(seq, 16) + b"\xc0")
     else:
-        state.update(msgpack.packb(seq) + _bin_header(len(raw)))
+        state.update(pack(seq, 16) + _bin_header(len(raw)))
         state.update(raw)
     return state.digest()
 
@@ -81,7 +81,7 @@ def reject_id(source: str, session_id: str, seq: int, raw: Buffer | None) -> str
 
 def derived_id(rule: str, *key: str | int | bool | None) -> str:
     """Return the id of a derived event, from its rule and its natural key."""
-    return blake2b(msgpack.packb([rule, *key]), digest_size=ID_BYTES, person=DERIVED_PERSON).hexdigest()
+    return blake2b(pack([rule, *key]), digest_size=ID_BYTES, person=DERIVED_PERSON).hexdigest()
 
 
 def natural_id(doc_type: str, source: str, game_id: str | None, fields: Mapping[str, Any]) -> str | None:
@@ -117,7 +117,7 @@ def import_session_id(format_id: str, first_timed_line: bytes) -> str:
     It is made of the format and of the first line that carries a time, so a file
     that has grown since, or a copy cut short, is the same session.
     """
-    packed = msgpack.packb([format_id, first_timed_line])
+    packed = pack([format_id, first_timed_line])
     return blake2b(packed, digest_size=ID_BYTES, person=b"rugs.session.1").hexdigest()
 
 

@@ -108,7 +108,7 @@ async def test_no_event_of_any_shape_blocks_or_raises_or_takes_others_with_it(
 
 def test_what_waits_for_a_broker_and_has_no_disk_is_bounded_with_all_that_it_holds(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    bound, many = 1_000_000, 3000
+    bound, many = 1_000_000, 6000
     with (
         traced() as memory,
         Publisher(

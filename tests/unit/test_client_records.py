@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgpack
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from rugs_client.events import Ending, Loss, entry_of, message_body
 from rugs_client.intake import Intake
-from rugs_client.records import Record, packed
+from rugs_client.records import Record, packed, snapshot
 from rugs_proto import decode, ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
@@ -20,11 +21,18 @@ from rugs_proto.subjects import MAX_BODY
 from tests.memory import traced
 
 TS = 1_764_633_600_000_000
-RECORD = Record("cdp", "ws_event", "e", None, TS, "received", None, None, None, b"", None)
+RECORD = Record("cdp", "ws_event", "e", None, TS, "received", None, None, None, b"", 0, None)
 
 FIELDS: dict[str, Callable[[int], Any]] = {
     "none": lambda number: None,
     "flat": lambda number: {"tick": number, "price": 1.5 + number, "phase": "ACTIVE", "active": True},
+    "flat, of every type": lambda number: {
+        f"k{number}": Decimal(number) / 7,
+        f"i{number}": 10**300 + number,
+        "n": None,
+    },
+    "flat, wide texts": lambda number: {f"ü\N{ROCKET}{number}": f"ü\N{ROCKET}{number}" * 5},
+    "a long number": lambda number: {"digits": Decimal("1" * 3000 + str(number)), "bits": 2**30_000 + number},
     "many small maps": lambda number: {"board": [{"id": f"p{number}-{at}", "pnl": at / 7} for at in range(200)]},
     "deep": lambda number: {"a": {"b": {"c": {"d": [{"e": [number, {"f": "g" * 100}]}] * 20}}}},
     "numbers": lambda number: {"prices": [number + at / 3 for at in range(1000)]},
@@ -51,8 +59,9 @@ def test_the_queue_holds_no_more_than_its_bound_whatever_the_events_hold(kind: s
     filled = 1
     with traced() as memory:
         while True:
-            fields = packed(FIELDS[kind](filled))
-            if not intake.put(RECORD._replace(event=f"event {filled}", fields=fields, raw=RAW[raw]())):
+            fields, held = snapshot(FIELDS[kind](filled))
+            record = RECORD._replace(event=f"event {filled}", fields=fields, held=held, raw=RAW[raw]())
+            if not intake.put(record):
                 break
             filled += 1
     assert filled > 5
@@ -127,6 +136,16 @@ def test_an_entry_is_what_the_contract_makes_of_its_record(record: Record, seq: 
         wanted = wanted.encode("utf-8", "surrogatepass")
     assert envelope.raw == wanted
     assert (entry.ts, entry.doc_type) == (envelope.ts, envelope.doc_type) == (record.ts or TS, record.doc_type)
+
+
+@given(st.dictionaries(TEXT, JSON | st.decimals() | st.integers(), max_size=4), st.booleans())
+def test_fields_are_the_same_whether_they_are_packed_at_once_or_later(fields: dict[str, Any], copy: bool) -> None:
+    kept, held = snapshot(fields, copy=copy)
+    at_once, later = (entry_of(RECORD._replace(fields=each), "s", 1) for each in (packed(fields), kept))
+    assert at_once == later
+    assert held >= (len(kept) if isinstance(kept, bytes) else 256 * len(kept))
+    fields.clear()
+    assert entry_of(RECORD._replace(fields=kept), "s", 1) == later, "nobody can change what is queued"
 
 
 @pytest.mark.parametrize("size", [7000, 9_000_000], ids=["in the message", "in the object store"])

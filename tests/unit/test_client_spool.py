@@ -35,7 +35,8 @@ BIG = 1 << 40
 
 def entry(session: str, seq: int, size: int = 10) -> Entry:
     fields = packed({"n": seq})
-    record = Record("cdp", "ws_event", "tick", TS + seq, TS, "received", None, None, None, fields, "x" * size)
+    names = None, None, None
+    record = Record("cdp", "ws_event", "tick", TS + seq, TS, "received", *names, fields, len(fields), "x" * size)
     return entry_of(record, session, seq)
 
 
