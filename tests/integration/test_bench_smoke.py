@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(320)
 def test_bench_runs(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "tests.bench", "--quick", "--frames", "200", "--ticks", "2000"]
@@ -24,7 +25,7 @@ def test_bench_runs(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
