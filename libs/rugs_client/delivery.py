@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from rugs_bus import BusClosedError, BusError, InvalidMessageError, RefusedError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
-from rugs_client.clock import Clock, Moment, Step, Suspension, moment, now_us
+from rugs_client.clock import Clock, Moment, Step, Suspension, moment
 from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, step_record
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
@@ -24,6 +24,7 @@ from rugs_client.records import Record
 from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
+from rugs_core.time import now_us
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import event_subject
 

@@ -23,6 +23,7 @@ import structlog
 from nats.aio.client import Client
 
 from rugs_bus import BusError, Publisher
+from rugs_core.time import DAY_US, EPOCH_DAY
 from rugs_derive.causes import Cause
 from rugs_derive.outbox import Outbox, Outgoing
 from rugs_derive.quality import Quality
@@ -46,7 +47,6 @@ LEAD_IN: Final = dt.timedelta(days=1)
 """What came so long before the first day is read as well: a game that was going on at midnight is known whole."""
 _DONE_SUBJECT: Final = event_subject("system_event", "import")
 _NO_EVENTS: Final = b"\x90"
-_DAY_US: Final = 86_400_000_000
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
@@ -169,7 +169,7 @@ def _rows(
     deriver: Deriver, quality: Quality, causes: list[Cause], first: dt.date | None
 ) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
     """Give what follows from each cause; from those of the lead-in, nothing is counted and nothing given."""
-    begin_us = 0 if first is None else (first - dt.date(1970, 1, 1)).days * _DAY_US
+    begin_us = 0 if first is None else (first - EPOCH_DAY).days * DAY_US
     for heard, place, _ in causes:
         if heard.ts >= begin_us:
             yield True, deriver.feed(heard, place)

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from rugs_core.time import EPOCH_DAY
 from rugs_lake.errors import LakeError, LakeUnavailableError
 from rugs_lake.maintain.compaction import LiveFile, live_files
 from rugs_lake.store import faults, parquet, staging
@@ -31,7 +32,7 @@ from rugs_lake.store.cursor import Cursor, SupersededError, take_epoch
 from rugs_lake.store.evolution import check_readable, is_readable, lake_version, write_version
 from rugs_lake.store.orphans import sweep
 from rugs_lake.store.parquet import Effort
-from rugs_lake.store.paths import EPOCH_DAY, LakePaths
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import SCHEMA_VERSION, parse_version
 from rugs_lake.store.staging import Staged
 from rugs_lake.store.table import conform

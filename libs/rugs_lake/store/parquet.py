@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store import faults
 from rugs_lake.store.paths import TEMPORARY_PREFIX, LakePaths, fsync_folder, partition_folder
@@ -132,7 +132,7 @@ def write(
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"part-{time.time_ns() // 1000:x}-{uuid.uuid4().hex[:12]}.parquet"
+    name = f"part-{now_us():x}-{uuid.uuid4().hex[:12]}.parquet"
     _write_durably(folder / name, content)
     return DataFile(
         path=f"{partition_folder(doc_type, day)}/{name}",

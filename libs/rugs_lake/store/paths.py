@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rugs_core.time import EPOCH_DAY
+
 TEMPORARY_PREFIX: Final = ".tmp-"
-EPOCH_DAY: Final = dt.date(1970, 1, 1)
 
 
 def data_root(root: Path | str | None = None) -> Path:
