@@ -10,7 +10,6 @@ from before expire, it needs its size once more on the disk.
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import Final, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from rugs_core.locks import try_lock
 from rugs_core.time import EPOCH_DAY
 from rugs_lake.errors import LakeError, LakeUnavailableError
 from rugs_lake.maintain.compaction import LiveFile, live_files
@@ -192,10 +192,8 @@ def _alone(paths: LakePaths) -> Iterator[None]:
     """Hold the lock of migrations while the body runs; it goes with the process, however that ends."""
     paths.state.mkdir(exist_ok=True)
     with paths.migration_lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LakeUnavailableError("a migration of this lake is running: wait for its end") from error
+        if not try_lock(file):
+            raise LakeUnavailableError("a migration of this lake is running: wait for its end")
         yield
 
 

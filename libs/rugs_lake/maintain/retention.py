@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from rugs_core.files import fsync_folder
 from rugs_core.time import SECOND_US, now_us
 from rugs_lake.read import leases
 from rugs_lake.store import faults
 from rugs_lake.store.catalog import Catalog, give_back_space, snapshot_time
-from rugs_lake.store.paths import fsync_folder
 
 SLICE: Final = 200
 """Snapshots or files that one transaction takes: well under 100 ms."""

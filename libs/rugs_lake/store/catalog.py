@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_core.files import fsync_folder
 from rugs_core.time import now_us
 from rugs_lake.errors import (
     LakeAbsentError,
@@ -28,7 +29,7 @@ from rugs_lake.errors import (
     LakeUnavailableError,
     told_apart,
 )
-from rugs_lake.store.paths import LakePaths, fsync_folder
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import BY_NAME, COLUMNS, Column
 
 DUCKLAKE_VERSION: Final = "1.0"

@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from rugs_core.files import make_folder, write_durably
 from rugs_core.time import now_us
 from rugs_lake.errors import LakeAbsentError
 from rugs_lake.store.catalog import Catalog, reading_catalog
-from rugs_lake.store.paths import LakePaths, make_folder, write_durably
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 

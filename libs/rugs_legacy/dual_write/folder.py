@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from rugs_lake.store.paths import TEMPORARY_PREFIX, fsync_folder, write_durably
+from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, write_durably
 from rugs_legacy.dual_write.recorder import Addition, Batch
 
 CHECKPOINT: Final = ".dual-write.json"
@@ -125,8 +125,7 @@ class Folder:
             file.truncate(min(there, addition.start))
             file.seek(0, os.SEEK_END)
             file.write(addition.content)
-            file.flush()
-            os.fsync(handle)
+            fsync_file(file)
 
     def _cut(self, name: str, size: int) -> None:
         path = self.path / name

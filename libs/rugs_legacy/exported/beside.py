@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from rugs_lake.store.parquet import file_digest
+from rugs_core.files import sha256_of
 from rugs_legacy import recording
 from rugs_legacy.exported import manifest
 from rugs_legacy.recognise import UnknownFormatError
@@ -34,7 +34,7 @@ def _why_no_recording(path: Path) -> str | None:
     for found in manifest.beside(path.parent):
         for entry in found.files:
             if entry.runs is None and entry.bytes == size:
-                sha = sha or file_digest(path)
+                sha = sha or sha256_of(path)
                 if entry.sha256 == sha:
                     return f"rows of an export ({found.format}), as its manifest says: for queries, not imported"
     return None
