@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from rugs_core.errors import RugsError
 from rugs_core.files import fsync_file, fsync_folder, sha256_of
 from rugs_core.locks import try_lock
 from rugs_legacy.exported import manifest as manifests
@@ -26,7 +27,7 @@ from rugs_legacy.exported.manifest import FileEntry, Manifest
 _ASIDE: Final = ".tmp-export-"
 
 
-class ExportError(Exception):
+class ExportError(RugsError):
     """An export cannot be written: one line that says why, and what to do."""
 
 

@@ -14,11 +14,12 @@ import structlog
 
 import rugs_bus
 from rugs_bus import BusError
+from rugs_core.errors import RugsError
 from rugs_core.locks import try_lock
 from rugs_core.reasons import one_line
 from rugs_runtime import logs
 from rugs_runtime.cancelling import keep_cancellations
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import Settings
 from rugs_runtime.stopping import Stop, stop_on_signals
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, *
     keep_cancellations()
     try:
         return asyncio.run(_run(name, main, settings, in_order))
-    except (BusError, SettingsError, OSError) as error:
+    except (RugsError, OSError) as error:
         log.error("cannot go on", reason=one_line(error), exc_info=debugging())
     except Exception:
         log.exception("ended by an error of its own")

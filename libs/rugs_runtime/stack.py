@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import structlog
 
 import rugs_bus
+from rugs_core.errors import RugsError
 from rugs_core.locks import try_lock
 from rugs_runtime import logs, service
 from rugs_runtime.broker import BrokerError
@@ -50,7 +51,7 @@ _MISSES: Final = 2
 log = structlog.get_logger(__name__)
 
 
-class StackError(Exception):
+class StackError(RugsError):
     """The stack cannot run: one line that says why, and what to do."""
 
 

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_core.errors import RugsError
 from rugs_core.time import to_us
 from rugs_feed import frames
 from rugs_feed.normalise import normalise_frame
@@ -37,7 +38,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 _OF_THE_RECORDER: Final = frozenset({"connect", "disconnect", "connect_error"})
 
 
-class RecordingError(Exception):
+class RecordingError(RugsError):
     """A recording cannot be played: one line that says why."""
 
 

@@ -14,8 +14,9 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusClosedError, BusUnavailableError, RefusedError, TakenOverError
+from rugs_bus import BusClosedError, BusUnavailableError, RefusedError
 from rugs_bus.topology import stored_message
+from rugs_core.errors import TakenOverError
 from rugs_core.patience import stopped_within
 from rugs_derive import Follower
 from rugs_derive.causes import SUBJECT

@@ -21,9 +21,10 @@ from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
 from rugs_bus import BusError, BusUnavailableError, RefusedError, stream_state
+from rugs_core.errors import RugsError
 from rugs_core.patience import Patience
 from rugs_core.reasons import one_line
-from rugs_lake import LakeError, LakeUnavailableError
+from rugs_lake import LakeUnavailableError
 from rugs_lake.store import ledger
 from rugs_legacy.clock import zone
 from rugs_legacy.files import find_files, named_by
@@ -57,7 +58,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         asyncio.run(_import(options, settings, report))
-    except (BusError, LakeError, OSError) as error:
+    except (RugsError, OSError) as error:
         report.fail(one_line(error))
     report.seconds = time.monotonic() - began
     _keep(report, settings)

@@ -11,7 +11,7 @@ import structlog
 
 import rugs_bus
 from legacy_writer.follow import Follower
-from rugs_bus import TakenOverError
+from rugs_core.errors import TakenOverError
 from rugs_core.locks import try_lock
 from rugs_core.patience import stopped_within
 from rugs_legacy.dual_write.folder import CheckpointError, Folder

@@ -12,13 +12,14 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rugs_core.errors import TakenOverError
 from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store.catalog import Catalog
 from rugs_proto.message import Message
 
 
-class SupersededError(LakeError):
+class SupersededError(LakeError, TakenOverError):
     """Another writer has taken over this stream: this one must stop, and has lost nothing."""
 
 

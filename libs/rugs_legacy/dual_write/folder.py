@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
+from rugs_core.errors import RugsError
 from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, write_durably
 from rugs_legacy.dual_write.recorder import Addition, Batch
 
@@ -25,7 +26,7 @@ _VERSION: Final = 1
 log = structlog.get_logger(__name__)
 
 
-class CheckpointError(Exception):
+class CheckpointError(RugsError):
     """The checkpoint cannot be used: one line that says why, and what to do."""
 
 
