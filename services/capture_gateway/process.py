@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -18,7 +18,7 @@ from capture_gateway.sources import build
 from capture_gateway.work import Work
 from rugs_bus import BusError
 from rugs_runtime import service
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import Settings
 
 NAME: Final = "capture-gateway"
 _AGAIN: Final = 1.0
@@ -29,12 +29,7 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Run the capture-gateway until SIGTERM."""
     options = _options()
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"{NAME}: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    return service.run(options.name, lambda stop: capture(options, settings, stop), settings)
+    return service.main(options.name, partial(capture, options))
 
 
 def _options() -> argparse.Namespace:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,10 +10,9 @@ import structlog
 
 import rugs_bus
 from legacy_writer.follow import Follower
-from rugs_core.errors import TakenOverError
 from rugs_core.locks import try_lock
 from rugs_core.patience import stopped_within
-from rugs_legacy.dual_write.folder import CheckpointError, Folder
+from rugs_legacy.dual_write.folder import Folder
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
 from rugs_runtime.settings import Settings, SettingsError
@@ -27,23 +25,22 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Write the old formats until SIGTERM; exit code 3 says that another process has taken over.
+    """Write the old formats until SIGTERM. Where they are not wanted it says so and ends: a stack need not know."""
+    return service.main(NAME, write, unneeded=_unneeded)
 
-    Where they are not wanted it says so and ends well: who starts it need not know.
-    """
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"{NAME}: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    if not settings.legacy_recorders_enabled:
-        print(f"{NAME}: REPLAYER_LEGACY_RECORDERS_ENABLED is not true: nothing to do", file=sys.stderr)
-        return service.EXIT_OK
-    return service.run(NAME, lambda stop: write(settings, stop), settings)
+
+def _unneeded(settings: Settings) -> str | None:
+    return None if settings.legacy_recorders_enabled else "REPLAYER_LEGACY_RECORDERS_ENABLED is not true"
 
 
 async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Write what is captured into the folder until `stop` is set, to the end of the stream; return the exit code."""
+    """Write what is captured into the folder until `stop` is set, to the end of the stream; return the exit code.
+
+    Raises:
+        TakenOverError: if another process writes now.
+        CheckpointError: if the folder's checkpoint cannot be read.
+        BusError: if the broker cannot be reached.
+    """
     if settings.legacy_dir is None:
         raise SettingsError("RUGS_LEGACY_DIR must name the folder that the old formats are written to")
     settings.legacy_dir.mkdir(parents=True, exist_ok=True)
@@ -60,24 +57,17 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
 
 async def _write(path: Path, settings: Settings, stop: asyncio.Event) -> int:
     folder = Folder(path)
+    folder.open()
+    nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
-        folder.open()
-        nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
+        finished = asyncio.Event()
+        follower = Follower(nc, folder, settings, finished)
+        await service.answer_status(nc, NAME, follower.status)
+        finishing = asyncio.create_task(finish(follower, stop, finished, settings.stop_timeout / 2))
         try:
-            finished = asyncio.Event()
-            follower = Follower(nc, folder, settings, finished)
-            await service.answer_status(nc, NAME, follower.status)
-            finishing = asyncio.create_task(finish(follower, stop, finished, settings.stop_timeout / 2))
-            try:
-                await follower.run()
-            finally:
-                finishing.cancel()
+            await follower.run()
         finally:
-            await nc.close()
-    except TakenOverError as error:
-        log.error("superseded", reason=str(error))
-        return service.EXIT_SUPERSEDED
-    except CheckpointError as error:
-        log.error("cannot go on", reason=str(error))
-        return service.EXIT_FAILED
+            finishing.cancel()
+    finally:
+        await nc.close()
     return service.EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -14,15 +13,13 @@ from nats.aio.client import Client
 import rugs_bus
 from parquet_writer import upkeep
 from parquet_writer.pump import Pump
-from rugs_lake import LakeError
 from rugs_lake.maintain.memory import keep_small
-from rugs_lake.store.cursor import SupersededError
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import Settings
 
 NAME: Final = "parquet-writer"
 
@@ -31,17 +28,18 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Run the parquet-writer until SIGTERM; exit code 3 says that another one has taken over."""
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"parquet-writer: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    keep_small()
-    return service.run(NAME, lambda stop: write(settings, stop), settings)
+    return service.main(NAME, write)
 
 
 async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Take the stream into the lake until `stop` is set, and what it holds then; return the exit code."""
+    """Take the stream into the lake until `stop` is set, and what it holds then; return the exit code.
+
+    Raises:
+        TakenOverError: if another writer has taken over.
+        LakeError: if the lake cannot be written.
+        BusError: if the broker cannot be reached.
+    """
+    keep_small()
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
         await rugs_bus.ensure_streams(nc, stream_settings(settings))
@@ -50,12 +48,6 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
             return await _write(nc, writer, settings, stop)
         finally:
             writer.close()
-    except SupersededError as error:
-        log.error("superseded", reason=str(error))
-        return service.EXIT_SUPERSEDED
-    except LakeError as error:
-        log.error("cannot go on", reason=str(error))
-        return service.EXIT_FAILED
     finally:
         await nc.close()
 
