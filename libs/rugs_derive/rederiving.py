@@ -25,13 +25,14 @@ from nats.aio.client import Client
 from rugs_bus import BusError, Publisher
 from rugs_core.time import DAY_US, EPOCH_DAY
 from rugs_derive.causes import Cause
-from rugs_derive.outbox import Outbox, Outgoing
+from rugs_derive.outbox import Outbox
 from rugs_derive.quality import Quality
 from rugs_derive.stored import StoredEvents
 from rugs_feed.derive import RULES_VERSION, Deriver
 from rugs_lake import LakeUnavailableError
 from rugs_lake.read import stats
 from rugs_lake.store import ledger
+from rugs_proto.draft import Draft, joined
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import (
     HEADER_IMPORT,
@@ -188,7 +189,7 @@ class _Runs:
         self._places: Counter[str] = Counter()
         self._refused: str | None = None
 
-    async def send(self, messages: list[Outgoing], done: Rederived) -> None:
+    async def send(self, messages: list[Draft[bytes]], done: Rederived) -> None:
         """Publish; the messages of a run keep their order.
 
         Raises:
@@ -196,7 +197,7 @@ class _Runs:
         """
         for message in messages:
             done.kinds[message.doc_type].derived += len(message.ids)
-            await self._publish(message.doc_type, message.subject, message.body, {})
+            await self._publish(message.doc_type, message.subject, joined(message.parts), {})
         await asyncio.sleep(0)
 
     async def finish(self, done: Rederived) -> None:
