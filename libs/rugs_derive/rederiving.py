@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
-import uuid
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -23,6 +21,7 @@ import structlog
 from nats.aio.client import Client
 
 from rugs_bus import BusError, Publisher
+from rugs_bus.import_run import ImportRun
 from rugs_core.time import DAY_US, EPOCH_DAY
 from rugs_derive.causes import Cause
 from rugs_derive.outbox import Outbox
@@ -33,21 +32,13 @@ from rugs_lake import LakeUnavailableError
 from rugs_lake.read import stats
 from rugs_lake.store import ledger
 from rugs_proto.draft import Draft, joined
-from rugs_proto.ids import message_id
 from rugs_proto.subjects import (
-    HEADER_IMPORT,
-    HEADER_IMPORT_DERIVED,
-    HEADER_IMPORT_DONE,
-    HEADER_IMPORT_SEQ,
     TARGET_BODY,
-    event_subject,
 )
 
 DOC_TYPES: Final = ("game_tick", "game", "server_state", "system_event")
 LEAD_IN: Final = dt.timedelta(days=1)
 """What came so long before the first day is read as well: a game that was going on at midnight is known whole."""
-_DONE_SUBJECT: Final = event_subject("system_event", "import")
-_NO_EVENTS: Final = b"\x90"
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
@@ -184,10 +175,7 @@ class _Runs:
     """The runs that the messages belong to, one a doc type: the lake counts what it stores of each."""
 
     def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
-        self._ids = {name: uuid.uuid4().hex for name in DOC_TYPES}
-        self._places: Counter[str] = Counter()
-        self._refused: str | None = None
+        self._runs = {name: ImportRun(publisher, name, derived=True) for name in DOC_TYPES}
 
     async def send(self, messages: list[Draft[bytes]], done: Rederived) -> None:
         """Publish; the messages of a run keep their order.
@@ -196,18 +184,23 @@ class _Runs:
             BusError: if the broker refused one for good.
         """
         for message in messages:
+            self._check()
             done.kinds[message.doc_type].derived += len(message.ids)
-            await self._publish(message.doc_type, message.subject, joined(message.parts), {})
+            await self._runs[message.doc_type].publish(message.subject, joined(message.parts))
         await asyncio.sleep(0)
 
     async def finish(self, done: Rederived) -> None:
-        """Close the runs, once the broker has all of them."""
-        await self._publisher.flush()
-        for name in DOC_TYPES:
-            report = json.dumps(_report(self._ids[name], name, done.kinds[name].derived))
-            await self._publish(name, _DONE_SUBJECT, _NO_EVENTS, {HEADER_IMPORT_DONE: report})
-        await self._publisher.flush()
+        """Close the runs, once the broker has all of them.
+
+        Raises:
+            BusError: if it has refused a message.
+        """
+        for run in self._runs.values():
+            with contextlib.suppress(BusError):  # which is said below
+                await run.settle()
         self._check()
+        for name, run in self._runs.items():
+            await run.close(json.dumps(_report(run.id, name, done.kinds[name].derived)))
 
     async def wait(self, root: Path, done: Rederived) -> None:
         """Wait until the lake has them, and take its counts.
@@ -220,7 +213,7 @@ class _Runs:
         waiting = list(DOC_TYPES)
         while waiting:
             try:
-                run, progress = ledger.run(root, self._ids[waiting[0]]), _progress(root)
+                run, progress = ledger.run(root, self._runs[waiting[0]].id), _progress(root)
             except LakeUnavailableError as error:
                 log.warning("waiting for the lake", reason=str(error))
                 run, progress = None, before
@@ -236,22 +229,10 @@ class _Runs:
                 raise BusError("derived and published, but not committed: is a writer running? `rugs status` says")
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _publish(self, name: str, subject: str, body: bytes, more: dict[str, str]) -> None:
-        self._check()
-        self._places[name] += 1
-        place = str(self._places[name])
-        headers = {HEADER_IMPORT: self._ids[name], HEADER_IMPORT_SEQ: place, HEADER_IMPORT_DERIVED: "1", **more}
-        msg_id = message_id([self._ids[name], place])
-        taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=name)
-        taken.add_done_callback(self._look)
-
-    def _look(self, taken: asyncio.Future[Any]) -> None:
-        if not taken.cancelled() and (error := taken.exception()) is not None:
-            self._refused = self._refused or str(error)
-
     def _check(self) -> None:
-        if self._refused is not None:
-            raise BusError(f"the broker does not take what was derived: {self._refused}")
+        for run in self._runs.values():
+            if run.refused is not None:
+                raise BusError(f"the broker does not take what was derived: {run.refused}")
 
 
 def _progress(root: Path) -> int:
