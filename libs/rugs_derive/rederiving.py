@@ -28,8 +28,8 @@ from rugs_derive.outbox import Outbox
 from rugs_derive.quality import Quality
 from rugs_derive.stored import StoredEvents
 from rugs_feed.derive import RULES_VERSION, Deriver
-from rugs_lake import LakeUnavailableError
 from rugs_lake.read import stats
+from rugs_lake.read.commits import until_committed
 from rugs_lake.store import ledger
 from rugs_proto.draft import Draft, joined
 from rugs_proto.subjects import (
@@ -39,7 +39,6 @@ from rugs_proto.subjects import (
 DOC_TYPES: Final = ("game_tick", "game", "server_state", "system_event")
 LEAD_IN: Final = dt.timedelta(days=1)
 """What came so long before the first day is read as well: a game that was going on at midnight is known whole."""
-_LOOK_SECONDS: Final = 0.1
 _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
 
@@ -99,8 +98,8 @@ async def rederive(
     """Derive from the lake's stored events of some days (UTC, both included); return when the lake has it all.
 
     Raises:
-        LakeError: if there is no lake.
-        BusError: if the broker does not take what was derived, or no writer commits it.
+        LakeError: if there is no lake, or no writer commits what was derived.
+        BusError: if the broker does not take what was derived.
     """
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -206,37 +205,28 @@ class _Runs:
         """Wait until the lake has them, and take its counts.
 
         Raises:
-            BusError: if the lake does not come to have them.
+            BusError: if the bus has lost some.
+            LakeError: if the lake does not come to have them.
         """
-        clock = asyncio.get_running_loop().time
-        before, since = 0, clock()
         waiting = list(DOC_TYPES)
-        while waiting:
-            try:
-                run, progress = ledger.run(root, self._runs[waiting[0]].id), _progress(root)
-            except LakeUnavailableError as error:
-                log.warning("waiting for the lake", reason=str(error))
-                run, progress = None, before
-            if run is not None and run.closed:
+
+        def look() -> int | None:
+            while waiting and (run := ledger.run(root, self._runs[waiting[0]].id)) is not None and run.closed:
                 if not run.done:
                     raise BusError("the bus has lost some of what was derived: derive again")
                 kind = done.kinds[waiting.pop(0)]
                 kind.stored, kind.duplicates = run.stored, run.duplicates
-                continue
-            if progress != before:
-                before, since = progress, clock()
-            elif clock() - since > _PATIENCE:
-                raise BusError("derived and published, but not committed: is a writer running? `rugs status` says")
-            await asyncio.sleep(_LOOK_SECONDS)
+            return sum(cursor.last_seq for cursor in stats.cursors(root)) if waiting else None
+
+        async def why() -> str:
+            return "derived and published, but not committed: is a writer running? `rugs status` says"
+
+        await until_committed(look, why, seconds=_PATIENCE)
 
     def _check(self) -> None:
         for run in self._runs.values():
             if run.refused is not None:
                 raise BusError(f"the broker does not take what was derived: {run.refused}")
-
-
-def _progress(root: Path) -> int:
-    return sum(cursor.last_seq for cursor in stats.cursors(root))
 
 
 def _report(run_id: str, doc_type: str, derived: int) -> dict[str, Any]:
