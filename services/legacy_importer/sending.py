@@ -24,7 +24,7 @@ from rugs_lake import LakeError, LakeUnavailableError
 from rugs_lake.store import ledger
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.envelopes import printable
-from rugs_legacy.exported.beside import look_at
+from rugs_legacy.exported.beside import look_at_candidate
 from rugs_legacy.exported.known import Known
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
@@ -98,8 +98,8 @@ class Sender:
     async def _look_at(self, path: Path) -> Recording | None:
         try:
             if _is_small(path):
-                return look_at(path, self._timezone)
-            return await asyncio.to_thread(look_at, path, self._timezone)
+                return look_at_candidate(path, self._timezone)
+            return await asyncio.to_thread(look_at_candidate, path, self._timezone)
         except UnknownFormatError as error:
             self._report.skip(str(path), str(error))
             if isinstance(error, UnreadableFileError):

@@ -13,8 +13,8 @@ from rugs_legacy.recognise import UnknownFormatError
 _TABLES: Final = (".parquet", ".arrow")
 
 
-def look_at(path: Path, timezone: str) -> recording.Recording:
-    """Look at a file as `rugs_legacy.recording` does; of an export, manifests and rows are none to be read.
+def look_at_candidate(path: Path, timezone: str) -> recording.Recording:
+    """Look at a file that may be a recording, as `recording.look_at` does; refuse an export's manifests and rows.
 
     Raises:
         UnknownFormatError: and what else that raises.

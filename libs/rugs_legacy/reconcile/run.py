@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rugs_core.time import now_us
 from rugs_lake.read.rejects import completed
 from rugs_legacy.envelopes import printable
-from rugs_legacy.exported.beside import look_at
+from rugs_legacy.exported.beside import look_at_candidate
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
@@ -114,7 +114,7 @@ def look_at_files(paths: Iterable[Path], root: Path, timezone: str) -> LookedAt:
     files = LookedAt(now_us())
     for path in find_files(paths, root, files.fail):
         try:
-            recording = look_at(path, timezone)
+            recording = look_at_candidate(path, timezone)
         except UnknownFormatError as error:
             files.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
             if isinstance(error, UnreadableFileError):
