@@ -25,7 +25,8 @@ from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
 from rugs_core.time import now_us
-from rugs_proto.draft import Draft, joined
+from rugs_proto.draft import joined, subject_of
+from rugs_proto.ids import message_id
 
 _HOLD: Final = 0.1
 """Seconds that an event may be in memory only."""
@@ -339,13 +340,12 @@ async def _publish(nc: Client, bus: BusPublisher, entries: list[Entry]) -> None:
         BusError: if anything else is in the way; nothing is lost.
     """
     first = entries[0]
-    draft: Draft[bytes] = Draft(*first.group)
-    for entry in entries:
-        draft.add(entry.body, len(entry.body), entry.event, entry.id)
+    subject = subject_of(first.doc_type, first.source, {entry.event for entry in entries})
+    msg_id, body = message_id(entry.id for entry in entries), joined([entry.body for entry in entries])
     try:
         if first.large is not None:
             await put_blob(nc, first.id, first.large)  # what is refused here, as where there is no bucket, passes
-        taken = await bus.publish(draft.subject, joined(draft.parts), msg_id=draft.msg_id, key=first.session_id)
+        taken = await bus.publish(subject, body, msg_id=msg_id, key=first.session_id)
     except InvalidMessageError as error:
         raise _ForGoodError(str(error)) from error
     try:

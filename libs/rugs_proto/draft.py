@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, Generic, TypeVar
 
 from rugs_proto.ids import message_id
@@ -49,14 +49,18 @@ class Draft(Generic[_T]):
 
     @property
     def subject(self) -> str:
-        """What the message is published on: the event is `_` where the envelopes differ in it."""
-        event = next(iter(self._events)) if len(self._events) == 1 else ""
-        return event_subject(self.doc_type, self.source, event)
+        """What the message is published on."""
+        return subject_of(self.doc_type, self.source, self._events)
 
     @property
     def msg_id(self) -> str:
         """`Nats-Msg-Id`, of the ids that were given."""
         return message_id(self.ids)
+
+
+def subject_of(doc_type: str, source: str, events: Set[str]) -> str:
+    """Return what a message is published on that holds these events: the last token is `_` where there are several."""
+    return event_subject(doc_type, source, next(iter(events)) if len(events) == 1 else "")
 
 
 def joined(packed: Sequence[bytes]) -> bytes:

@@ -16,7 +16,6 @@ from rugs_client.intake import Intake
 from rugs_client.records import Record, packed, snapshot
 from rugs_proto import decode, ids
 from rugs_proto.codec import to_map
-from rugs_proto.draft import Draft
 from rugs_proto.envelope import Envelope
 from rugs_proto.subjects import MAX_BODY
 from tests.memory import traced
@@ -161,9 +160,7 @@ def test_the_bytes_of_an_event_are_hashed_once_on_its_way(size: int, monkeypatch
 
     monkeypatch.setattr(ids, "event_digest", counted)
     entry = entry_of(RECORD._replace(raw="x" * size, fields=packed({"n": 1})), "s", 1)
-    message: Draft[bytes] = Draft(*entry.group)
-    message.add(entry.body, len(entry.body), entry.event, entry.id)
-    assert message.msg_id == entry.id == digest("cdp", "s", 1, b"x" * size).hex()
+    assert ids.message_id([entry.id]) == entry.id == digest("cdp", "s", 1, b"x" * size).hex()
     assert hashed == [size]
 
 
