@@ -187,8 +187,8 @@ class Lake:
         row = self.sql(query, [source, session_id, seq, event_id]).fetchone()
         if row is None:
             return None
-        text, data = row
-        return data if text is None else text
+        received: str | bytes | None = row[1] if row[0] is None else row[0]
+        return received
 
     def _checked(self, query: str) -> str:
         """In the sandbox, admit a query: DuckDB's own settings still let COPY write inside an allowed folder."""
