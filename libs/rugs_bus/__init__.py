@@ -10,7 +10,6 @@ from rugs_bus.errors import (
     BusUnavailableError,
     InvalidMessageError,
     RefusedError,
-    TakenOverError,
 )
 from rugs_bus.publisher import PubAck, Publisher
 from rugs_bus.topology import (
@@ -38,7 +37,6 @@ __all__ = [
     "RefusedError",
     "StreamSettings",
     "StreamState",
-    "TakenOverError",
     "announce",
     "answer",
     "connect",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from rugs_core.errors import RugsError
 from rugs_core.host_address import HostAddress, parse_host_address
 from rugs_core.secrets import mask_secrets
 
@@ -14,7 +15,7 @@ _PORT: Final = 4222
 _HOW: Final = "write nats://[USER:PASSWORD@]HOST[:PORT], more servers after a comma"
 
 
-class BrokerAddressError(ValueError):
+class BrokerAddressError(RugsError, ValueError):
     """This is no address of a broker: one line that says what to write, and quotes nothing of it."""
 
 

@@ -21,9 +21,9 @@ from rugs_bus.errors import (
     BusClosedError,
     BusUnavailableError,
     RefusedError,
-    TakenOverError,
     translated,
 )
+from rugs_core.errors import TakenOverError
 from rugs_proto.message import Message
 from rugs_proto.subjects import EVENTS_STREAM, MAX_PAYLOAD
 

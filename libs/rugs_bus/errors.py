@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 import nats.errors
 
+from rugs_core.errors import RugsError
 
-class BusError(Exception):
-    """The bus cannot do what was asked: one line that says why, and what to do.
 
-    `retryable`: the same again may work later.
-    """
-
-    retryable: ClassVar[bool] = False
+class BusError(RugsError):
+    """The bus cannot do what was asked."""
 
 
 class BusUnavailableError(BusError):
@@ -30,10 +27,6 @@ class BusClosedError(BusError):
 
 class InvalidMessageError(BusError):
     """No broker would ever store this message: it is too large, or has no id, or no event's subject."""
-
-
-class TakenOverError(BusError):
-    """Another process does now what this one did: it has to stop, and has lost nothing."""
 
 
 class RefusedError(BusError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from nats.aio.client import Client
@@ -14,6 +14,7 @@ from rugs_bus import api
 from rugs_bus.api import ask
 from rugs_bus.errors import BusError, RefusedError
 from rugs_bus.headers import parse_headers
+from rugs_core.time import to_us
 from rugs_proto.message import Message
 from rugs_proto.subjects import ALL_EVENTS, BLOBS_BUCKET, EVENTS_STREAM, MAX_PAYLOAD
 
@@ -26,7 +27,6 @@ BLOBS_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
 _STREAM_NOT_FOUND: Final = 10059
 _STREAM_NAME_IN_USE: Final = 10058
 _MESSAGE_NOT_FOUND: Final = 10037
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ async def stored_message(nc: Client, stream: str, which: Mapping[str, Any]) -> M
         raise
     return Message(
         seq=found["seq"],
-        time_us=(datetime.fromisoformat(found["time"]) - _EPOCH) // timedelta(microseconds=1),
+        time_us=to_us(datetime.fromisoformat(found["time"])),
         subject=found["subject"],
         headers=parse_headers(base64.b64decode(found.get("hdrs", ""))),
         body=base64.b64decode(found.get("data", "")),

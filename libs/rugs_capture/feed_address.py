@@ -20,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from rugs_capture.feed_proxy import environment_proxy, parse_proxy
+from rugs_core.errors import RugsError
 from rugs_core.secrets import mask_secrets
 
 DEFAULT_PATH: Final = "/socket.io/"
@@ -37,7 +38,7 @@ _HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
 _OWN_HEADERS: Final = re.compile(r"connection|upgrade|content-length|transfer-encoding|sec-websocket-.*", re.IGNORECASE)
 
 
-class FeedAddressError(ValueError):
+class FeedAddressError(RugsError, ValueError):
     """The URL or an option beside it cannot be used: one line that says what to do, without any secret.
 
     `option` is the parameter of `parse_feed` that it is about; None for a variable that the text names.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rugs_core.errors import RugsError
+
 if TYPE_CHECKING:
     from rugs_capture.tap import Tap
 
@@ -15,7 +17,7 @@ REFUSED_PAUSE: Final = 300.0
 """For a server that does not want us: only time or a person changes that."""
 
 
-class SourceError(Exception):
+class SourceError(RugsError):
     """A source cannot go on: one line that says why, and what to do. It is tried again.
 
     Attributes:

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from rugs_capture.outages import Outage, Outages
 from rugs_client import Publisher
-from rugs_client.clock import Moment, boot_us, moment, now_us, slip, spans
+from rugs_client.clock import Moment, boot_us, moment, slip, spans
 from rugs_core.secrets import mask_secrets
+from rugs_core.time import now_us
 from rugs_feed import frames
 from rugs_feed.frames import Frame
 from rugs_feed.normalise import Normal, normalise_frame

@@ -123,12 +123,13 @@ def run() -> int:
 
 def _one_line(error: Exception) -> str:
     """Say what went wrong; an error that is neither ours nor the system's is named, since its text alone may not do."""
+    from rugs_core.errors import RugsError
     from rugs_core.reasons import one_line
 
     text = one_line(error)
     if isinstance(error, OSError):
         return text + _hint(error)
-    if type(error).__module__.startswith("rugs_"):
+    if isinstance(error, RugsError):
         return text
     return f"{type(error).__name__}: {text} (RUGS_DEBUG=1 shows where)"
 

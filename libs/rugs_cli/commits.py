@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import rugs_bus
 from rugs_bus import BusError
-from rugs_lake import LakeUnavailableError
-from rugs_lake.read import stats
+from rugs_lake.read.commits import is_taken
 from rugs_proto.subjects import EVENTS_STREAM
 
 if TYPE_CHECKING:
@@ -19,22 +16,13 @@ if TYPE_CHECKING:
     from rugs_runtime.settings import Settings
 
 COMMIT_SECONDS: Final = 30.0
-"""How long to wait until the writer has taken what was published."""
-_LOOK_SECONDS: Final = 0.1
+"""How long to wait for a writer that takes nothing."""
 
 
 async def is_committed(nc: Client, root: Path, seq: int) -> bool:
-    """Wait until the lake has taken a message of the stream; False if that takes longer than `COMMIT_SECONDS`."""
+    """Wait until the lake has taken a message of the stream; False if it takes nothing for `COMMIT_SECONDS`."""
     incarnation = (await rugs_bus.stream_state(nc)).incarnation
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + COMMIT_SECONDS
-    while clock() < deadline:
-        with suppress(LakeUnavailableError):
-            for cursor in stats.cursors(root):
-                if (cursor.stream, cursor.incarnation) == (EVENTS_STREAM, incarnation) and cursor.last_seq >= seq:
-                    return True
-        await asyncio.sleep(_LOOK_SECONDS)
-    return False
+    return await is_taken(root, EVENTS_STREAM, incarnation, seq, seconds=COMMIT_SECONDS)
 
 
 async def catch_up(settings: Settings) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from typing import Final, Self, TextIO
 
 from rugs_cli.output import printable
+from rugs_core.locks import try_lock
 
 _ERASE_TO_END: Final = "\x1b[K"
 _ERASE: Final = "\r" + _ERASE_TO_END
@@ -66,8 +66,10 @@ class LiveLine:
         except OSError:  # a terminal without a name, as in some containers
             return True
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            is_ours = try_lock(lock)
+        except OSError:  # a terminal that takes no locks
+            is_ours = False
+        if not is_ours:
             os.close(lock)
             return False
         self._lock = lock

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from rugs_core.errors import RugsError
+
 _WIDEST: Final = 10_000
 """Columns that no table needs."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in a shape that stays.")]
 
 
-class CommandError(Exception):
+class CommandError(RugsError):
     """A command cannot do what it was asked: one line that says why, and what to do."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
+
+from rugs_core.time import from_us, to_us
 
 From = Annotated[
     str | None, typer.Option("--from", metavar="DATE", help="First day, or time in ISO 8601; UTC.", show_default=False)
@@ -13,8 +15,6 @@ From = Annotated[
 To = Annotated[
     str | None, typer.Option("--to", metavar="DATE", help="Last day, included, or a time.", show_default=False)
 ]
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def day(text: str | None) -> dt.date | None:
@@ -32,7 +32,7 @@ def begin_us(text: str) -> int:
     Raises:
         typer.BadParameter: if it is neither a day nor a time.
     """
-    return _micros(_parsed(text)[0])
+    return to_us(_parsed(text)[0])
 
 
 def end_us(text: str) -> int:
@@ -42,17 +42,17 @@ def end_us(text: str) -> int:
         typer.BadParameter: if it is neither a day nor a time.
     """
     at, is_day = _parsed(text)
-    return _micros(at + dt.timedelta(days=1) if is_day else at)
+    return to_us(at + dt.timedelta(days=1) if is_day else at)
 
 
 def utc(micros: int) -> str:
     """Return a time for people."""
-    return f"{_EPOCH + dt.timedelta(microseconds=micros):%F %T}"
+    return f"{from_us(micros):%F %T}"
 
 
 def iso(micros: int) -> str:
     """Return a time for programs."""
-    return (_EPOCH + dt.timedelta(microseconds=micros)).isoformat()
+    return from_us(micros).isoformat()
 
 
 def _parsed(text: str) -> tuple[dt.datetime, bool]:
@@ -66,7 +66,3 @@ def _parsed(text: str) -> tuple[dt.datetime, bool]:
         return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone(dt.UTC), is_day
     except OverflowError:
         raise typer.BadParameter(f"out of range: {text}") from None
-
-
-def _micros(at: dt.datetime) -> int:
-    return (at - _EPOCH) // dt.timedelta(microseconds=1)

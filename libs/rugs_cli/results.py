@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from rugs_cli import values
 from rugs_cli.output import CommandError, printable
+from rugs_core import files
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,15 +96,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with target.open("wb") as file:
             yield file
         return
-    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with unfinished.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.replacing(target) as file:
+        yield file
 
 
 def check_target(path: Path, root: Path) -> None:

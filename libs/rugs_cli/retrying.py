@@ -68,7 +68,7 @@ class RetryMessage(NamedTuple):
 
 
 async def retry(root: Path, rejects: Sequence[Reject], nc: Client | None) -> Retried:
-    """Read rejects again and publish what is understood; return when the lake has it, or after `COMMIT_SECONDS`.
+    """Read rejects again and publish what is understood; return when the lake has it, or no writer takes it.
 
     Raises:
         BusError: if something is understood and there is no broker (`nc` None).

@@ -16,6 +16,8 @@ from threading import RLock
 from time import clock_gettime_ns, monotonic_ns, time_ns
 from typing import Final, NamedTuple
 
+from rugs_core.time import now_us
+
 STEP_US: Final = 500_000
 """Microseconds by which the wall clock must be off before that is a step."""
 _STEP_NS: Final = STEP_US * 1000
@@ -25,11 +27,6 @@ _TIGHT_NS: Final = 2_000_000
 """Nanoseconds within which all clocks must be read, or they are read again: the process may stand still in between."""
 _TRIES: Final = 10
 _BOOTTIME: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def now_us() -> int:
-    """Return the time, microseconds since the Unix epoch, UTC."""
-    return time_ns() // 1000
 
 
 def boot_us() -> int:

@@ -15,8 +15,8 @@ from nats.aio.client import Client
 
 from rugs_bus import BusClosedError, BusError, InvalidMessageError, RefusedError, connect, put_blob
 from rugs_bus import Publisher as BusPublisher
-from rugs_client.clock import Clock, Moment, Step, Suspension, moment, now_us
-from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, message_body, step_record
+from rugs_client.clock import Clock, Moment, Step, Suspension, moment
+from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, step_record
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
 from rugs_client.plain import text
@@ -24,8 +24,9 @@ from rugs_client.records import Record
 from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
+from rugs_core.time import now_us
+from rugs_proto.draft import joined, subject_of
 from rugs_proto.ids import message_id
-from rugs_proto.subjects import event_subject
 
 _HOLD: Final = 0.1
 """Seconds that an event may be in memory only."""
@@ -339,13 +340,12 @@ async def _publish(nc: Client, bus: BusPublisher, entries: list[Entry]) -> None:
         BusError: if anything else is in the way; nothing is lost.
     """
     first = entries[0]
-    events = {entry.event for entry in entries}
-    subject = event_subject(first.doc_type, first.source, first.event if len(events) == 1 else "")
-    msg_id = message_id(entry.id for entry in entries)
+    subject = subject_of(first.doc_type, first.source, {entry.event for entry in entries})
+    msg_id, body = message_id(entry.id for entry in entries), joined([entry.body for entry in entries])
     try:
         if first.large is not None:
             await put_blob(nc, first.id, first.large)  # what is refused here, as where there is no bucket, passes
-        taken = await bus.publish(subject, message_body(entries), msg_id=msg_id, key=first.session_id)
+        taken = await bus.publish(subject, body, msg_id=msg_id, key=first.session_id)
     except InvalidMessageError as error:
         raise _ForGoodError(str(error)) from error
     try:

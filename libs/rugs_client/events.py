@@ -15,7 +15,7 @@ from rugs_client.records import Record, as_map, read, snapshot
 from rugs_proto import ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
-from rugs_proto.packing import array_header, pack
+from rugs_proto.packing import pack
 from rugs_proto.rules import TS_END_US, TS_MIN_US, WIRE_VERSION
 from rugs_proto.subjects import MAX_BLOB, MAX_BODY
 
@@ -285,10 +285,3 @@ def gap_entry(loss: Loss, session_id: str, first_seq: int | None, last_seq: int)
         },
     )
     return _entry(envelope, to_map(envelope), lost=loss.lost)
-
-
-def message_body(entries: list[Entry]) -> bytes:
-    """Return a message's body: the one envelope, or an array of them."""
-    if len(entries) == 1:
-        return entries[0].body
-    return array_header(len(entries)) + b"".join(entry.body for entry in entries)

@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypedDict
 
-from rugs_client.clock import now_us
 from rugs_client.plain import plain, text
+from rugs_core.time import now_us
 from rugs_proto.arguments import payload_of
 from rugs_proto.rules import DIRECTIONS, TS_END_US, TS_MIN_US
 

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
+from rugs_core.errors import RugsError
 from rugs_proto.rules import MAX_DEPTH, MAX_NAME
 from rugs_proto.subjects import MAX_BLOB
 
@@ -32,7 +33,7 @@ _DESCRIPTION: Final = 4096
 """Bytes that a description counts: it takes as long as many values."""
 
 
-class TooLargeError(ValueError):
+class TooLargeError(RugsError, ValueError):
     """A value is larger than any event may be: more than 33 MiB of text, or half a million values."""
 
 

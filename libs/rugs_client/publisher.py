@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import structlog
 
 from rugs_client.background import Background
-from rugs_client.clock import Clock, Moment, now_us
+from rugs_client.clock import Clock, Moment
 from rugs_client.delivery import Delivery
 from rugs_client.events import Ending, Loss, whole_entry
 from rugs_client.intake import Intake
@@ -24,6 +24,7 @@ from rugs_client.plain import name as as_name
 from rugs_client.records import Record, as_map, as_raw, is_capture_time, moment, snapshot
 from rugs_client.sessions import Sessions
 from rugs_client.spools import is_first, open_spool
+from rugs_core.time import now_us
 from rugs_proto.envelope import Envelope
 from rugs_proto.rules import SOURCES
 

@@ -14,6 +14,7 @@ import structlog
 from rugs_client.clock import Moment, Step, moment
 from rugs_client.spool import MISSING, OPEN, Spool
 from rugs_client.spools import crash_gaps
+from rugs_core.time import DAY_US
 
 BEAT: Final = 2.0
 """Seconds between two signs of life in the spool."""
@@ -21,7 +22,7 @@ _STEP: Final = 1000
 """Numbers that are reserved at a time."""
 _MOST: Final = 1000
 """Sessions that are counted in memory; the others are looked up when they go on."""
-_FORGET_US: Final = 30 * 86400 * 1_000_000
+_FORGET_US: Final = 30 * DAY_US
 """How long after its last event a session can be gone on with."""
 
 log = structlog.get_logger(__name__)

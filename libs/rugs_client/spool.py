@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 
-from rugs_client.clock import Moment, boot_id, now_us, slip
+from rugs_client.clock import Moment, boot_id, slip
 from rugs_client.events import Entry, Loss, gap_entry
 from rugs_client.spool_file import (
     FILE,
@@ -29,6 +29,7 @@ from rugs_client.spool_file import (
     size_of,
     values_of,
 )
+from rugs_core.time import now_us
 
 _AGAIN: Final = 0.9
 """A full spool takes events again once it is down to this share, so that gaps do not come one by one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rugs_client.events import Entry
+from rugs_core.files import fsync_folder
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS events (
@@ -64,7 +64,8 @@ def open_file(folder: Path) -> sqlite3.Connection:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for parent in folder.parents[:2]:
-        _sync(parent)
+        with suppress(OSError):  # where the system knows how
+            fsync_folder(parent)
     db = sqlite3.connect(folder / FILE, timeout=0, check_same_thread=False)
     try:
         # Exclusive, and so before WAL begins: a second process is refused, and no shared memory is needed.
@@ -124,13 +125,3 @@ def readable_rows(damaged: sqlite3.Connection) -> Iterator[Row]:
     for position in sorted(positions):
         with suppress(sqlite3.DatabaseError):
             yield from map(row_of, damaged.execute(f"{SELECT} WHERE position = ?", (position,)).fetchall())
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name in a folder last, where the system knows how."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
+from rugs_core.errors import RugsError
 from rugs_core.reasons import one_line
 
 _T = TypeVar("_T")
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
-class GivenUpError(Exception):
+class GivenUpError(RugsError):
     """Told to stop while something was in the way: what was to be done is not done."""
 
 
@@ -47,7 +47,7 @@ class Patience:
                 reason = f"{trouble}: {one_line(error)}; nothing is lost, trying again every {self._seconds:g} s"
             else:
                 if self._troubles.pop(trouble, None):
-                    log.info("going on", after=trouble)
+                    log.info("going on after: %s", trouble)
                 return done
             if self._troubles.get(trouble) != reason:
                 log.error(reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -13,9 +12,8 @@ import structlog
 
 from rugs_bus import BusError, PubAck, Publisher
 from rugs_feed.derive import Derived
-from rugs_proto.ids import message_id
-from rugs_proto.packing import array_header
-from rugs_proto.subjects import MAX_BODY, TARGET_BODY, event_subject
+from rugs_proto.draft import Draft, joined
+from rugs_proto.subjects import MAX_BODY
 
 _ROOM: Final = 1024
 """Bytes that a message's frame takes beside its envelopes, at the most."""
@@ -23,31 +21,6 @@ _ROOM: Final = 1024
 log = structlog.get_logger(__name__)
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass
-class Outgoing:
-    """A message of derived events: one doc type, source and session."""
-
-    doc_type: str
-    source: str
-    session_id: str
-    events: set[str] = field(default_factory=set)
-    ids: list[str] = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def subject(self) -> str:
-        """What it is published on."""
-        return event_subject(self.doc_type, self.source, next(iter(self.events)) if len(self.events) == 1 else "")
-
-    @property
-    def body(self) -> bytes:
-        """The one envelope, or an array of them."""
-        if len(self.parts) == 1:
-            return self.parts[0]
-        return array_header(len(self.parts)) + b"".join(self.parts)
 
 
 class Outbox:
@@ -61,8 +34,8 @@ class Outbox:
     def __init__(self) -> None:
         self.size = 0
         self.dropped: Counter[str] = Counter()
-        self._open: dict[tuple[str, str, str], Outgoing] = {}
-        self._messages: list[Outgoing] = []
+        self._open: dict[tuple[str, str, str], Draft[bytes]] = {}
+        self._messages: list[Draft[bytes]] = []
 
     def add(self, row: Derived) -> None:
         """Gather an event. One that no message can hold is counted, and left out."""
@@ -76,16 +49,13 @@ class Outbox:
             return
         group = row["doc_type"], row["source"], row["session_id"]
         message = self._open.get(group)
-        if message is None or message.size + len(packed) > TARGET_BODY:
-            message = self._open[group] = Outgoing(*group)
+        if message is None or not message.takes(len(packed)):
+            message = self._open[group] = Draft[bytes](*group)
             self._messages.append(message)
-        message.events.add(row["event"])
-        message.ids.append(row["id"])
-        message.parts.append(packed)
-        message.size += len(packed)
+        message.add(packed, len(packed), row["event"], row["id"])
         self.size += len(packed)
 
-    def take(self) -> list[Outgoing]:
+    def take(self) -> list[Draft[bytes]]:
         """Return what was gathered, and begin anew."""
         taken, self._messages, self._open, self.size = self._messages, [], {}, 0
         return taken
@@ -119,10 +89,11 @@ class Sender:
         """Why the broker takes nothing now."""
         return self._publisher.trouble
 
-    async def send(self, message: Outgoing, headers: Mapping[str, str]) -> None:
+    async def send(self, message: Draft[bytes], headers: Mapping[str, str]) -> None:
         """Publish a message as soon as there is room."""
-        msg_id = message_id(message.ids)
-        await self._publish(message.subject, message.body, msg_id, headers, message.doc_type, len(message.ids))
+        await self._publish(
+            message.subject, joined(message.parts), message.msg_id, headers, message.doc_type, len(message.ids)
+        )
 
     async def send_mark(self, subject: str, body: bytes, msg_id: str, headers: Mapping[str, str]) -> None:
         """Publish a message that holds no event."""

@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
-import uuid
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -23,31 +21,24 @@ import structlog
 from nats.aio.client import Client
 
 from rugs_bus import BusError, Publisher
+from rugs_bus.import_run import ImportRun
+from rugs_core.time import DAY_US, EPOCH_DAY
 from rugs_derive.causes import Cause
-from rugs_derive.outbox import Outbox, Outgoing
+from rugs_derive.outbox import Outbox
 from rugs_derive.quality import Quality
 from rugs_derive.stored import StoredEvents
 from rugs_feed.derive import RULES_VERSION, Deriver
-from rugs_lake import LakeUnavailableError
 from rugs_lake.read import stats
+from rugs_lake.read.commits import until_committed
 from rugs_lake.store import ledger
-from rugs_proto.ids import message_id
+from rugs_proto.draft import Draft, joined
 from rugs_proto.subjects import (
-    HEADER_IMPORT,
-    HEADER_IMPORT_DERIVED,
-    HEADER_IMPORT_DONE,
-    HEADER_IMPORT_SEQ,
     TARGET_BODY,
-    event_subject,
 )
 
 DOC_TYPES: Final = ("game_tick", "game", "server_state", "system_event")
 LEAD_IN: Final = dt.timedelta(days=1)
 """What came so long before the first day is read as well: a game that was going on at midnight is known whole."""
-_DONE_SUBJECT: Final = event_subject("system_event", "import")
-_NO_EVENTS: Final = b"\x90"
-_DAY_US: Final = 86_400_000_000
-_LOOK_SECONDS: Final = 0.1
 _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
 
@@ -107,8 +98,8 @@ async def rederive(
     """Derive from the lake's stored events of some days (UTC, both included); return when the lake has it all.
 
     Raises:
-        LakeError: if there is no lake.
-        BusError: if the broker does not take what was derived, or no writer commits it.
+        LakeError: if there is no lake, or no writer commits what was derived.
+        BusError: if the broker does not take what was derived.
     """
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -169,7 +160,7 @@ def _rows(
     deriver: Deriver, quality: Quality, causes: list[Cause], first: dt.date | None
 ) -> Iterator[tuple[bool, list[dict[str, Any]]]]:
     """Give what follows from each cause; from those of the lead-in, nothing is counted and nothing given."""
-    begin_us = 0 if first is None else (first - dt.date(1970, 1, 1)).days * _DAY_US
+    begin_us = 0 if first is None else (first - EPOCH_DAY).days * DAY_US
     for heard, place, _ in causes:
         if heard.ts >= begin_us:
             yield True, deriver.feed(heard, place)
@@ -183,78 +174,59 @@ class _Runs:
     """The runs that the messages belong to, one a doc type: the lake counts what it stores of each."""
 
     def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
-        self._ids = {name: uuid.uuid4().hex for name in DOC_TYPES}
-        self._places: Counter[str] = Counter()
-        self._refused: str | None = None
+        self._runs = {name: ImportRun(publisher, name, derived=True) for name in DOC_TYPES}
 
-    async def send(self, messages: list[Outgoing], done: Rederived) -> None:
+    async def send(self, messages: list[Draft[bytes]], done: Rederived) -> None:
         """Publish; the messages of a run keep their order.
 
         Raises:
             BusError: if the broker refused one for good.
         """
         for message in messages:
+            self._check()
             done.kinds[message.doc_type].derived += len(message.ids)
-            await self._publish(message.doc_type, message.subject, message.body, {})
+            await self._runs[message.doc_type].publish(message.subject, joined(message.parts))
         await asyncio.sleep(0)
 
     async def finish(self, done: Rederived) -> None:
-        """Close the runs, once the broker has all of them."""
-        await self._publisher.flush()
-        for name in DOC_TYPES:
-            report = json.dumps(_report(self._ids[name], name, done.kinds[name].derived))
-            await self._publish(name, _DONE_SUBJECT, _NO_EVENTS, {HEADER_IMPORT_DONE: report})
-        await self._publisher.flush()
+        """Close the runs, once the broker has all of them.
+
+        Raises:
+            BusError: if it has refused a message.
+        """
+        for run in self._runs.values():
+            with contextlib.suppress(BusError):  # which is said below
+                await run.settle()
         self._check()
+        for name, run in self._runs.items():
+            await run.close(json.dumps(_report(run.id, name, done.kinds[name].derived)))
 
     async def wait(self, root: Path, done: Rederived) -> None:
         """Wait until the lake has them, and take its counts.
 
         Raises:
-            BusError: if the lake does not come to have them.
+            BusError: if the bus has lost some.
+            LakeError: if the lake does not come to have them.
         """
-        clock = asyncio.get_running_loop().time
-        before, since = 0, clock()
         waiting = list(DOC_TYPES)
-        while waiting:
-            try:
-                run, progress = ledger.run(root, self._ids[waiting[0]]), _progress(root)
-            except LakeUnavailableError as error:
-                log.warning("waiting for the lake", reason=str(error))
-                run, progress = None, before
-            if run is not None and run.closed:
+
+        def look() -> int | None:
+            while waiting and (run := ledger.run(root, self._runs[waiting[0]].id)) is not None and run.closed:
                 if not run.done:
                     raise BusError("the bus has lost some of what was derived: derive again")
                 kind = done.kinds[waiting.pop(0)]
                 kind.stored, kind.duplicates = run.stored, run.duplicates
-                continue
-            if progress != before:
-                before, since = progress, clock()
-            elif clock() - since > _PATIENCE:
-                raise BusError("derived and published, but not committed: is a writer running? `rugs status` says")
-            await asyncio.sleep(_LOOK_SECONDS)
+            return sum(cursor.last_seq for cursor in stats.cursors(root)) if waiting else None
 
-    async def _publish(self, name: str, subject: str, body: bytes, more: dict[str, str]) -> None:
-        self._check()
-        self._places[name] += 1
-        place = str(self._places[name])
-        headers = {HEADER_IMPORT: self._ids[name], HEADER_IMPORT_SEQ: place, HEADER_IMPORT_DERIVED: "1", **more}
-        msg_id = message_id([self._ids[name], place])
-        taken = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=name)
-        taken.add_done_callback(self._look)
+        async def why() -> str:
+            return "derived and published, but not committed: is a writer running? `rugs status` says"
 
-    def _look(self, taken: asyncio.Future[Any]) -> None:
-        if not taken.cancelled() and (error := taken.exception()) is not None:
-            self._refused = self._refused or str(error)
+        await until_committed(look, why, seconds=_PATIENCE)
 
     def _check(self) -> None:
-        if self._refused is not None:
-            raise BusError(f"the broker does not take what was derived: {self._refused}")
-
-
-def _progress(root: Path) -> int:
-    return sum(cursor.last_seq for cursor in stats.cursors(root))
+        for run in self._runs.values():
+            if run.refused is not None:
+                raise BusError(f"the broker does not take what was derived: {run.refused}")
 
 
 def _report(run_id: str, doc_type: str, derived: int) -> dict[str, Any]:

@@ -140,11 +140,7 @@ class StoredEvents:
 
     def raw(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
         """Return the bytes of one event; None if it is not there."""
-        rows = self._rows(
-            "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?",
-            [source, session_id, seq, event_id],
-        )
-        return None if not rows else rows[0][0] if rows[0][0] is not None else rows[0][1]
+        return self._lake.received(source, session_id, seq, event_id)
 
     def _rank(self, incarnation: str) -> int:
         return self._order.get(incarnation, len(self._order))  # the lake may not have met it yet

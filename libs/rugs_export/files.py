@@ -7,7 +7,6 @@ there after a crash is known. This is the one module of export that opens files 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,19 +14,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import msgspec
 
-from rugs_lake.store.paths import fsync_folder
+from rugs_core.errors import RugsError
+from rugs_core.files import fsync_file, fsync_folder, sha256_of
+from rugs_core.locks import try_lock
 from rugs_legacy.exported import manifest as manifests
 from rugs_legacy.exported.manifest import FileEntry, Manifest
 
 _ASIDE: Final = ".tmp-export-"
-_CHUNK: Final = 1 << 20
 
 
-class ExportError(Exception):
+class ExportError(RugsError):
     """An export cannot be written: one line that says why, and what to do."""
 
 
@@ -65,8 +65,7 @@ class OutFile:
     def finish(self, runs: list[int] | None) -> FileEntry:
         """Make the file durable; return its entry."""
         if not self._stream.closed:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            fsync_file(self._stream)
             self._stream.close()
         return FileEntry(self.name, self._sha256.hexdigest(), self._size, self.lines, runs)
 
@@ -108,10 +107,8 @@ class Target:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ExportError(f"another export writes to {self.folder}: wait for it") from None
+            if not try_lock(handle):
+                raise ExportError(f"another export writes to {self.folder}: wait for it")
             for left in self.folder.glob(f"{_ASIDE}*"):  # of an export that was killed
                 shutil.rmtree(left)
             self._aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=self.folder))
@@ -146,7 +143,7 @@ class Target:
             (self.aside / name).replace(self.folder / name)
         for entry in before.files if before is not None else []:
             path = self.folder / entry.name
-            if entry.name not in new and path.is_file() and _digest(path) == entry.sha256:
+            if entry.name not in new and path.is_file() and sha256_of(path) == entry.sha256:
                 path.unlink()
         fsync_folder(self.folder)
         if before is not None:
@@ -176,7 +173,7 @@ class Target:
     def _admit(self, path: Path, own: set[str]) -> None:
         if path.is_dir():
             raise ExportError(f"{path} is a folder")
-        if not self._force and os.path.lexists(path) and (path.is_symlink() or _digest(path) not in own):
+        if not self._force and os.path.lexists(path) and (path.is_symlink() or sha256_of(path) not in own):
             raise ExportError(f"{path} is not what an export wrote: --force overwrites it")
 
 
@@ -196,11 +193,3 @@ def _both(before: Manifest, now: Manifest) -> Manifest:
 
 def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and "/" not in name and "\0" not in name
-
-
-def _digest(path: Path) -> str:
-    state: Any = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            state.update(chunk)
-    return str(state.hexdigest())

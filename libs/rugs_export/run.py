@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rugs_core.time import from_us
 from rugs_export import rows
 from rugs_export.files import ExportError, OutFile, Target
 from rugs_lake.read.rejects import completed
@@ -29,7 +30,6 @@ Progress = Callable[[int, int], None]
 """Told how many events are dealt with, of how many."""
 
 _STEP: Final = 500
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,180}\.jsonl")
 _ALL_IN_ONE: Final = "events"
 _AS_IN_THE_FILE: Final = "source, session_id, seq, doc_type != 'reject'"
@@ -223,7 +223,7 @@ class _Names:
         file = None if game else self._old.get((source, session))
         if file is not None and _PLAIN_NAME.fullmatch(file.name):
             return file.name
-        began = (_EPOCH + timedelta(microseconds=first.ts if file is None else file.began)).astimezone(self._zone)
+        began = from_us(first.ts if file is None else file.began).astimezone(self._zone)
         if self._format is Format.RAW:
             return old_names.capture_name(began)
         if file is not None and file.of_session:

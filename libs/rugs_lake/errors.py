@@ -8,16 +8,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final
+from typing import Final
+
+from rugs_core.errors import RugsError
 
 
-class LakeError(Exception):
-    """What went wrong with the lake, in one line that says what to do.
-
-    `retryable`: the same again may work later.
-    """
-
-    retryable: ClassVar[bool] = False
+class LakeError(RugsError):
+    """The lake cannot do what was asked."""
 
 
 class LakeAbsentError(LakeError):

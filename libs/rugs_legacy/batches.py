@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from rugs_legacy.envelopes import MAX_INLINE, SOURCE
+from rugs_legacy.envelopes import MAX_INLINE, SOURCE, Envelope
 from rugs_proto import ids, wire
-from rugs_proto.subjects import TARGET_BODY, event_subject
+from rugs_proto.draft import Draft
+from rugs_proto.subjects import event_subject
 
 _OVERHEAD: Final = 450
 """Bytes of an envelope beside `raw`, about; what `fields` repeat of a line is counted with the line."""
@@ -26,59 +27,46 @@ class Message(NamedTuple):
     parked: tuple[str, bytes] | None = None
 
 
-class _Group:
-    """Envelopes of one doc type that wait for their message."""
-
-    def __init__(self) -> None:
-        self.envelopes: list[dict[str, Any]] = []
-        self.size = 0
-
-    def message(self) -> Message:
-        events = {envelope["event"] for envelope in self.envelopes}
-        subject = event_subject(self.envelopes[0]["doc_type"], SOURCE, events.pop() if len(events) == 1 else "")
-        return Message(subject, wire.encode(self.envelopes))
-
-
-def messages(envelopes: Iterable[dict[str, Any]]) -> Iterator[Message]:
+def messages(envelopes: Iterable[Envelope]) -> Iterator[Message]:
     """Group the envelopes of one session into messages.
 
     Within a doc type the order is kept. Across doc types an event is at most one round of
     messages away from its neighbours in the file: a full body sends out all groups.
     """
-    groups: dict[str, _Group] = {}
+    drafts: dict[str, Draft[Envelope]] = {}
     for envelope in envelopes:
         raw = envelope.get("raw")
         if raw is None:
-            size = len(wire.encode([envelope]))
+            size = len(wire.encode(envelope))
         elif len(raw) > MAX_INLINE // 4 and len(_bytes(raw)) > MAX_INLINE:
-            yield from _send_out(groups)
+            yield from _sent_out(drafts)
             yield _parked(envelope)
             continue
         else:
             size = len(raw) + _OVERHEAD
-        group = groups.get(envelope["doc_type"])
-        if group is None or group.size + size > TARGET_BODY:
-            if group is not None:
-                yield from _send_out(groups)
-            group = groups[envelope["doc_type"]] = _Group()
-        group.envelopes.append(envelope)
-        group.size += size
-    yield from _send_out(groups)
+        doc_type = envelope["doc_type"]
+        draft = drafts.get(doc_type)
+        if draft is None or not draft.takes(size):
+            if draft is not None:
+                yield from _sent_out(drafts)
+            draft = drafts[doc_type] = Draft(doc_type, SOURCE, envelope["session_id"])
+        draft.add(envelope, size, envelope["event"])
+    yield from _sent_out(drafts)
 
 
-def _send_out(groups: dict[str, _Group]) -> Iterator[Message]:
-    for group in sorted(groups.values(), key=lambda group: group.envelopes[0]["seq"]):
-        yield group.message()
-    groups.clear()
+def _sent_out(drafts: dict[str, Draft[Envelope]]) -> Iterator[Message]:
+    for draft in drafts.values():  # in the order of their first events
+        yield Message(draft.subject, wire.encode(draft.parts))  # together: packed one by one, they take twice as long
+    drafts.clear()
 
 
-def _parked(envelope: dict[str, Any]) -> Message:
+def _parked(envelope: Envelope) -> Message:
     raw = _bytes(envelope.pop("raw"))
     make_id = ids.reject_id if envelope["doc_type"] == "reject" else ids.event_id
     envelope["id"] = make_id(SOURCE, envelope["session_id"], envelope["seq"], raw)
     envelope["blob"] = sha256(raw).hexdigest()
     subject = event_subject(envelope["doc_type"], SOURCE, envelope["event"])
-    return Message(subject, wire.encode([envelope]), (envelope["id"], raw))
+    return Message(subject, wire.encode(envelope), (envelope["id"], raw))
 
 
 def _bytes(raw: str | bytes) -> bytes:

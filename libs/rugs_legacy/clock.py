@@ -9,18 +9,17 @@ the time read last. The name of the zone that is returned beside the time says w
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from rugs_core.time import SECOND_US, to_us
 from rugs_legacy.errors import UnreadableError
 from rugs_proto.envelope import TS_END_US, TS_MIN_US
 
 _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d):(\d\d)(?:\.(\d{3}|\d{6}))?(Z|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: local times are subtracted from it
-_MICROSECOND: Final = timedelta(microseconds=1)
 _MINUTE_US: Final = 60_000_000
 _CACHED_MINUTES: Final = 4096
 _OUT_OF_ORDER_US: Final = 60_000_000
@@ -82,7 +81,7 @@ class Clock:
         minute, seconds, fraction, offset = parts.groups()
         if offset is not None and not self._aware:
             raise UnreadableError(f"timestamp carries an offset, which this format never writes: {text!r}")
-        micros = int(seconds) * 1_000_000 + int((fraction or "").ljust(6, "0"))
+        micros = int(seconds) * SECOND_US + int((fraction or "").ljust(6, "0"))
         if micros >= _MINUTE_US:
             raise UnreadableError(f"timestamp is no time: {text!r}")
         try:
@@ -113,15 +112,11 @@ class Clock:
         """Return the minutes that a local one may be: each one's first microsecond, UTC, and the zone assumed."""
         if offset is not None:
             aware = datetime.fromisoformat(local.isoformat() + offset)
-            return [((local - _EPOCH) // _MICROSECOND - _offset(aware) // _MICROSECOND, "")]
+            return [(to_us(aware), "")]
         first, second = (local.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
-        begins = [(local - _EPOCH) // _MICROSECOND - _offset(moment) // _MICROSECOND for moment in (first, second)]
+        begins = [to_us(moment) for moment in (first, second)]
         if begins[0] == begins[1]:
             return [(begins[0], self._zone_name)]
         if first.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != local:
             return [(begins[0], f"{self._zone_name};gap")]
         return [(begin, f"{self._zone_name};fold={fold}") for fold, begin in enumerate(begins)]
-
-
-def _offset(moment: datetime) -> timedelta:
-    return moment.utcoffset() or timedelta()

@@ -88,5 +88,5 @@ class _Rows:
         place = {key: row[key] for key in ("id", "ts", "source", "session_id", "seq", "direction", "event")}
         heard = Heard(**place, recv_ts=row.get("recv_ts"), raw=json.dumps(told))
         for derived in self._deriver.feed(heard):
-            if len(wire.encode([derived])) <= MAX_INLINE:  # what is larger stands in the document's bytes alone
+            if len(wire.encode(derived)) <= MAX_INLINE:  # what is larger stands in the document's bytes alone
                 yield {**derived, "origin": row["origin"]}

@@ -5,9 +5,9 @@ They keep the contract of `rugs_proto.envelope` without being validated again.
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
+from rugs_core.time import now_us
 from rugs_legacy.record import Record
 from rugs_proto import ids
 from rugs_proto.subjects import MAX_BODY
@@ -76,7 +76,7 @@ class Envelopes:
 
     def reject(self, content: bytes, number: int, offset: int, reason: str) -> Envelope:
         """Return the envelope of bytes that are no record."""
-        now = time.time_ns() // 1000
+        now = now_us()
         try:
             raw: str | bytes = content.decode()
         except UnicodeDecodeError:

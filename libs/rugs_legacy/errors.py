@@ -1,5 +1,9 @@
 """The one error of the readers."""
 
+from __future__ import annotations
 
-class UnreadableError(ValueError):
+from rugs_core.errors import RugsError
+
+
+class UnreadableError(RugsError, ValueError):
     """A line that is no record of its format; the message is the reason, on one line."""

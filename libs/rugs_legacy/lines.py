@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from rugs_core.errors import RugsError
 from rugs_legacy.packed import Readable
 
 CHUNK: Final = 1 << 20
@@ -17,7 +18,7 @@ PIECE: Final = 4 << 20
 """Bytes of a piece of such a line; each fits a message."""
 
 
-class FileChangedError(Exception):
+class FileChangedError(RugsError):
     """The file is not the one that was looked at before: its bytes differ, or it is shorter."""
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Any, Final
+
+from rugs_core.time import from_us
 
 Record = dict[str, Any]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRESALE_FROM: Final = 10_000
 """Milliseconds of the cooldown timer; above, the old recorder knew no phase."""
 _IN_PLAY: Final = ("GAME_ACTIVATION", "ACTIVE_GAMEPLAY")
@@ -37,7 +38,7 @@ def line(record: Record) -> bytes:
 
 def local_time(at: int, zone: tzinfo) -> str:
     """Return microseconds since the epoch as a recorder in that zone wrote them: no offset, no zeros behind seconds."""
-    return (_EPOCH + timedelta(microseconds=at)).astimezone(zone).replace(tzinfo=None).isoformat()
+    return from_us(at).astimezone(zone).replace(tzinfo=None).isoformat()
 
 
 def game_start(at: str, game_id: str) -> Record:

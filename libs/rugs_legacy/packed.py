@@ -16,6 +16,8 @@ from typing import BinaryIO, Final, Protocol, Self
 
 import zstandard
 
+from rugs_core.errors import RugsError
+
 _MAGIC: Final = {b"\x1f\x8b\x08": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SKIPPABLE: Final = b"\x2a\x4d\x18"
 """The end of the magic number of zstd's skippable frames (RFC 8878, 3.1.2); the first byte is 0x50 to 0x5f."""
@@ -28,7 +30,7 @@ _MAX_WINDOW: Final = 1 << 27
 _ERRORS: Final = (zlib.error, zstandard.ZstdError)
 
 
-class PackedError(OSError):
+class PackedError(RugsError, OSError):
     """Nothing of a packed file can be unpacked."""
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from rugs_core.errors import RugsError
 from rugs_legacy.errors import UnreadableError
 from rugs_legacy.formats import DOCUMENT_FORMATS, FORMATS, LINE_FORMATS
 from rugs_legacy.lines import read_blocks, read_whole
@@ -28,7 +29,7 @@ CONFLICT_MARK: Final = re.compile(rb"(<{7}|>{7}|\|{7})(?: .*)?\r?|={7}\r?", re.D
 """What version control wrote between two versions of a file."""
 
 
-class UnknownFormatError(Exception):
+class UnknownFormatError(RugsError):
     """The file is of no format that can be read; the message is the reason, on one line."""
 
 

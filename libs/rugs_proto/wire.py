@@ -263,11 +263,6 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def encode_one(envelope: WireEnvelope) -> bytes:
-    """Return one envelope as a message body."""
-    return _encode(envelope)
-
-
-def encode(envelopes: Sequence[dict[str, Any]]) -> bytes:
-    """Return a message body from maps that the caller vouches for."""
-    return _encode(envelopes)
+def encode(content: WireEnvelope | dict[str, Any] | Sequence[dict[str, Any]]) -> bytes:
+    """Return a message body: one envelope, or an array of them. The caller vouches for what maps hold."""
+    return _encode(content)

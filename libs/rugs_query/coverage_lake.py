@@ -17,9 +17,9 @@ clock showed, and the next one begins at that of the new clock.
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any, Final
 
+from rugs_core.time import DAY_US, date_of, now_us
 from rugs_lake.read.reader import Lake
 from rugs_query.coverage import Coverage, Loss, Session, Step, coverage
 from rugs_query.intervals import Interval
@@ -30,14 +30,13 @@ PINGED: Final = ("cdp", "public_ws")
 """Sources whose sessions are connections that ping."""
 SILENCE_US: Final = 45_000_000
 """How long such a connection may be silent where it does not say so itself: Socket.IO's defaults, 25 s and 20 s."""
-_LONGEST_SILENCE_US: Final = 86_400_000_000
+_LONGEST_SILENCE_US: Final = DAY_US
 _NOTES: Final = (
     "gap", "clock_step", "source_connecting", "source_connected", "source_disconnected", "beginning_missed",
 )  # fmt: skip
 """System events that say something of a session, and prove nothing."""
 
 _DAY: Final = dt.timedelta(days=1)
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def read(lake: Lake, start: int, end: int, source: str | None = None, *, now: int | None = None) -> list[Coverage]:
@@ -48,10 +47,10 @@ def read(lake: Lake, start: int, end: int, source: str | None = None, *, now: in
     Raises:
         ValueError: if the period is empty, or has not begun yet.
     """
-    end = min(end, time.time_ns() // 1000 if now is None else now)
+    end = min(end, now_us() if now is None else now)
     if start >= end:
         raise ValueError("the period is empty: it begins in the future")
-    days = {"first": _day(start) - _DAY, "last": _day(end) + _DAY}
+    days = {"first": date_of(start) - _DAY, "last": date_of(end) + _DAY}
 
     def found(query: str) -> dict[str, list[list[Any]]]:
         rows: dict[str, list[list[Any]]] = {}
@@ -86,10 +85,6 @@ def _session(
     """Return a session from its row."""
     pieces: list[Interval] = [*zip(firsts or [], lasts or [], strict=True)]
     return Session(session_id, pieces, events, reason, None if connected is None else (connected, ended or connected))
-
-
-def _day(micros: int) -> dt.date:
-    return (_EPOCH + dt.timedelta(microseconds=micros)).date()
 
 
 def _texts(names: tuple[str, ...]) -> str:

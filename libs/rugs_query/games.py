@@ -6,11 +6,11 @@ import datetime as dt
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
+from rugs_core.time import date_of, from_us
 from rugs_lake.read.reader import Lake
 from rugs_lake.read.views import completeness as completeness_query
 
 _DAY: Final = dt.timedelta(days=1)
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Game:
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as `rugs games --json` prints them: times as ISO 8601 text."""
         told = asdict(self)
-        first, last = (_EPOCH + dt.timedelta(microseconds=told.pop(name)) for name in ("first_us", "last_us"))
+        first, last = (from_us(told.pop(name)) for name in ("first_us", "last_us"))
         return {"game_id": told.pop("game_id"), "first": first.isoformat(), "last": last.isoformat(), **told}
 
 
@@ -72,8 +72,8 @@ def list_games(
     rows = lake.sql(
         query,
         {
-            "first_day": dt.date.min if start is None else _day(start) - _DAY,
-            "last_day": dt.date.max if end is None else _day(end) + _DAY,
+            "first_day": dt.date.min if start is None else date_of(start) - _DAY,
+            "last_day": dt.date.max if end is None else date_of(end) + _DAY,
             "start": -(2**62) if start is None else start,
             "end": 2**62 if end is None else end,
             "incomplete": incomplete,
@@ -86,7 +86,3 @@ def list_games(
 def _game(*told: Any) -> Game:
     known = dict(zip((each.name for each in fields(Game)), told, strict=True))
     return Game(**{**known, "missing_ticks": [(run["first"], run["last"]) for run in known["missing_ticks"]]})
-
-
-def _day(micros: int) -> dt.date:
-    return (_EPOCH + dt.timedelta(microseconds=micros)).date()

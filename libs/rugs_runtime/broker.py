@@ -18,6 +18,7 @@ from typing import IO, Final
 
 import psutil
 
+from rugs_core.errors import RugsError
 from rugs_core.locks import try_lock
 from rugs_proto.subjects import MAX_PAYLOAD
 from rugs_runtime import tied
@@ -52,7 +53,7 @@ START_SECONDS: Final = 60.0
 NOT_READY: Final = "nats-server did not get ready in time: see its log file"
 
 
-class BrokerError(Exception):
+class BrokerError(RugsError):
     """The broker cannot run: one line that says why, and what to do."""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from rugs_core.locks import lock
 
 LOG_FILE: Final = "RUGS_LOG_FILE"
 """Environment variable: the file that a process's output goes to, which the process rotates by itself."""
@@ -56,7 +57,7 @@ def rotate_output(path: Path, limit: int = LOG_LIMIT) -> None:
     if ours.st_size <= limit:
         return
     with path.open("ab") as current:
-        fcntl.flock(current, fcntl.LOCK_EX)
+        lock(current)
         if os.path.samestat(ours, path.stat()):  # else another process has rotated it
             path.replace(rotated(path))
     with path.open("ab") as fresh:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ import structlog
 
 import rugs_bus
 from rugs_bus import BusError
+from rugs_core.errors import RugsError, TakenOverError
 from rugs_core.locks import try_lock
 from rugs_core.reasons import one_line
 from rugs_runtime import logs
@@ -38,19 +40,37 @@ _ANNOUNCE_SECONDS: Final = 0.5
 log = structlog.get_logger(__name__)
 
 
-def run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, *, in_order: bool = False) -> int:
-    """Run a service until it ends, and return its exit code.
+Work = Callable[[Settings, Stop], Awaitable[int]]
+"""What a service does until it is told to stop; returns the exit code."""
 
-    SIGTERM, SIGINT and SIGHUP set the event that `main` is given; it finishes its work and
+
+def main(
+    name: str, work: Work, *, in_order: bool = False, unneeded: Callable[[Settings], str | None] = lambda settings: None
+) -> int:
+    """Load the settings and run a service until it ends; return its exit code.
+
+    SIGTERM, SIGINT and SIGHUP set the event that `work` is given; it finishes what it does and
     returns its exit code. A second SIGINT kills the process; with `in_order` a second
-    signal asks to hurry. What fails in an expected way (the bus, the file system) is one line
-    in the log and exit code 1.
+    signal asks to hurry. What fails in an expected way (settings, the bus, the lake, the file
+    system) is one line and exit code 1; exit code 3 says that another process has taken over.
+    Where `unneeded` returns a reason, it is said, and nothing is done.
     """
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    if (reason := unneeded(settings)) is not None:
+        print(f"{name}: {reason}: nothing to do", file=sys.stderr)
+        return EXIT_OK
     logs.configure(name, settings.log_level)
     keep_cancellations()
     try:
-        return asyncio.run(_run(name, main, settings, in_order))
-    except (BusError, SettingsError, OSError) as error:
+        return asyncio.run(_run(name, work, settings, in_order))
+    except TakenOverError as error:
+        log.error("superseded", reason=str(error))
+        return EXIT_SUPERSEDED
+    except (RugsError, OSError) as error:
         log.error("cannot go on", reason=one_line(error), exc_info=debugging())
     except Exception:
         log.exception("ended by an error of its own")
@@ -62,12 +82,12 @@ def debugging() -> bool:
     return os.environ.get("RUGS_DEBUG", "") not in ("", "0")
 
 
-async def _run(name: str, main: Callable[[Stop], Awaitable[int]], settings: Settings, in_order: bool) -> int:
+async def _run(name: str, work: Work, settings: Settings, in_order: bool) -> int:
     stop = stop_on_signals(in_order=in_order)
     watch_lifeline(stop)
     async with _announced(settings.state_dir, name):
         log.info("started", pid=os.getpid())
-        code = await main(stop)
+        code = await work(settings, stop)
         log.info("stopped", exit_code=code)
     return code
 

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rugs_core.errors import RugsError
 from rugs_core.secrets import MASK, mask_secrets
 from rugs_proto.rules import Source
 from rugs_proto.subjects import MAX_BLOB
@@ -44,7 +45,7 @@ _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*")
 
 
-class SettingsError(Exception):
+class SettingsError(RugsError):
     """A setting cannot be used: one line that names it, and says why."""
 
 

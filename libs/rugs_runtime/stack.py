@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import structlog
 
 import rugs_bus
+from rugs_core.errors import RugsError
 from rugs_core.locks import try_lock
-from rugs_runtime import logs, service
+from rugs_runtime import service
 from rugs_runtime.broker import BrokerError
 from rugs_runtime.cancelling import to_its_end
 from rugs_runtime.keeper import Keeper, ProcessInfo
 from rugs_runtime.kept_broker import KeptBroker
 from rugs_runtime.programs import Program
 from rugs_runtime.service import EXIT_FAILED, EXIT_OK
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import Settings
 from rugs_runtime.stopping import INTERRUPTED, Stop, StoppedError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ _MISSES: Final = 2
 log = structlog.get_logger(__name__)
 
 
-class StackError(Exception):
+class StackError(RugsError):
     """The stack cannot run: one line that says why, and what to do."""
 
 
@@ -328,22 +329,16 @@ async def supervise(
 
 def main() -> int:
     """Run the stack in a process of its own: what `rugs up --detach` starts."""
-    logs.configure("stack")
+    return service.main("stack-supervisor", _supervise, in_order=True)
+
+
+async def _supervise(settings: Settings, stop: Stop) -> int:
     try:
-        settings = Settings.load()
-
-        async def run(stop: Stop) -> int:
-            try:
-                await supervise(settings, stop)
-            except StackError as error:
-                log.error(str(error))
-                return EXIT_FAILED
-            return EXIT_OK
-
-        return service.run("stack-supervisor", run, settings, in_order=True)
-    except SettingsError as error:
+        await supervise(settings, stop)
+    except StackError as error:
         log.error(str(error))
         return EXIT_FAILED
+    return EXIT_OK
 
 
 if __name__ == "__main__":

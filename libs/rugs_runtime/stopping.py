@@ -7,13 +7,15 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
+from rugs_core.errors import RugsError
+
 _T = TypeVar("_T")
 
 INTERRUPTED: Final = "interrupted"
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
-class StoppedError(Exception):
+class StoppedError(RugsError):
     """Work was given up, because of a request to stop: one line that says why."""
 
 

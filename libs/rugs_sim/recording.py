@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_core.errors import RugsError
+from rugs_core.time import to_us
 from rugs_feed import frames
 from rugs_feed.normalise import normalise_frame
 from rugs_sim.show import Answer, Cue, Message, Now, encode
@@ -36,7 +38,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 _OF_THE_RECORDER: Final = frozenset({"connect", "disconnect", "connect_error"})
 
 
-class RecordingError(Exception):
+class RecordingError(RugsError):
     """A recording cannot be played: one line that says why."""
 
 
@@ -166,4 +168,4 @@ def _moment(ts: object) -> int | None:
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1_000_000)
+    return to_us(aware)

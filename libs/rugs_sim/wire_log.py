@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +26,7 @@ from typing import IO, Any, NamedTuple, Self
 
 import orjson
 
+from rugs_core.time import now_us
 from rugs_sim.show import Message
 
 
@@ -82,7 +82,7 @@ class WireLog:
 
     def _write(self, connection: int, **said: Any) -> None:
         if self._file is not None:
-            line = {"connection": connection, "at": time.time_ns() // 1000, **said}
+            line = {"connection": connection, "at": now_us(), **said}
             self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 

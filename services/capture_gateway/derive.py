@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -14,14 +15,14 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusClosedError, BusUnavailableError, RefusedError, TakenOverError
+from rugs_bus import BusClosedError, BusUnavailableError, RefusedError
 from rugs_bus.topology import stored_message
 from rugs_core.patience import stopped_within
 from rugs_derive import Follower
 from rugs_derive.causes import SUBJECT
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import Settings
 
 NAME: Final = "derive"
 _LOOK_SECONDS: Final = 0.1
@@ -34,14 +35,9 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Derive until SIGTERM; exit code 3 says that another process has taken over."""
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"derive: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
+    options = _options()
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    finish = _options().finish
-    return service.run(NAME, lambda stop: derive(settings, stop, finish=finish), settings)
+    return service.main(NAME, partial(derive, finish=options.finish))
 
 
 def _options() -> argparse.Namespace:
@@ -51,7 +47,12 @@ def _options() -> argparse.Namespace:
 
 
 async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> int:
-    """Follow the stream until `stop` is set, or to its end; return the exit code."""
+    """Follow the stream until `stop` is set, or to its end; return the exit code.
+
+    Raises:
+        TakenOverError: if another process derives now.
+        BusError: if the broker cannot be reached.
+    """
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
         finished = asyncio.Event()
@@ -68,9 +69,6 @@ async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> in
                 await follower.run()
             finally:
                 finishing.cancel()
-    except TakenOverError as error:
-        log.error("superseded", reason=str(error))
-        return service.EXIT_SUPERSEDED
     finally:
         await nc.close()
     return service.EXIT_OK

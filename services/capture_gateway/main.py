@@ -1,96 +1,21 @@
-"""The process: settings, wiring, lifecycle."""
+"""The command `capture-gateway`."""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
-import json
-import os
 import sys
-from typing import Any, Final
 
-import psutil
-import structlog
-
-import rugs_bus
-from capture_gateway.sources import build
-from capture_gateway.work import Work
-from rugs_bus import BusError
-from rugs_runtime import service
-from rugs_runtime.settings import Settings, SettingsError
-
-NAME: Final = "capture-gateway"
-_AGAIN: Final = 1.0
-
-log = structlog.get_logger(__name__)
+from rugs_core import entry
 
 
 def main() -> int:
     """Run the capture-gateway until SIGTERM."""
-    options = _options()
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"{NAME}: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    return service.run(options.name, lambda stop: capture(options, settings, stop), settings)
+    return entry.run("capture-gateway", _main)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=NAME,
-        description="Capture from the sources that RUGS_SOURCES names until SIGTERM.",
-        epilog="`rugs config show` lists the settings.",
-    )
-    parser.add_argument("--name", default=NAME, help="name under which it answers (default: %(default)s)")
-    parser.add_argument(
-        "--no-derivation", dest="derivation", action="store_false", help="do not derive: another process does"
-    )
-    parser.add_argument("--report", action="store_true", help="print the last status at the end, as a line of JSON")
-    return parser.parse_args()
+def _main() -> int:
+    from capture_gateway.process import main
 
-
-async def capture(options: argparse.Namespace, settings: Settings, stop: asyncio.Event) -> int:
-    """Capture from the sources of the settings until `stop` is set; return the exit code."""
-    name: str = options.name
-    holder = service.presence(settings.data_dir, name)
-    if holder not in (None, os.getpid()):
-        log.error(f"another {name} runs on this data folder (pid {holder}): stop it first")
-        return service.EXIT_FAILED
-    work = Work(settings, build(settings))
-    answering = asyncio.create_task(_answer(name, settings, work))
-    try:
-        work.start(derive=options.derivation)
-        if name == NAME:  # one for a while leaves them to it
-            work.deliver_what_was_left()
-        await stop.wait()
-    finally:
-        answering.cancel()
-        await work.stop()
-        await asyncio.gather(answering, return_exceptions=True)
-    if options.report:
-        print(json.dumps(work.status()), flush=True)
-    return service.EXIT_OK
-
-
-async def _answer(name: str, settings: Settings, work: Work) -> None:
-    """Answer status requests; where the broker is away, capture goes on without anybody asking."""
-    memory = psutil.Process().memory_info
-
-    def describe() -> dict[str, Any]:
-        return {**work.status(), "memory_bytes": memory().rss}
-
-    while True:
-        with contextlib.suppress(BusError):
-            nc = await rugs_bus.connect(settings.broker_url, name=name, timeout=settings.connect_timeout)
-            try:
-                await service.answer_status(nc, name, describe)
-                while not nc.is_closed:  # noqa: ASYNC110 - the broker may close it for good
-                    await asyncio.sleep(_AGAIN)
-            finally:
-                await nc.close()
-        await asyncio.sleep(_AGAIN)
+    return main()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ again, and the lake knows by their ids the events that it has already.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
@@ -18,27 +17,21 @@ from typing import Final, TypeVar
 from nats.aio.client import Client
 
 from legacy_importer.report import FileReport, Report
-from rugs_bus import BusError, BusUnavailableError, PubAck, Publisher, put_blob
+from rugs_bus import BusError, BusUnavailableError, Publisher, put_blob
+from rugs_bus.import_run import ImportRun
 from rugs_core.patience import Patience
 from rugs_lake import LakeError, LakeUnavailableError
 from rugs_lake.store import ledger
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.envelopes import printable
-from rugs_legacy.exported.beside import look_at
+from rugs_legacy.exported.beside import look_at_candidate
 from rugs_legacy.exported.known import Known
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
 from rugs_legacy.recording import Counts, Recording, read
-from rugs_proto.ids import message_id
-from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ, event_subject
 
-_DONE_SUBJECT: Final = event_subject("system_event", "import")
 _SMALL: Final = 256 * 1024
 """Bytes of a file that is looked at in less time than a thread takes that does it."""
-_NO_EVENTS: Final = b"\x90"
-"""An empty msgpack array: a run's last message carries its counts in a header."""
-
-
 _PASSING: Final = (BusUnavailableError, LakeUnavailableError)
 _RETRY_SECONDS: Final = 1.0
 
@@ -105,8 +98,8 @@ class Sender:
     async def _look_at(self, path: Path) -> Recording | None:
         try:
             if _is_small(path):
-                return look_at(path, self._timezone)
-            return await asyncio.to_thread(look_at, path, self._timezone)
+                return look_at_candidate(path, self._timezone)
+            return await asyncio.to_thread(look_at_candidate, path, self._timezone)
         except UnknownFormatError as error:
             self._report.skip(str(path), str(error))
             if isinstance(error, UnreadableFileError):
@@ -116,23 +109,24 @@ class Sender:
         return None
 
     async def _send_file(self, recording: Recording, one: FileReport) -> None:
-        one.run_id = uuid.uuid4().hex
         counts = Counts()
-        taken: list[asyncio.Future[PubAck]] = []
+        # A session's messages arrive in their order; those of different sessions overtake each other.
+        run = ImportRun(self._publisher, one.session_id)
+        one.run_id = run.id
         if self._known.wants_lake(recording):
             await self._from_lake(self._known.open_lake)
         try:
             for message in self._messages(recording, counts):
                 if message.parked is not None:
                     await self._put(*message.parked)
-                taken.append(await self._publish(one, len(taken) + 1, message.subject, message.body))
+                await run.publish(message.subject, message.body)
                 self._watch(recording.path, recording.lying(counts.read))
                 await asyncio.sleep(0)  # reading is work: let the connection have its turn
         except (OSError, FileChangedError, BusError, LakeError) as error:
             one.fail(f"{error}; import it again")
         one.take_counts(counts)
         one.known = self._known.events
-        finishing = asyncio.create_task(self._finish(recording, one, taken))
+        finishing = asyncio.create_task(self._finish(recording, one, run))
         self._finishing.add(finishing)
         finishing.add_done_callback(self._finishing.discard)
 
@@ -148,30 +142,15 @@ class Sender:
         for _, of_one_session in groupby(envelopes, lambda envelope: envelope["session_id"]):
             yield from messages(of_one_session)
 
-    async def _finish(self, recording: Recording, one: FileReport, taken: list[asyncio.Future[PubAck]]) -> None:
-        """Send the run's last message once the broker has all the others: it makes the run whole."""
-        answers = await asyncio.gather(*taken, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                one.fail(str(answer))
-        if one.state == "failed":
-            return
+    async def _finish(self, recording: Recording, one: FileReport, run: ImportRun) -> None:
+        """Close the run, unless the file could not be read to its end."""
         try:
-            told = {HEADER_IMPORT_DONE: one.ledger_entry(printable(recording.path.name))}
-            await (await self._publish(one, len(taken) + 1, _DONE_SUBJECT, _NO_EVENTS, told))
-            one.state = "sent"
+            await run.settle()
+            if one.state != "failed":
+                await run.close(one.ledger_entry(printable(recording.path.name)))
+                one.state = "sent"
         except BusError as error:
             one.fail(str(error))
-
-    async def _publish(
-        self, one: FileReport, place: int, subject: str, body: bytes, told: dict[str, str] | None = None
-    ) -> asyncio.Future[PubAck]:
-        headers = {HEADER_IMPORT: one.run_id, HEADER_IMPORT_SEQ: str(place), **(told or {})}
-        msg_id = message_id([one.run_id, str(place)])
-        # A session's messages arrive in their order; those of different sessions overtake each other.
-        future = await self._publisher.publish(subject, body, msg_id=msg_id, headers=headers, key=one.session_id)
-        future.add_done_callback(_look)
-        return future
 
 
 def _is_small(path: Path) -> bool:
@@ -179,9 +158,3 @@ def _is_small(path: Path) -> bool:
         return path.stat().st_size <= _SMALL
     except OSError:  # whoever looks at it says what it is
         return False
-
-
-def _look(future: asyncio.Future[PubAck]) -> None:
-    """Look at an outcome that nobody may be waiting for any more, or Python would report it as forgotten."""
-    if not future.cancelled():
-        future.exception()

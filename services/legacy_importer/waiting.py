@@ -6,7 +6,7 @@ What passes is waited for: a broker that is away, a writer that says what stops 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from legacy_importer.report import FileReport, Report
 from rugs_bus import BusUnavailableError, listening, stream_state
-from rugs_lake import LakeUnavailableError
+from rugs_lake.read.commits import NotCommittedError, until_committed
 from rugs_lake.store import ledger
 from rugs_proto.subjects import COMMITTED
 from rugs_runtime import service
@@ -35,43 +35,26 @@ async def wait_for_commits(nc: Client, root: Path, report: Report) -> None:
     A writer that is stopped for a reason it tells, such as a full disk, is waited for; one that
     does not answer, or that is idle although a run is not whole, is an error of the files concerned.
     """
+    waiting = [one for one in report.files if one.state == "sent"]
+    look, why = partial(_take_committed, root, waiting), partial(_why_nothing_comes, nc)
     announced = asyncio.Event()
     async with listening(nc, COMMITTED, lambda _: announced.set()):
-        await _until_committed(nc, root, [one for one in report.files if one.state == "sent"], announced)
-
-
-async def _until_committed(nc: Client, root: Path, waiting: list[FileReport], announced: asyncio.Event) -> None:
-    clock = asyncio.get_running_loop().time
-    before, since = None, clock()
-    while waiting:
-        announced.clear()
         try:
-            seen = await asyncio.to_thread(_take_committed, root, waiting)
-        except LakeUnavailableError as error:
-            log.warning("waiting for the lake", reason=str(error))
-            seen = before or (len(waiting), 0)
-        if seen != before:
-            before, since = seen, clock()
-        elif clock() - since > _PATIENCE:
-            if reason := await _why_nothing_comes(nc):
-                for one in waiting:
-                    one.fail(reason)
-                return
-            since = clock()
-        if waiting:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(announced.wait(), _LOOK_AGAIN)
+            await until_committed(look, why, seconds=_PATIENCE, announced=announced, every=_LOOK_AGAIN)
+        except NotCommittedError as error:
+            for one in waiting:
+                one.fail(str(error))
 
 
-def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int]:
-    """Take off the files that are committed; return how far all has come, to see whether it moves."""
+def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int] | None:
+    """Take off the files that are committed; return how far all has come, to see whether it moves; None at the end."""
     for one in list(waiting):
         run = ledger.run(root, one.run_id)
         if run is None or not run.closed:
             return len(waiting), 0 if run is None else run.last_message
         waiting.remove(one)
         compare(one, run)
-    return 0, 0
+    return None
 
 
 def compare(one: FileReport, run: ledger.Run) -> None:

@@ -1,86 +1,21 @@
-"""The process: settings, wiring, lifecycle."""
+"""The command `legacy-writer`."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from pathlib import Path
-from typing import Final
 
-import structlog
-
-import rugs_bus
-from legacy_writer.follow import Follower
-from rugs_bus import TakenOverError
-from rugs_core.locks import try_lock
-from rugs_core.patience import stopped_within
-from rugs_legacy.dual_write.folder import CheckpointError, Folder
-from rugs_runtime import service
-from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings, SettingsError
-
-NAME: Final = "legacy-writer"
-_LOCK: Final = ".dual-write.lock"
-_LOOK_SECONDS: Final = 0.2
-
-log = structlog.get_logger(__name__)
+from rugs_core import entry
 
 
 def main() -> int:
-    """Write the old formats until SIGTERM; exit code 3 says that another process has taken over.
-
-    Where they are not wanted it says so and ends well: who starts it need not know.
-    """
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"{NAME}: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    if not settings.legacy_recorders_enabled:
-        print(f"{NAME}: REPLAYER_LEGACY_RECORDERS_ENABLED is not true: nothing to do", file=sys.stderr)
-        return service.EXIT_OK
-    return service.run(NAME, lambda stop: write(settings, stop), settings)
+    """Write the old formats until SIGTERM; exit code 3 says that another process has taken over."""
+    return entry.run("legacy-writer", _main)
 
 
-async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Write what is captured into the folder until `stop` is set, to the end of the stream; return the exit code."""
-    if settings.legacy_dir is None:
-        raise SettingsError("RUGS_LEGACY_DIR must name the folder that the old formats are written to")
-    settings.legacy_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.legacy_dir / _LOCK).open("a") as lock:
-        if not try_lock(lock):
-            log.warning(
-                "another process writes into this folder: waiting until it ends", folder=str(settings.legacy_dir)
-            )
-        while not try_lock(lock):
-            if await stopped_within(stop, _LOOK_SECONDS):
-                return service.EXIT_OK
-        return await _write(settings.legacy_dir, settings, stop)
+def _main() -> int:
+    from legacy_writer.process import main
 
-
-async def _write(path: Path, settings: Settings, stop: asyncio.Event) -> int:
-    folder = Folder(path)
-    try:
-        folder.open()
-        nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
-        try:
-            finished = asyncio.Event()
-            follower = Follower(nc, folder, settings, finished)
-            await service.answer_status(nc, NAME, follower.status)
-            finishing = asyncio.create_task(finish(follower, stop, finished, settings.stop_timeout / 2))
-            try:
-                await follower.run()
-            finally:
-                finishing.cancel()
-        finally:
-            await nc.close()
-    except TakenOverError as error:
-        log.error("superseded", reason=str(error))
-        return service.EXIT_SUPERSEDED
-    except CheckpointError as error:
-        log.error("cannot go on", reason=str(error))
-        return service.EXIT_FAILED
-    return service.EXIT_OK
+    return main()
 
 
 if __name__ == "__main__":

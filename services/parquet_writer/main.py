@@ -1,115 +1,21 @@
-"""The process: settings, wiring, lifecycle."""
+"""The command `parquet-writer`."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Coroutine
-from typing import Any, Final
 
-import psutil
-import structlog
-from nats.aio.client import Client
-
-import rugs_bus
-from parquet_writer import upkeep
-from parquet_writer.pump import Pump
-from rugs_lake import LakeError
-from rugs_lake.maintain.memory import keep_small
-from rugs_lake.store.cursor import SupersededError
-from rugs_lake.store.paths import LakePaths
-from rugs_lake.write.writer import LakeWriter
-from rugs_proto.subjects import EVENTS_STREAM
-from rugs_runtime import service
-from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings, SettingsError
-
-NAME: Final = "parquet-writer"
-
-log = structlog.get_logger(__name__)
+from rugs_core import entry
 
 
 def main() -> int:
     """Run the parquet-writer until SIGTERM; exit code 3 says that another one has taken over."""
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        print(f"parquet-writer: {error}", file=sys.stderr)
-        return service.EXIT_FAILED
-    keep_small()
-    return service.run(NAME, lambda stop: write(settings, stop), settings)
+    return entry.run("parquet-writer", _main)
 
 
-async def write(settings: Settings, stop: asyncio.Event) -> int:
-    """Take the stream into the lake until `stop` is set, and what it holds then; return the exit code."""
-    nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
-    try:
-        await rugs_bus.ensure_streams(nc, stream_settings(settings))
-        writer = LakeWriter(LakePaths(settings.data_dir), EVENTS_STREAM)
-        try:
-            return await _write(nc, writer, settings, stop)
-        finally:
-            writer.close()
-    except SupersededError as error:
-        log.error("superseded", reason=str(error))
-        return service.EXIT_SUPERSEDED
-    except LakeError as error:
-        log.error("cannot go on", reason=str(error))
-        return service.EXIT_FAILED
-    finally:
-        await nc.close()
+def _main() -> int:
+    from parquet_writer.process import main
 
-
-async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: asyncio.Event) -> int:
-    finished = asyncio.Event()
-    pump = Pump(nc, writer, settings, finished)
-    memory = psutil.Process().memory_info
-
-    def describe() -> dict[str, Any]:
-        return {**pump.status(), "memory_bytes": memory().rss}
-
-    await service.answer_status(nc, NAME, describe)
-    beside = [
-        asyncio.create_task(_beside(work, finished))
-        for work in (
-            upkeep.purge(nc, settings, lambda: pump.cursor, stop),
-            upkeep.forget_blobs(nc, settings, lambda: pump.cursor, stop),
-            upkeep.compact(settings, stop),
-        )
-    ]
-    finishing = asyncio.create_task(finish(pump, stop, finished, settings.stop_timeout / 2))
-    try:
-        await pump.run()
-    finally:
-        finishing.cancel()
-        for task in beside:
-            task.cancel()
-        all_well = all(await asyncio.gather(*beside))
-    return service.EXIT_OK if all_well else service.EXIT_FAILED
-
-
-async def _beside(work: Coroutine[Any, Any, None], finished: asyncio.Event) -> bool:
-    """Do work beside the pump until cancelled; if it fails, end the writer loudly. Return whether it did not."""
-    try:
-        await work
-    except asyncio.CancelledError:
-        return True
-    except Exception:
-        log.exception("the work beside the writing ended by an error of its own")
-        finished.set()
-        return False
-    return True
-
-
-def stream_settings(settings: Settings) -> rugs_bus.StreamSettings:
-    """Return how the stream is to be kept."""
-    return rugs_bus.StreamSettings(
-        replicas=settings.stream_replicas,
-        compression=settings.stream_compression,
-        duplicate_window=settings.duplicate_window,
-        max_bytes=int(settings.stream_max_bytes),
-        blob_max_bytes=int(settings.blob_max_bytes),
-    )
+    return main()
 
 
 if __name__ == "__main__":

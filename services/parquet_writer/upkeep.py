@@ -18,6 +18,7 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import BusError
 from rugs_core.patience import stopped_within
+from rugs_core.time import SECOND_US, now_us
 from rugs_lake import LakeError
 from rugs_lake.maintain import compaction, retention
 from rugs_lake.store.catalog import Catalog
@@ -75,7 +76,7 @@ async def _first_within_age(nc: Client, keep_seconds: float, limit: int) -> int:
 
     Looking at a message fetches it whole, so the stream's first ones are tried before the rest is halved.
     """
-    horizon = (time.time() - keep_seconds) * 1_000_000
+    horizon = now_us() - keep_seconds * SECOND_US
 
     async def is_old(seq: int) -> bool:
         message = await rugs_bus.get_message(nc, seq)

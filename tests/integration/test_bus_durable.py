@@ -12,12 +12,12 @@ from rugs_bus import (
     Durable,
     Publisher,
     StreamSettings,
-    TakenOverError,
     connect,
     consume,
     ensure_streams,
 )
 from rugs_bus.api import ask
+from rugs_core.errors import TakenOverError
 from rugs_runtime.broker import Broker
 from tests.stackkit import until
 

@@ -14,6 +14,7 @@ import rugs_lake
 from rugs_capture.public import PublicFeed
 from rugs_capture.tap import Tap
 from rugs_client import Publisher, clock
+from rugs_core import time as core_time
 from rugs_proto import Envelope
 from rugs_query.coverage_lake import read
 from rugs_runtime.broker import Broker
@@ -34,7 +35,8 @@ class Wall:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ahead_ns = 0
-        monkeypatch.setattr(clock, "time_ns", lambda: time.time_ns() + self._ahead_ns)
+        for module in (clock, core_time):
+            monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() + self._ahead_ns)
 
     def set(self, by_seconds: float) -> None:
         self._ahead_ns += int(by_seconds * 1e9)
@@ -72,7 +74,7 @@ async def test_every_session_says_that_the_clock_was_set_and_coverage_counts_wha
             seq=seq,
             event="note",
             direction="received",
-            ts=clock.now_us(),
+            ts=core_time.now_us(),
         )
         door.publish_envelope(posted)
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import rugs_lake
 from rugs_cli.app import app
+from rugs_core.time import now_us
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.maintain.retention import expire
 from rugs_lake.read import leases
@@ -174,8 +175,8 @@ def test_a_lease_ends_by_itself(lake: Path, monkeypatch: pytest.MonkeyPatch) -> 
         leases.hold(lake, opened.snapshot, 3600)
         keep_nothing(lake)
         assert all(Path(file).is_file() for file in opened.files)
-        later = leases._now_us() + 3_601_000_000
-        monkeypatch.setattr(leases, "_now_us", lambda: later)
+        later = now_us() + 3_601_000_000
+        monkeypatch.setattr(leases, "now_us", lambda: later)
         assert leases.leases(lake) == []
         keep_nothing(lake)
         assert not all(Path(file).is_file() for file in opened.files)

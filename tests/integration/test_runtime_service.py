@@ -22,13 +22,12 @@ pytestmark = pytest.mark.slow
 SERVICE = """
 import asyncio, sys
 from rugs_runtime import service
-from rugs_runtime.settings import Settings
 
-async def main(stop):
+async def work(settings, stop):
     {body}
     return 0
 
-sys.exit(service.run("demo", main, Settings.load()))
+sys.exit(service.main("demo", work))
 """
 WAIT = "await stop.wait()"
 

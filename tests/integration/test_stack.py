@@ -246,16 +246,13 @@ TOY = """
 import asyncio, os, signal, sys
 import rugs_bus
 from rugs_runtime import service
-from rugs_runtime.settings import Settings
 
-settings = Settings.load()
-
-async def main(stop):
+async def work(settings, stop):
     nc = await rugs_bus.connect(settings.broker_url, name="toy")
     await service.answer_status(nc, "toy", dict)
     {body}
 
-sys.exit(service.run("toy", main, settings))
+sys.exit(service.main("toy", work))
 """
 
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 import rugs_bus
-from parquet_writer import main, pump
+from parquet_writer import process, pump
 from rugs_bus import StreamSettings
 from rugs_lake.maintain.verify import verify
 from rugs_lake.store.paths import LakePaths
@@ -54,7 +54,7 @@ async def bus(broker: Broker) -> AsyncIterator[Client]:
 
 
 async def state(nc: Client) -> tuple[str, str]:
-    answer = await ask_status(nc, main.NAME) or {"state": "", "error": None}
+    answer = await ask_status(nc, process.NAME) or {"state": "", "error": None}
     return str(answer["state"]), str(answer["error"])
 
 
@@ -147,7 +147,7 @@ async def test_work_beside_the_writing_that_fails_ends_the_writer() -> None:
     async def fails() -> None:
         raise ValueError
 
-    assert await main._beside(fails(), stop) is False
+    assert await process._beside(fails(), stop) is False
     assert stop.is_set()
 
 

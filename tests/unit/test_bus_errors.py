@@ -7,8 +7,9 @@ import asyncio
 import nats.errors
 import pytest
 
-from rugs_bus import BusClosedError, BusError, BusUnavailableError, InvalidMessageError, RefusedError, TakenOverError
+from rugs_bus import BusClosedError, BusError, BusUnavailableError, InvalidMessageError, RefusedError
 from rugs_bus.errors import CLIENT_ERRORS, translated
+from rugs_core.errors import TakenOverError
 from tests.crashkit import REPOSITORY
 
 

@@ -123,13 +123,21 @@ def test_without_the_extra_it_says_which_is_needed(tmp_path: Path) -> None:
     for arguments in (["--version"], ["sql", "SELECT 1"], ["decode"]):
         program = f"import sys; sys.path.insert(0, {str(ROOT / 'libs')!r}); sys.argv[1:] = {arguments}"
         program += "; from rugs_cli.main import main; sys.exit(main())"
-        done = subprocess.run(
-            [sys.executable, "-S", "-c", program],
-            env=clean_environment(RUGS_DATA_DIR=str(tmp_path)), capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == 2
-        assert re.fullmatch(r"rugs: \w+ is not installed: pip install 'rugbus\[stack\]' brings it\n", done.stderr)
+        assert_names_the_extra("rugs", program, tmp_path)
+    for command in ("capture-gateway", "parquet-writer", "legacy-importer", "legacy-writer"):
+        program = f"import sys; sys.path[:0] = [{str(ROOT / 'libs')!r}, {str(ROOT / 'services')!r}]"
+        program += f"; from {command.replace('-', '_')}.main import main; sys.exit(main())"
+        assert_names_the_extra(command, program, tmp_path)
+
+
+def assert_names_the_extra(command: str, program: str, root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        env=clean_environment(RUGS_DATA_DIR=str(root)), capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(command + r": \w+ is not installed: pip install 'rugbus\[stack\]' brings it\n", done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_client.events import Ending, Loss, entry_of, message_body
+from rugs_client.events import Ending, Loss, entry_of
 from rugs_client.intake import Intake
 from rugs_client.records import Record, packed, snapshot
 from rugs_proto import decode, ids
@@ -160,7 +160,6 @@ def test_the_bytes_of_an_event_are_hashed_once_on_its_way(size: int, monkeypatch
 
     monkeypatch.setattr(ids, "event_digest", counted)
     entry = entry_of(RECORD._replace(raw="x" * size, fields=packed({"n": 1})), "s", 1)
-    message_body([entry])
     assert ids.message_id([entry.id]) == entry.id == digest("cdp", "s", 1, b"x" * size).hex()
     assert hashed == [size]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rugs_derive import outbox
 from rugs_derive.outbox import Outbox
-from rugs_proto import wire
+from rugs_proto import draft, wire
+from rugs_proto.draft import joined
 from rugs_proto.ids import natural_id
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY
 from tests.lakekit import tick
@@ -33,7 +33,7 @@ SOURCES = st.sampled_from(["cdp", "public_ws"])
 def test_every_event_is_in_one_message_with_its_own_kind_and_in_order(told: list[tuple[str, str, int]]) -> None:
     rows = [row(number, session, pad, source=source) for number, (session, source, pad) in enumerate(told)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbox, "TARGET_BODY", 1500)
+        patch.setattr(draft, "TARGET_BODY", 1500)
         box = Outbox()
         for each in rows:
             box.add(each)
@@ -41,14 +41,14 @@ def test_every_event_is_in_one_message_with_its_own_kind_and_in_order(told: list
     assert (box.size, box.take()) == (0, [])
     held = []
     for message in messages:
-        judged = wire.judge(message.body, "game_tick")
+        judged = wire.judge(joined(message.parts), "game_tick")
         assert not judged.faults
         assert {(event.envelope.source, event.envelope.session_id) for event in judged.events} == {
             (message.source, message.session_id)
         }
         assert message.subject == f"rugs.events.game_tick.{message.source}.tick"
         assert [event.digest.hex() for event in judged.events] == message.ids
-        assert len(message.ids) == 1 or len(message.body) <= 1600
+        assert len(message.ids) == 1 or len(joined(message.parts)) <= 1600
         held.append([event.envelope.seq for event in judged.events])
     assert sorted(chain(*held)) == list(range(1, len(rows) + 1))
     assert all(seqs == sorted(seqs) for seqs in held)

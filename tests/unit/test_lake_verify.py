@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rugs_core.time import DAY_US
 from rugs_lake.errors import LakeError
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.maintain.retention import expire
@@ -23,7 +24,7 @@ from rugs_lake.store.commit import Batch, commit_batch
 from rugs_lake.store.cursor import SupersededError, body_hash, read_cursor
 from rugs_lake.store.orphans import sweep
 from rugs_lake.store.paths import LakePaths
-from rugs_lake.store.rows import DAY_US, rows_of
+from rugs_lake.store.rows import rows_of
 from rugs_lake.store.table import to_table
 from rugs_lake.write import scopes
 from tests import lakekit

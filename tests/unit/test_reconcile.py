@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rugs_client.clock import now_us
+from rugs_core.time import now_us
 from rugs_lake.read.rejects import list_rejects
 from rugs_legacy.clock import zone
 from rugs_legacy.line_formats.request import Format

@@ -23,7 +23,8 @@ from rugs_capture.cdp.protocol import Event
 from rugs_capture.cdp.targets import Targets
 from rugs_capture.cdp.urls import bare
 from rugs_capture.tap import Session, Tap
-from rugs_client.clock import moment, now_us
+from rugs_client.clock import moment
+from rugs_core.time import now_us
 from rugs_feed import frames
 
 TEXT: Final = 1

@@ -23,7 +23,8 @@ from rugs_capture.ingest.receiving import Outcome, Receiver
 from rugs_capture.ingest.terms import RequestError, Terms, read_terms
 from rugs_capture.source import SourceError
 from rugs_capture.tap import Session, Tap
-from rugs_client.clock import moment, now_us
+from rugs_client.clock import moment
+from rugs_core.time import now_us
 
 SUBJECTS: Final = "rugs.ingest.>"
 GROUP: Final = "rugs-ingest"

@@ -12,8 +12,8 @@ from uuid import uuid4
 from rugs_capture.ingest.reading import Desk, Refused, Taken, read, refuse, reject_of
 from rugs_capture.ingest.terms import RequestError, Terms
 from rugs_capture.tap import Tap
-from rugs_client.clock import now_us
 from rugs_core.reasons import refusal
+from rugs_core.time import now_us
 from rugs_proto.envelope import Envelope
 
 MOST_IDS: Final = 50_000

@@ -20,6 +20,7 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Final, get_args
 
+from rugs_core.errors import RugsError
 from rugs_feed.kinds import text
 from rugs_proto.rules import Direction, Source
 
@@ -58,7 +59,7 @@ KINDS: Final = {
 }
 
 
-class RequestError(Exception):
+class RequestError(RugsError):
     """A whole request is refused: why, as a status of HTTP and for people.
 
     `retry_after` is in seconds, where the same request may be taken later.

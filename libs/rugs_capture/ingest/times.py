@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from rugs_core.time import to_us
 from rugs_proto.rules import TS_END_US, TS_MIN_US
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _UNITS: Final = (1_000_000, 1_000, 1)
 """Microseconds in a second, a millisecond, a microsecond: between 2000 and 2200 no number fits two of them."""
 _NANOSECONDS: Final = 1_000
@@ -25,7 +24,7 @@ def read_time(told: object) -> int | None:
     if isinstance(told, str):
         told = _written(told)
     if isinstance(told, datetime):
-        return _within((told - _EPOCH) // _MICROSECOND) if told.tzinfo is not None else None
+        return _within(to_us(told)) if told.tzinfo is not None else None
     if type(told) is int:
         micros = next((us for unit in _UNITS if (us := _within(told * unit)) is not None), None)
         return _within(told // _NANOSECONDS) if micros is None else micros

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from io import BytesIO
-from typing import Final
-
-import zstandard
 
 from rugs_capture.ingest.terms import RequestError
-
-_PIECE: Final = 512
-"""Bytes of zstd that are unpacked at a time: the most that can come of them is 16 MiB."""
-_MAX_WINDOW: Final = 1 << 27
+from rugs_legacy.packed import Unpacked, method_of
 
 
 def check_encoding(told: str) -> str:
@@ -38,39 +30,17 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     """
     if not encoding:
         return body
-    try:
-        if not body:
-            raise EOFError("it is empty")
-        unpacked = _gunzip(body, limit) if encoding == "gzip" else _unzstd(body, limit)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise RequestError(400, f"the body is no whole {encoding}: {error}") from error
+    content = Unpacked(BytesIO(body), encoding)
+    unpacked = content.read(limit + 1)
     if len(unpacked) > limit:
         raise too_large(limit)
+    if method_of(body) != encoding or content.behind:
+        raise RequestError(400, f"the body is no {encoding}, or not all of it is")
+    if content.is_cut or content.fault is not None:
+        raise RequestError(400, f"the body is no whole {encoding}: {content.fault or 'it ends too early'}")
     return unpacked
 
 
 def too_large(limit: int) -> RequestError:
     """Return the refusal of a body that is larger than `limit` bytes."""
     return RequestError(413, f"the body has more than {limit} bytes: send less at a time")
-
-
-def _gunzip(body: bytes, limit: int) -> bytes:
-    with gzip.GzipFile(fileobj=BytesIO(body)) as file:
-        return file.read(limit + 1)
-
-
-def _unzstd(body: bytes, limit: int) -> bytes:
-    """Unpack one frame behind the other, skippable ones too. The size that a frame says is not trusted with memory."""
-    unpacked, at = bytearray(), 0
-    while at < len(body):
-        frame = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
-        while not frame.eof:
-            piece = body[at : at + _PIECE]
-            if not piece:
-                raise EOFError("it ends too early")
-            unpacked += frame.decompress(piece)
-            at += len(piece)
-            if len(unpacked) > limit:
-                raise too_large(limit)
-        at -= len(frame.unused_data)
-    return bytes(unpacked)

@@ -23,6 +23,7 @@ from rugs_capture.feed_http import explain, request_options
 from rugs_capture.socketio import payload
 from rugs_capture.socketio.endings import close_words, closed_by_server, quoted, refuses, retry_after
 from rugs_capture.socketio.payload import Message
+from rugs_core.errors import RugsError
 from rugs_feed import frames
 from rugs_feed.frames import read_json
 from rugs_proto.subjects import MAX_BLOB
@@ -35,7 +36,7 @@ _OWN_QUERY: Final = frozenset({"EIO", "transport", "sid"})
 _INVALID_TEXT: Final = 1007
 
 
-class RefusedError(Exception):
+class RefusedError(RugsError):
     """The server answers, but not with a connection.
 
     Attributes:
@@ -54,7 +55,7 @@ class RefusedError(Exception):
         return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.retry_after is not None
 
 
-class LostError(Exception):
+class LostError(RugsError):
     """An open connection has ended.
 
     Attributes:

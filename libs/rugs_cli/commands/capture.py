@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from rugs_runtime.stopping import Stop
 
 _LOOK: Final = 0.5
-_COMMIT_SECONDS: Final = 60.0
 
 SourceName = Annotated[
     str, typer.Option("--source", help="What to capture from: public (a Socket.IO feed) or cdp (a Chrome).")
@@ -259,18 +258,8 @@ async def _committed(nc: Client, settings: Settings) -> None:
         CommandError: if that takes too long.
     """
     import rugs_bus
-    from rugs_lake import LakeAbsentError, LakeUnavailableError
-    from rugs_lake.read import stats
-    from rugs_proto.subjects import EVENTS_STREAM
+    from rugs_cli.commits import is_committed
 
     upto = (await rugs_bus.stream_state(nc)).last_seq
-    deadline = time.monotonic() + _COMMIT_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            taken = max(each.last_seq for each in stats.cursors(settings.data_dir) if each.stream == EVENTS_STREAM)
-        except (LakeAbsentError, LakeUnavailableError, ValueError):
-            taken = 0
-        if taken >= upto:
-            return
-        await asyncio.sleep(0.05)
-    raise CommandError("the lake has not taken everything yet: the rest is kept, and `rugs up` takes it")
+    if not await is_committed(nc, settings.data_dir, upto):
+        raise CommandError("the lake has not taken everything yet: the rest is kept, and `rugs up` takes it")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from rugs_cli.output import AsJson, CommandError, counted, human_seconds, print_json, print_table
 from rugs_cli.period import From, To, begin_us, end_us, iso, utc
+from rugs_core.time import DAY_US, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rugs_query.coverage import Coverage
     from rugs_query.games import Game
 
-_DAY_US: Final = 86_400_000_000
 _WIDEST: Final = 100
 _GAPS: Final = 20
 """Gaps of a source that are shown, the longest; --json has all."""
@@ -38,9 +37,9 @@ def coverage(from_: From = None, to: To = None, source: OneSource = None, as_jso
     from rugs_query.coverage_lake import read
     from rugs_runtime.settings import Settings
 
-    now = time.time_ns() // 1000
+    now = now_us()
     end = now if to is None else min(end_us(to), now)
-    start = end - _DAY_US if from_ is None else begin_us(from_)
+    start = end - DAY_US if from_ is None else begin_us(from_)
     if start >= now:
         raise typer.BadParameter("the period has not begun yet: --from is in the future")
     if start >= end:

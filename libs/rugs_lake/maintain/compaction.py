@@ -15,13 +15,13 @@ import json
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
+from rugs_core.time import EPOCH_DAY, SECOND_US, now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.maintain.memory import keep_small
 from rugs_lake.maintain.ordering import sort_rows
@@ -32,7 +32,7 @@ from rugs_lake.store.commit import FileVanishedError, NotLiveError, commit_compa
 from rugs_lake.store.evolution import check_writable
 from rugs_lake.store.orphans import discard
 from rugs_lake.store.parquet import DataFile, Effort, TornFileError, made_us
-from rugs_lake.store.paths import EPOCH_DAY, LakePaths
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.table import conform
 
 TARGET_MEMORY: Final = 40 * 1024 * 1024
@@ -193,7 +193,7 @@ def compact_in_background(catalog: Catalog) -> Compacted:
 
 def plan_for_quiet_dates(files: Sequence[LiveFile]) -> list[list[LiveFile]]:
     """Return groups of files of dates that have got nothing for `QUIET_SECONDS` and can be made better."""
-    before_us = time.time_ns() // 1000 - int(QUIET_SECONDS * 1_000_000)
+    before_us = now_us() - int(QUIET_SECONDS * SECOND_US)
     return plan(files, all_files=True, effort=Effort.BEST, quiet_before_us=before_us)
 
 

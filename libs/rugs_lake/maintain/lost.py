@@ -9,11 +9,11 @@ stream or a recording still has of them can be fed again.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store import faults
 from rugs_lake.store.catalog import TABLE_ID, Catalog
@@ -74,7 +74,7 @@ def _give_up(connection: sqlite3.Connection, name: str) -> None:
     connection.executemany(
         "INSERT INTO rugs_gap (stream, incarnation, first_seq, last_seq, reason, noted_us, was_taken)"
         " VALUES (?, ?, ?, ?, ?, ?, 1)",
-        [(*stream, *gap, time.time_ns() // 1000) for stream, gap in gaps],
+        [(*stream, *gap, now_us()) for stream, gap in gaps],
     )
 
 

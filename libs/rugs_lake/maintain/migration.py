@@ -10,7 +10,6 @@ from before expire, it needs its size once more on the disk.
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ from typing import Final, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from rugs_core.locks import try_lock
+from rugs_core.time import EPOCH_DAY
 from rugs_lake.errors import LakeError, LakeUnavailableError
 from rugs_lake.maintain.compaction import LiveFile, live_files
 from rugs_lake.store import faults, parquet, staging
@@ -31,7 +32,7 @@ from rugs_lake.store.cursor import Cursor, SupersededError, take_epoch
 from rugs_lake.store.evolution import check_readable, is_readable, lake_version, write_version
 from rugs_lake.store.orphans import sweep
 from rugs_lake.store.parquet import Effort
-from rugs_lake.store.paths import EPOCH_DAY, LakePaths
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import SCHEMA_VERSION, parse_version
 from rugs_lake.store.staging import Staged
 from rugs_lake.store.table import conform
@@ -191,10 +192,8 @@ def _alone(paths: LakePaths) -> Iterator[None]:
     """Hold the lock of migrations while the body runs; it goes with the process, however that ends."""
     paths.state.mkdir(exist_ok=True)
     with paths.migration_lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LakeUnavailableError("a migration of this lake is running: wait for its end") from error
+        if not try_lock(file):
+            raise LakeUnavailableError("a migration of this lake is running: wait for its end")
         yield
 
 

@@ -7,13 +7,13 @@ deleted. What a killed process had scheduled, the next one deletes.
 
 from __future__ import annotations
 
-import time
 from typing import Final, NamedTuple
 
+from rugs_core.files import fsync_folder
+from rugs_core.time import SECOND_US, now_us
 from rugs_lake.read import leases
 from rugs_lake.store import faults
 from rugs_lake.store.catalog import Catalog, give_back_space, snapshot_time
-from rugs_lake.store.paths import fsync_folder
 
 SLICE: Final = 200
 """Snapshots or files that one transaction takes: well under 100 ms."""
@@ -39,7 +39,7 @@ def expire(catalog: Catalog, *, keep_seconds: float) -> Expired:
     The newest is never forgotten, and none that a lease holds.
     """
     leases.begin(catalog)
-    horizon = snapshot_time(time.time_ns() // 1000 - int(keep_seconds * 1_000_000))
+    horizon = snapshot_time(now_us() - int(keep_seconds * SECOND_US))
     snapshots = files = 0
     while True:
         old = [row[0] for row in catalog.all(_OLD, horizon, SLICE)]
@@ -81,7 +81,7 @@ def _forget_files(catalog: Catalog, files: list[int]) -> None:
         connection.executemany(
             "INSERT INTO ducklake_files_scheduled_for_deletion"
             " SELECT data_file_id, path, path_is_relative, ? FROM ducklake_data_file WHERE data_file_id = ?",
-            [(snapshot_time(time.time_ns() // 1000), file) for file in files],
+            [(snapshot_time(now_us()), file) for file in files],
         )
         for table in tables:
             connection.executemany(f"DELETE FROM {table} WHERE data_file_id = ?", [(f,) for f in files])  # noqa: S608

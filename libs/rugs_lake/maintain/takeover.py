@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 
+from rugs_core.time import EPOCH_DAY
 from rugs_lake.store import derived_ids, parquet
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.parquet import TornFileError
-from rugs_lake.store.paths import EPOCH_DAY
 from rugs_lake.store.rows import GAME_RULES, cause_scope
 
 _FILE = (

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
+from rugs_core.files import sha256_of
 from rugs_lake.errors import LakeError
 from rugs_lake.maintain.lost import LOST, give_up, lost_files, move_given_up
 from rugs_lake.store import parquet
@@ -216,7 +217,7 @@ def _check_file(path: Path, name: str, rows: int, size: int, digest: str | None,
 
 def _is_whole(path: Path, rows: int, digest: str) -> bool:
     try:
-        if parquet.file_digest(path) != digest:
+        if sha256_of(path) != digest:
             return False
         return bool(rows == sum(batch.num_rows for batch in parquet.batches(path)))
     except (TornFileError, FileNotFoundError):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rugs_core.time import to_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store.catalog import Catalog, reading_catalog, snapshot_time
 
@@ -86,10 +87,9 @@ def pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) 
         return at_snapshot
     if at_time is not None:
         aware = at_time if at_time.tzinfo else at_time.replace(tzinfo=dt.UTC)
-        micros = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
         found = catalog.one(
             "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_id > 0 AND snapshot_time <= ?",
-            snapshot_time(micros),
+            snapshot_time(to_us(aware)),
         )[0]
         if found is None:
             raise LakeError(f"no snapshot as old as {at_time.isoformat()}: the oldest is number {oldest}")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-import time
 import uuid
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from rugs_core.time import SECOND_US, from_us, now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.paths import LakePaths
@@ -24,7 +24,6 @@ CREATE TABLE IF NOT EXISTS rugs_lease (
     until_us INTEGER NOT NULL           -- it holds nothing from then on
 ) WITHOUT ROWID
 """
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class Lease(NamedTuple):
@@ -46,7 +45,7 @@ def hold(root: Path, snapshot: int, seconds: float) -> Lease:
         LakeError: if there is no such snapshot any more, or the lake cannot be written.
     """
     lease_id = uuid.uuid4().hex[:12]
-    until_us = _now_us() + int(seconds * 1_000_000)
+    until_us = now_us() + int(seconds * SECOND_US)
     with Catalog(LakePaths(root)) as catalog:
         try:
             with catalog.transaction() as connection:
@@ -57,7 +56,7 @@ def hold(root: Path, snapshot: int, seconds: float) -> Lease:
                 connection.execute("INSERT INTO rugs_lease VALUES (?, ?, ?)", (lease_id, snapshot, until_us))
         except sqlite3.Error as error:
             raise LakeError(f"cannot hold snapshot {snapshot}: {error}") from error
-    return Lease(lease_id, snapshot, _time(until_us))
+    return Lease(lease_id, snapshot, from_us(until_us))
 
 
 def release(root: Path, lease_id: str) -> bool:
@@ -84,17 +83,17 @@ def leases(root: Path) -> list[Lease]:
         if not _is_there(catalog.connection):
             return []
         query = "SELECT lease_id, snapshot_id, until_us FROM rugs_lease WHERE until_us > ? ORDER BY until_us"
-        rows = catalog.all(query, _now_us())
-    return [Lease(lease_id, snapshot, _time(until_us)) for lease_id, snapshot, until_us in rows]
+        rows = catalog.all(query, now_us())
+    return [Lease(lease_id, snapshot, from_us(until_us)) for lease_id, snapshot, until_us in rows]
 
 
 def begin(catalog: Catalog) -> None:
     """Make the table where there is none, and forget the leases that have ended."""
     if not _is_there(catalog.connection):
         catalog.connection.execute(_CREATE)
-    elif catalog.one("SELECT 1 FROM rugs_lease WHERE until_us <= ? LIMIT 1", _now_us()) is not None:
+    elif catalog.one("SELECT 1 FROM rugs_lease WHERE until_us <= ? LIMIT 1", now_us()) is not None:
         with catalog.transaction() as connection:
-            connection.execute("DELETE FROM rugs_lease WHERE until_us <= ?", (_now_us(),))
+            connection.execute("DELETE FROM rugs_lease WHERE until_us <= ?", (now_us(),))
 
 
 HELD: Final = "SELECT snapshot_id FROM rugs_lease"
@@ -103,11 +102,3 @@ HELD: Final = "SELECT snapshot_id FROM rugs_lease"
 
 def _is_there(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_lease'").fetchone() is not None
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def _time(micros: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=micros)

@@ -181,6 +181,15 @@ class Lake:
         """Run a query as `sql` does; return its rows as an Arrow table."""
         return self.connection.sql(self._checked(query), params=parameters).to_arrow_table()
 
+    def received(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
+        """Return the bytes of one captured event, as text where they are; None if the snapshot has none."""
+        query = "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?"
+        row = self.sql(query, [source, session_id, seq, event_id]).fetchone()
+        if row is None:
+            return None
+        received: str | bytes | None = row[1] if row[0] is None else row[0]
+        return received
+
     def _checked(self, query: str) -> str:
         """In the sandbox, admit a query: DuckDB's own settings still let COPY write inside an allowed folder."""
         return self.admit(query).text if self._sandbox else query

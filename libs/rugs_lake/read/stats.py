@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rugs_core.time import from_us
 from rugs_lake.store.catalog import reading_catalog
 
 
@@ -40,7 +41,7 @@ def by_doc_type(root: Path) -> list[DocTypeStats]:
             " WHERE f.end_snapshot IS NULL GROUP BY 1 ORDER BY 1"
         )
     return [
-        DocTypeStats(doc_type, count, files, size, _time(first), _time(last))
+        DocTypeStats(doc_type, count, files, size, from_us(first), from_us(last))
         for doc_type, count, files, size, first, last in rows
     ]
 
@@ -76,7 +77,3 @@ def totals(root: Path) -> dict[str, int]:
     """
     with reading_catalog(root) as catalog:
         return dict(catalog.all("SELECT name, value FROM rugs_total WHERE name <> 'next_row_id' ORDER BY name"))
-
-
-def _time(micros: int) -> dt.datetime:
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=micros)

@@ -20,6 +20,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_core.files import fsync_folder
+from rugs_core.time import now_us
 from rugs_lake.errors import (
     LakeAbsentError,
     LakeIncompatibleError,
@@ -27,7 +29,7 @@ from rugs_lake.errors import (
     LakeUnavailableError,
     told_apart,
 )
-from rugs_lake.store.paths import LakePaths, fsync_folder
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import BY_NAME, COLUMNS, Column
 
 DUCKLAKE_VERSION: Final = "1.0"
@@ -297,7 +299,7 @@ def _insert_first_snapshots(connection: sqlite3.Connection, paths: LakePaths) ->
         ("data_path", data_path(paths), None, None),
         ("encrypted", "false", None, None),
     )
-    now = snapshot_time(time.time_ns() // 1000)
+    now = snapshot_time(now_us())
     insert("rugs_announced", (0,), (FIRST_SNAPSHOT,))
     insert("ducklake_snapshot", (0, now, 0, TABLE_ID, 0), (FIRST_SNAPSHOT, now, 1, NEXT_CATALOG_ID, 0))
     insert(

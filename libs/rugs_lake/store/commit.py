@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,13 @@ from typing import Any, Final
 
 import orjson
 
+from rugs_core.time import EPOCH_DAY, now_us, to_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store import derived_ids, faults
 from rugs_lake.store.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.store.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
 from rugs_lake.store.ledger import ImportProgress, write_progress
 from rugs_lake.store.parquet import DataFile
-from rugs_lake.store.paths import EPOCH_DAY
 from rugs_lake.store.schema import BY_NAME, COLUMNS, SCHEMA_VERSION
 
 MIGRATED: Final = "migrated"
@@ -87,7 +86,7 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
         insert_gaps(connection, start, batch.gaps)
         _add_totals(connection, batch.totals)
         write_progress(connection, batch.imports)
-        now = time.time_ns() // 1000
+        now = now_us()
         connection.executemany(
             "INSERT OR IGNORE INTO rugs_retried VALUES (?, ?)", [(digest, now) for digest in batch.retried]
         )
@@ -185,7 +184,7 @@ def insert_snapshot(
         "INSERT INTO ducklake_snapshot VALUES (?, ?, ?, ?, ?)",
         (
             snapshot,
-            snapshot_time(time.time_ns() // 1000),
+            snapshot_time(now_us()),
             schema_version + new_schema,
             next_catalog_id,
             next_file_id + new_files,
@@ -225,7 +224,7 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
         least, greatest = file.statistics["ts"]
         connection.execute(
             "INSERT INTO rugs_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.effort, _micros(least), _micros(greatest)),
+            (file_id, file.digest, SCHEMA_VERSION, file.memory, file.effort, to_us(least), to_us(greatest)),
         )
         connection.executemany(
             "INSERT INTO rugs_scope VALUES (?, ?, ?, ?)",
@@ -238,14 +237,7 @@ def _insert_files(connection: sqlite3.Connection, snapshot: int, files: Sequence
 
 def _text(value: Any) -> str:
     """Return a value as DuckLake's statistics write it."""
-    return snapshot_time(_micros(value)) if isinstance(value, dt.datetime) else str(value)
-
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
-def _micros(at: dt.datetime) -> int:
-    return (at - _EPOCH) // dt.timedelta(microseconds=1)
+    return snapshot_time(to_us(value)) if isinstance(value, dt.datetime) else str(value)
 
 
 def _insert_ranges(connection: sqlite3.Connection, cursor: Cursor, ranges: Sequence[tuple[int, int]]) -> None:

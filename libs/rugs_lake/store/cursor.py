@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 import uuid
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from rugs_core.errors import TakenOverError
+from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store.catalog import Catalog
 from rugs_proto.message import Message
 
 
-class SupersededError(LakeError):
+class SupersededError(LakeError, TakenOverError):
     """Another writer has taken over this stream: this one must stop, and has lost nothing."""
 
 
@@ -142,7 +143,7 @@ def move(connection: sqlite3.Connection, cursor: Cursor) -> None:
 
 def insert_gaps(connection: sqlite3.Connection, cursor: Cursor, gaps: list[Gap]) -> None:
     """Write gap rows of the cursor's incarnation, inside the caller's transaction."""
-    now = time.time_ns() // 1000
+    now = now_us()
     connection.executemany(
         "INSERT INTO rugs_gap (stream, incarnation, first_seq, last_seq, reason, noted_us) VALUES (?, ?, ?, ?, ?, ?)",
         [(cursor.stream, cursor.incarnation, gap.first_seq, gap.last_seq, gap.reason, now) for gap in gaps],

@@ -7,16 +7,17 @@ version, and needs `rugs migrate`.
 
 from __future__ import annotations
 
-import fcntl
 from typing import Final
 
 import orjson
 
+from rugs_core.files import write_durably
+from rugs_core.locks import try_lock
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.store import derived_ids
 from rugs_lake.store.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.store.commit import MIGRATED, insert_snapshot
-from rugs_lake.store.paths import LakePaths, write_durably
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, Column, parse_version
 
 _LIVE_COLUMN: Final = "SELECT 1 FROM ducklake_column WHERE column_name = ? AND end_snapshot IS NULL"
@@ -94,12 +95,9 @@ def write_version(catalog: Catalog) -> None:
 def _is_migrating(paths: LakePaths) -> bool:
     try:
         with paths.migration_lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return not try_lock(file, shared=True)
     except OSError:
         return False
-    return False
 
 
 def _newer(version: str | None) -> LakeIncompatibleError:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,11 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from rugs_core.files import make_folder, write_durably
+from rugs_core.time import now_us
 from rugs_lake.errors import LakeAbsentError
 from rugs_lake.store.catalog import Catalog, reading_catalog
-from rugs_lake.store.paths import LakePaths, make_folder, write_durably
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
 
 
@@ -195,7 +196,7 @@ def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) 
         " AND messages = last_message AND stored + duplicates = ? AND rejected + rejected_before >= ?",
         (
             *(report[name] for name in ("sha256", "reader", "tz")),
-            time.time_ns() // 1000,
+            now_us(),
             run_id,
             report["records"] + report["salvaged"] - report.get(_KNOWN, 0),
             report["rejected"],

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from rugs_core.files import fsync_folder, make_folder
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.cursor import Cursor, check_unmoved
 from rugs_lake.store.parquet import DataFile
-from rugs_lake.store.paths import LakePaths, fsync_folder, make_folder
+from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.staging import staged
 
 

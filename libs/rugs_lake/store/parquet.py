@@ -8,9 +8,7 @@ The names themselves are durable once the folders are fsynced, each once for man
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,9 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder
+from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store import faults
-from rugs_lake.store.paths import TEMPORARY_PREFIX, LakePaths, fsync_folder, partition_folder
+from rugs_lake.store.paths import LakePaths, partition_folder
 from rugs_lake.store.schema import COLUMNS, STATISTICS
 
 SHORT_RECORD: Final = 2048
@@ -132,7 +132,7 @@ def write(
     digest = hashlib.sha256(content).hexdigest()
     folder = paths.data / partition_folder(doc_type, day)
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"part-{time.time_ns() // 1000:x}-{uuid.uuid4().hex[:12]}.parquet"
+    name = f"part-{now_us():x}-{uuid.uuid4().hex[:12]}.parquet"
     _write_durably(folder / name, content)
     return DataFile(
         path=f"{partition_folder(doc_type, day)}/{name}",
@@ -197,8 +197,7 @@ def _write_durably(target: Path, content: pa.Buffer) -> None:
             faults.reached("file_begun")
             handle.write(content)
             faults.reached("file_written")
-            handle.flush()
-            os.fsync(handle.fileno())
+            fsync_file(handle)
         faults.reached("file_fsynced")
         temporary.rename(target)
     except OSError:
@@ -250,12 +249,6 @@ def _rows_of_a_piece(file: pq.ParquetFile, columns: list[str] | None = None) -> 
             if columns is None or column.path_in_schema in columns:
                 size += column.total_uncompressed_size
     return max(64, PIECE_BYTES * rows // max(1, size)) if rows else 64
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hex."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:

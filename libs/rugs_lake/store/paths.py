@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-TEMPORARY_PREFIX: Final = ".tmp-"
-EPOCH_DAY: Final = dt.date(1970, 1, 1)
+from rugs_core.files import TEMPORARY_PREFIX, fsync_folder, make_folder
+from rugs_core.time import EPOCH_DAY
 
 
 def data_root(root: Path | str | None = None) -> Path:
@@ -88,35 +86,3 @@ class LakePaths:
 def partition_folder(doc_type: str, day: int) -> str:
     """Return a partition's folder, relative to `LakePaths.data`; `day` counts from 1970-01-01."""
     return f"doc_type={doc_type}/date={EPOCH_DAY + dt.timedelta(days=day)}"
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, durably."""
-    missing = [each for each in (folder, *folder.absolute().parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in missing:
-        with suppress(PermissionError):  # a folder that may not be read cannot be fsynced
-            fsync_folder(made.absolute().parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_durably(target: Path, content: bytes) -> None:
-    """Write a small file whole: beside its name, fsynced, renamed. Several processes may do so at once."""
-    unfinished = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-    try:
-        with unfinished.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    fsync_folder(target.parent)

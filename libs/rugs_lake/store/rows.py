@@ -10,12 +10,12 @@ import hashlib
 import re
 from typing import Final, NamedTuple
 
+from rugs_core.time import DAY_US
 from rugs_proto import ids
 from rugs_proto.message import Message
 from rugs_proto.subjects import parse_event_subject
 from rugs_proto.wire import Event, Fault, WireEnvelope, is_utf8, judge
 
-DAY_US: Final = 86_400_000_000
 GAME_RULES: Final = ("game_tick", "game")
 """Derived doc types that are known by their game, not by their session."""
 

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 import pyarrow as pa
 
-from rugs_lake.store.rows import DAY_US, Row
+from rugs_core.time import DAY_US
+from rugs_lake.store.rows import Row
 from rugs_lake.store.schema import ARROW_SCHEMA, COLUMNS, FIELD_COLUMNS
 from rugs_proto import ids
 

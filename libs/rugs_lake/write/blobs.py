@@ -44,4 +44,4 @@ def _resolve(row: Row, blobs: Mapping[str, bytes | None], message: Message, stre
 
 def missing(row: Row, message: Message, stream: str, reason: str) -> Row:
     """Return the reject that keeps an envelope whose bytes cannot be had."""
-    return reject_row(message, stream, Fault(0, wire.encode_one(row.event.envelope), reason))
+    return reject_row(message, stream, Fault(0, wire.encode(row.event.envelope), reason))

@@ -130,11 +130,5 @@ def bytes_of(root: Path, event: Stored) -> bytes | None:
     except LakeAbsentError:
         return None
     with opened as lake:
-        rows = lake.sql(
-            "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?",
-            [event.source, event.session_id, event.seq, event.id],
-        ).fetchall()
-    if not rows:
-        return None
-    data: str | bytes | None = rows[0][0] if rows[0][0] is not None else rows[0][1]
+        data = lake.received(event.source, event.session_id, event.seq, event.id)
     return data.encode() if isinstance(data, str) else data

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from rugs_lake.store.paths import TEMPORARY_PREFIX, fsync_folder, write_durably
+from rugs_core.errors import RugsError
+from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, write_durably
 from rugs_legacy.dual_write.recorder import Addition, Batch
 
 CHECKPOINT: Final = ".dual-write.json"
@@ -25,7 +26,7 @@ _VERSION: Final = 1
 log = structlog.get_logger(__name__)
 
 
-class CheckpointError(Exception):
+class CheckpointError(RugsError):
     """The checkpoint cannot be used: one line that says why, and what to do."""
 
 
@@ -125,8 +126,7 @@ class Folder:
             file.truncate(min(there, addition.start))
             file.seek(0, os.SEEK_END)
             file.write(addition.content)
-            file.flush()
-            os.fsync(handle)
+            fsync_file(file)
 
     def _cut(self, name: str, size: int) -> None:
         path = self.path / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from rugs_lake.store.parquet import file_digest
+from rugs_core.files import sha256_of
 from rugs_legacy import recording
 from rugs_legacy.exported import manifest
 from rugs_legacy.recognise import UnknownFormatError
@@ -13,8 +13,8 @@ from rugs_legacy.recognise import UnknownFormatError
 _TABLES: Final = (".parquet", ".arrow")
 
 
-def look_at(path: Path, timezone: str) -> recording.Recording:
-    """Look at a file as `rugs_legacy.recording` does; of an export, manifests and rows are none to be read.
+def look_at_candidate(path: Path, timezone: str) -> recording.Recording:
+    """Look at a file that may be a recording, as `recording.look_at` does; refuse an export's manifests and rows.
 
     Raises:
         UnknownFormatError: and what else that raises.
@@ -34,7 +34,7 @@ def _why_no_recording(path: Path) -> str | None:
     for found in manifest.beside(path.parent):
         for entry in found.files:
             if entry.runs is None and entry.bytes == size:
-                sha = sha or file_digest(path)
+                sha = sha or sha256_of(path)
                 if entry.sha256 == sha:
                     return f"rows of an export ({found.format}), as its manifest says: for queries, not imported"
     return None

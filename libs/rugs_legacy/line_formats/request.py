@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
 
+from rugs_core.time import date_of, from_us
 from rugs_proto.rules import TS_END_US, TS_MIN_US
 
 DEFAULT_TIMEZONE: Final = "America/New_York"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Format(StrEnum):
@@ -97,9 +96,9 @@ class Request:
             if limit is not None:
                 bounded = max(TS_MIN_US, min(limit, TS_END_US))
                 parts.append(f"epoch_us(ts) {operator} ? AND date {operator[0]}= ?")
-                values += [bounded, (_EPOCH + timedelta(microseconds=bounded)).date()]
+                values += [bounded, date_of(bounded)]
         return " AND ".join(parts), values
 
 
 def _iso(micros: int | None) -> str | None:
-    return None if micros is None else (_EPOCH + timedelta(microseconds=micros)).isoformat()
+    return None if micros is None else from_us(micros).isoformat()

@@ -7,12 +7,12 @@ bytes are not those that its id tells of is found as well.
 
 from __future__ import annotations
 
-import datetime as dt
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from rugs_core.time import date_of
 from rugs_legacy.envelopes import SOURCE, Envelope
 from rugs_legacy.reconcile.compare import Group, Row
 from rugs_proto import ids
@@ -24,7 +24,6 @@ REJECT, RECORD = 0, 1
 """A damaged line stands before what was salvaged out of its beginning."""
 _SAMPLE: Final = "0"
 """The first digit of the ids that are a sample: one row of sixteen, the same ones each time."""
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _TYPES: Final = {"tick": int, "phase": str, "active": bool, "rugged": bool, "cooldown_timer": int, "trade_count": int}
 _FIELDS: Final = (*_TYPES, "price")
 _KEY_FIELDS: Final = ("ts", "doc_type", "event", "direction", "game_id", "player_id", *_FIELDS)
@@ -103,7 +102,7 @@ def _stored(name: str, value: object) -> object:
 def _group(session: str, game: str | None, ts: int, event: str, *, is_reject: bool) -> Group:
     if is_reject:
         return Group(session, None, None, "reject")
-    return Group(session, game, (_EPOCH + dt.timedelta(microseconds=ts)).date().isoformat(), event)
+    return Group(session, game, date_of(ts).isoformat(), event)
 
 
 def stored_sessions(lake: Lake, wanted: Iterable[str]) -> set[str]:

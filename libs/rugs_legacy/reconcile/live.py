@@ -8,7 +8,6 @@ files that are parts of one game, together.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from rugs_core.time import date_of
 from rugs_legacy.clock import zone
 from rugs_legacy.envelopes import Envelope
 from rugs_legacy.line_formats.lines import GameTeller, Teller
@@ -27,7 +27,6 @@ from rugs_legacy.reconcile.imported import is_recent, where_in_file
 if TYPE_CHECKING:
     from rugs_lake.read.reader import Lake
 
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _PLACE: Final = ("tick", "phase", "rugged", "cooldown_timer")
 _VALUES: Final = ("price", "active", "trade_count")
 _TICK: Final = "tick"
@@ -173,11 +172,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def _group(session: str, game: str | None, ts: int, event: str) -> Group:
-    return Group(session, game, _day(ts).isoformat(), event)
-
-
-def _day(ts: int) -> dt.date:
-    return (_EPOCH + dt.timedelta(microseconds=ts)).date()
+    return Group(session, game, date_of(ts).isoformat(), event)
 
 
 def _where(row: Stored) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rugs_core.time import now_us
 from rugs_lake.read.rejects import completed
 from rugs_legacy.envelopes import printable
-from rugs_legacy.exported.beside import look_at
+from rugs_legacy.exported.beside import look_at_candidate
 from rugs_legacy.files import find_files
 from rugs_legacy.lines import FileChangedError
 from rugs_legacy.recognise import UnknownFormatError, UnreadableFileError
@@ -111,10 +111,10 @@ def look_at_files(paths: Iterable[Path], root: Path, timezone: str) -> LookedAt:
     Raises:
         ValueError: if there is no such time zone.
     """
-    files = LookedAt(time.time_ns() // 1000)
+    files = LookedAt(now_us())
     for path in find_files(paths, root, files.fail):
         try:
-            recording = look_at(path, timezone)
+            recording = look_at_candidate(path, timezone)
         except UnknownFormatError as error:
             files.skipped.append({"file": printable(str(path)), "reason": printable(str(error))})
             if isinstance(error, UnreadableFileError):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from rugs_core.time import to_us
 from rugs_legacy.formats.actions import BET_INCREMENT, CATEGORIES
 from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.recorders import games, local, utc
 
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PLAYER: Final = {"player_id": "did:privy:made-up", "username": "made-up"}
 Ticks = list[dict[str, Any]]
 
@@ -28,7 +28,7 @@ def ticks_of_a_game(feed: Feed, which: int = 0) -> Ticks:
     ticks = [json.loads(line) for line in lines[1:-1]]
     for tick in ticks:
         moment = datetime.fromisoformat(tick["timestamp"]).replace(tzinfo=_NEW_YORK)
-        tick["at"] = round((moment - _EPOCH).total_seconds() * 1_000_000)
+        tick["at"] = to_us(moment)
     return ticks
 
 

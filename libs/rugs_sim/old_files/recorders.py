@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from rugs_core.time import from_us
 from rugs_legacy import old_records
 from rugs_legacy.old_records import line as _line
 from rugs_sim.made_up.feed import Feed, Sent
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEW_YORK: Final = ZoneInfo("America/New_York")
 _RECORDER_DELAY_US: Final = 350
 
@@ -25,11 +24,11 @@ def local(at: int) -> str:
 
 def utc(at: int) -> str:
     """Return a time as a recorder wrote it that took UTC: without a zone all the same."""
-    return (_EPOCH + timedelta(microseconds=at)).replace(tzinfo=None).isoformat()
+    return from_us(at).replace(tzinfo=None).isoformat()
 
 
 def _aware(at: int) -> str:
-    return (_EPOCH + timedelta(microseconds=at)).isoformat()
+    return from_us(at).isoformat()
 
 
 def raw_capture(feed: Feed, lines: int, *, skip: int = 0) -> Iterator[bytes]:

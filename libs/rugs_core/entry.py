@@ -1,0 +1,23 @@
+"""Where a command begins: before anything is imported that may not be installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+EXIT_NOT_INSTALLED: Final = 2
+
+
+def run(name: str, main: Callable[[], int]) -> int:
+    """Run the command `name`: return the exit code of `main`, which imports what it needs by itself.
+
+    Where a package is missing, say in one line which one, and which extra brings it.
+    """
+    try:
+        return main()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("rugs_"):
+            raise
+        print(f"{name}: {error.name} is not installed: pip install 'rugbus[stack]' brings it", file=sys.stderr)
+        return EXIT_NOT_INSTALLED
