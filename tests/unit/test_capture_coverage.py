@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from rugs_client.clock import Change, Clock, Reading
 from rugs_client.clock import Step as ClockStep
 from rugs_client.events import Loss as LostEvents
 from rugs_client.events import gap_entry, step_record
+from rugs_client.records import read as read_fields
 from rugs_proto.codec import unpack
 from rugs_query.coverage import SILENT, UNKNOWN, Coverage, Gap, Loss, Outage, Session, Step, coverage, picture
 from rugs_query.coverage_lake import read
@@ -285,7 +285,7 @@ class Recorder:
         assert isinstance(change, ClockStep)
         for session in self.frames:
             record = step_record(change, "public_ws", session)
-            self._store({**note(1, 0, session, record.event, **msgpack.unpackb(record.fields)), "ts": record.ts})
+            self._store({**note(1, 0, session, record.event, **read_fields(record.fields)[0]), "ts": record.ts})
 
     def _store(self, event: dict[str, Any]) -> None:
         session = event["session_id"]
