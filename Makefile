@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest
 WORKERS ?= $(shell expr `nproc` + 1)
 ARGS ?=
 
-.PHONY: help setup lint fmt test test-fast test-crash bench demo fresh-test clean
+.PHONY: help setup lint fmt test test-fast coverage test-crash bench demo fresh-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test: setup ## all tests but the big crash matrix
 test-fast: setup ## tests that neither start processes nor take a second
 	$(PYTEST) -n auto --maxprocesses 8 -m "not slow and not crash and not matrix" $(ARGS)
 
+coverage: setup ## all tests with the coverage of libs and services; fails below the floor in pyproject.toml
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" --cov --cov-report=term $(ARGS)
+
 test-crash: setup ## the crash matrix: at least 200 injected faults
 	RUGS_CRASH_FULL=1 $(PYTEST) -m "crash or matrix" -s $(ARGS)
 
@@ -55,6 +58,6 @@ fresh-test: ## prove `make demo` and `make test` on a bare Debian, from a fresh 
 	@scripts/fresh_test.sh
 
 clean: ## remove .venv, caches and build products
-	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf libs/*.egg-info *.egg-info
