@@ -36,7 +36,7 @@ test: setup ## all tests but the big crash matrix
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" $(ARGS)
 
 test-fast: setup ## tests that neither start processes nor take a second
-	$(PYTEST) -n auto --maxprocesses 8 -m "not slow and not crash and not matrix" $(ARGS)
+	$(PYTEST) -n auto --maxprocesses 8 --hypothesis-profile=fast -m "not slow and not crash and not matrix" $(ARGS)
 
 coverage: setup ## all tests with the coverage of libs and services; fails below the floor in pyproject.toml
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" --cov --cov-report=term $(ARGS)

@@ -21,6 +21,7 @@ from rugs_proto.codec import unpack
 from rugs_query.coverage import SILENT, UNKNOWN, Coverage, Gap, Loss, Outage, Session, Step, coverage, picture
 from rugs_query.coverage_lake import read
 from rugs_query.intervals import length, union
+from tests.examples import examples
 from tests.lakekit import DAY_US, NOON_US, envelope, message, select, store, tick
 
 SECOND = 1_000_000
@@ -299,7 +300,7 @@ ACTS = st.lists(st.tuples(PAUSES, st.none() | SETS, st.sampled_from("aab")), min
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(ACTS)
 def test_recorded_never_exceeds_the_time_that_passed_however_the_clock_is_set(
     acts: list[tuple[float, float | None, str]],

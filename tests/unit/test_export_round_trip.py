@@ -19,6 +19,7 @@ from rugs_legacy.line_formats.request import Format
 from rugs_legacy.recognise import UnknownFormatError
 from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.generate import START
+from tests.examples import examples
 from tests.exportkit import Envelope, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, cdp_frame, end, frame, start, tick
@@ -248,7 +249,7 @@ def sessions(draw: st.DrawFn) -> list[Envelope]:
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(
     files=st.lists(old_lines, max_size=2),
     captured=st.lists(sessions(), max_size=3),

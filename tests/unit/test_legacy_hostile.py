@@ -22,6 +22,7 @@ from rugs_legacy.recording import Counts, look_at, read, read_again
 from rugs_proto import wire
 from rugs_proto.subjects import MAX_BODY
 from rugs_sim.old_files.generate import files_of_every_format
+from tests.examples import examples
 from tests.legacy_files import NEW_YORK, read_file, write
 
 _LONGEST = 3000
@@ -89,7 +90,7 @@ def contents(draw: Callable[..., Any]) -> bytes:
     return content
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(NAMES, contents())
 def test_whatever_stands_in_a_file_is_refused_or_accounted_for(name: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +112,7 @@ def test_whatever_stands_in_a_file_is_refused_or_accounted_for(name: str, conten
                 assert read_again(recording, event.raw, 1, 0) == [], "what was refused is refused again"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.sampled_from(sorted(FILES)), st.sampled_from([b"NaN", b"Infinity", b"-Infinity"]), st.data())
 def test_a_number_that_is_not_finite_makes_no_record_unreadable(
     name: str, constant: bytes, data: st.DataObject

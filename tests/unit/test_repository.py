@@ -41,6 +41,7 @@ def test_the_client_needs_four_packages() -> None:
     assert names == {"nats-py", "msgpack", "pydantic", "structlog"}
 
 
+@pytest.mark.slow
 def test_compose_broker_fsyncs_and_its_configuration_is_valid(tmp_path: Path) -> None:
     text = (ROOT / "deploy/nats.conf").read_text()
     assert re.search(r"sync_interval: always\b", text)
