@@ -9,6 +9,8 @@ PYTEST := $(BIN)/pytest
 # Most tests wait for processes: one more than there are cores keeps these busy.
 WORKERS ?= $(shell expr `nproc` + 1)
 ARGS ?=
+# Where it is set, each of the many processes that tests start compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup lint fmt test test-fast coverage test-crash bench demo fresh-test clean
 
