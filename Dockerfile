@@ -4,7 +4,7 @@ WORKDIR /app
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 # The packages first: they change less often than the code.
-COPY constraints.txt pyproject.toml README.md ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 RUN pip install -c constraints.txt setuptools wheel \
     && mkdir -p libs services \
     && pip install --no-build-isolation -c constraints.txt '.[stack]'

@@ -9,8 +9,10 @@ PYTEST := $(BIN)/pytest
 # Most tests wait for processes: one more than there are cores keeps these busy.
 WORKERS ?= $(shell expr `nproc` + 1)
 ARGS ?=
+# Where it is set, each of the many processes that tests start compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint fmt test test-fast test-crash bench demo fresh-test clean
+.PHONY: help setup lint fmt test test-fast coverage test-crash bench demo fresh-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,7 +38,10 @@ test: setup ## all tests but the big crash matrix
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" $(ARGS)
 
 test-fast: setup ## tests that neither start processes nor take a second
-	$(PYTEST) -n auto --maxprocesses 8 -m "not slow and not crash and not matrix" $(ARGS)
+	$(PYTEST) -n auto --maxprocesses 8 --hypothesis-profile=fast -m "not slow and not crash and not matrix" $(ARGS)
+
+coverage: setup ## all tests with the coverage of libs and services; fails below the floor in pyproject.toml
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not matrix" --cov --cov-report=term $(ARGS)
 
 test-crash: setup ## the crash matrix: at least 200 injected faults
 	RUGS_CRASH_FULL=1 $(PYTEST) -m "crash or matrix" -s $(ARGS)
@@ -55,6 +60,6 @@ fresh-test: ## prove `make demo` and `make test` on a bare Debian, from a fresh 
 	@scripts/fresh_test.sh
 
 clean: ## remove .venv, caches and build products
-	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf libs/*.egg-info *.egg-info

@@ -1,8 +1,6 @@
 """How complete a game is, reckoned by hand: what the lake's view has to agree with.
 
-A `Completeness` is a value: it can be built from any part of a game's ticks, in any order, and
-two of one game merge to what the whole would have given. Ticks are kept as the bits of a whole
-number, so a game of a thousand ticks takes 125 bytes.
+A `Completeness` is a value, built from a game's ticks in any order. Ticks are kept as the bits of a whole number.
 """
 
 from __future__ import annotations
@@ -50,15 +48,6 @@ class Completeness:
         """Return this with the game's last tick as a history tells it."""
         return replace(self, last=_greatest(self.last, last)) if 0 <= last <= MAX_TICK else self
 
-    def merge(self, other: Completeness) -> Completeness:
-        """Return what both know; of one game."""
-        return Completeness(
-            self.direct | other.direct,
-            self.told | other.told,
-            _least(self.rug, other.rug),
-            _greatest(self.last, other.last),
-        )
-
     @property
     def ended(self) -> bool:
         """Whether the game's last tick is known to be its last."""
@@ -87,11 +76,6 @@ class Completeness:
     def missing(self) -> list[Span]:
         """The runs of ticks from 0 to the last one of which nothing is known."""
         return spans(self._whole & ~self.told)
-
-    @property
-    def filled(self) -> list[Span]:
-        """The runs of ticks that are known only from a later game state."""
-        return spans(self._whole & self.told & ~self.direct)
 
     @property
     def missing_ticks(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 import nats
 import pytest
@@ -22,9 +24,34 @@ from tests.stackkit import stands_still
 for _name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
     del os.environ[_name]  # what tests connect to is on this machine
 
-# A machine that is busy with something else is not a bug.
-settings.register_profile("project", deadline=None, print_blob=True)
-settings.load_profile("project")
+# A machine that is busy with something else is not a bug. `tests.examples` scales the counts that tests ask for.
+settings.register_profile("full", deadline=None, print_blob=True, max_examples=100)
+settings.register_profile("fast", settings.get_profile("full"), max_examples=15)
+settings.load_profile("full")  # `--hypothesis-profile=fast` comes later, and wins
+
+_STARTS: Final = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
+_MAY_START: Final = ("slow", "crash", "matrix")
+_fast_test: str | None = None
+"""The test that runs now, if it may not start processes."""
+
+
+def _refuse_processes(event: str, _: tuple[object, ...]) -> None:
+    if event in _STARTS and _fast_test is not None:
+        raise RuntimeError(f"{_fast_test} starts a process: mark it slow")
+
+
+sys.addaudithook(_refuse_processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let only tests that are marked as slow start processes."""
+    global _fast_test
+    _fast_test = None if any(map(item.get_closest_marker, _MAY_START)) else item.nodeid
+    try:
+        return (yield)
+    finally:
+        _fast_test = None
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,8 +23,8 @@ from rugs_proto import ids
 from rugs_proto.ids import message_id
 from rugs_proto.subjects import EVENTS_STREAM, event_subject
 from rugs_runtime.broker import Broker
-from rugs_sim.made_up.feed import Feed
 from tests.feedkit import TS
+from tests.madeup import played
 from tests.stackkit import LIMIT, Service, Writer, caught_up, last_of, rows, until
 
 DERIVED: Final = ("game_tick", "game", "server_state", "system_event")
@@ -44,7 +43,7 @@ def frame(seq: int, event: str, argument: object, **changes: Any) -> Frame:
 
 def frames(count: int, seed: int = 5, *, start: int = TS, **changes: Any) -> list[Frame]:
     """Return what a feed sends that plays by itself: some 200 frames a game."""
-    sent = islice(Feed(seed, start).events(), count)
+    sent = played(seed, start, count)
     return [
         frame(seq, each.event, each.arguments[-1], **{"ts": each.at, **changes}) for seq, each in enumerate(sent, 1)
     ]

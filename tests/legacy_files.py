@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from rugs_legacy.packed import Content
 from rugs_legacy.recording import Counts, Recording, look_at, read
 from rugs_proto import Envelope, ids
+from rugs_sim.old_files.generate import files_of_every_format
 
 NEW_YORK = "America/New_York"
 Found = list[dict[str, Any]]
+
+
+@cache
+def made_up_files() -> dict[str, bytes]:
+    """Small recordings of every old format, by path; making them takes seconds."""
+    return files_of_every_format(3)
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:

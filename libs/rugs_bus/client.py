@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, Final
 
 import nats.errors
@@ -18,14 +19,29 @@ from rugs_bus.headers import parse_headers
 
 _GOODBYE: Final = 2.0
 """Seconds that closing may take; a paused broker takes nothing."""
-
-# White space is only what the server takes for it. This holds for every client of the process.
-parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
-parser.HMSG_RE = re.compile(
-    rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+([^ \t\r\n]+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n"
-)
+_TOKEN: Final = rb"[ \t]+([^ \t\r\n]+)"
+_REPLY: Final = rb"[ \t]+(([^ \t\r\n]+)[ \t]+)?"
 
 log = structlog.get_logger(__name__)
+
+
+class _StrictParser(parser.Parser):
+    """nats-py's parser, for which only space and tab separate the words of a message's first line, as for the server.
+
+    `parse` finds its expressions among its module's names: here it is the same code, with two names of ours. Setting
+    them in the module itself would change the other clients of the process, which belong to somebody else.
+    """
+
+    parse = FunctionType(
+        parser.Parser.parse.__code__,
+        vars(parser)
+        | {
+            "MSG_RE": re.compile(rb"\AMSG" + _TOKEN + _TOKEN + _REPLY + rb"(\d+)\r\n"),
+            "HMSG_RE": re.compile(rb"\AHMSG" + _TOKEN + _TOKEN + _REPLY + rb"(\d+)[ \t]+(\d+)\r\n"),
+        },
+        "parse",
+        parser.Parser.parse.__defaults__,
+    )
 
 
 class HardenedClient(Client):
@@ -38,6 +54,10 @@ class HardenedClient(Client):
       nobody writes, and what is published raises "Connection lost", for ever. The same happens
       where one of its tasks ends by an error that it does not expect.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ps = _StrictParser(self)
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 (as in the base class)
         """Return when the server has dealt with all that was sent before.

@@ -11,22 +11,18 @@ from itertools import chain
 from typing import Final
 
 import structlog
-from nats.aio.client import Client
 
-from rugs_bus import BusClosedError, BusError, InvalidMessageError, RefusedError, connect, put_blob
-from rugs_bus import Publisher as BusPublisher
 from rugs_client.clock import Clock, Moment, Step, Suspension, moment
 from rugs_client.events import Ending, Entry, Loss, entry_of, gap_entry, step_record
 from rugs_client.intake import Intake, Item
 from rugs_client.line import Line
+from rugs_client.link import Link, RefusedForGoodError
 from rugs_client.plain import text
 from rugs_client.records import Record
 from rugs_client.sessions import BEAT, Sessions
 from rugs_client.spool import Spool
 from rugs_client.spools import adopt_others
 from rugs_core.time import now_us
-from rugs_proto.draft import joined, subject_of
-from rugs_proto.ids import message_id
 
 _HOLD: Final = 0.1
 """Seconds that an event may be in memory only."""
@@ -52,9 +48,7 @@ class Delivery:
     at once; what is there leaves it when the broker has confirmed it.
     """
 
-    def __init__(
-        self, url: str, name: str, intake: Intake, sessions: Sessions, spool: Spool | None, clock: Clock
-    ) -> None:
+    def __init__(self, link: Link, intake: Intake, sessions: Sessions, spool: Spool | None, clock: Clock) -> None:
         self.refused = 0
         """Events that neither broker nor spool will ever take."""
         self.gap_until: Moment | None = None
@@ -62,15 +56,13 @@ class Delivery:
         self.delays: deque[int] = deque(maxlen=_DELAYS)
         """Microseconds from capture to the broker's acknowledgement, of the last events that this process published."""
         self.line = Line(spool)
-        self._url = url
-        self._name = name
+        self._link = link
         self._intake = intake
         self._sessions = sessions
         self._spool = spool
         self._clock = clock
-        self._nc: Client | None = None
-        self._bus: BusPublisher | None = None
-        self._broker_trouble: str | None = None
+        self._failure: str | None = None
+        """An error of this very code since the last message was sent."""
         self._waiting: list[Entry] = []
         """Taken in, but the line has no place now: the spool fails. What comes meanwhile stays in the intake."""
         self._damage_told = 0
@@ -84,14 +76,12 @@ class Delivery:
     @property
     def trouble(self) -> str | None:
         """Why events are held back now; None while all is well."""
-        broker = self._broker_trouble or (None if self.connected else "not connected")
-        broker = broker or (self._bus.trouble if self._bus else None)
-        return "; ".join(filter(None, (broker, self.line.trouble))) or None
+        return "; ".join(filter(None, (self._failure or self._link.trouble, self.line.trouble))) or None
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection to the broker; it may still not answer."""
-        return self._nc is not None and self._nc.is_connected
+        return self._link.connected
 
     def wake(self) -> None:
         """Look into the intake soon."""
@@ -144,7 +134,7 @@ class Delivery:
             self.refused += self._unsafe
         if self._spool is not None:
             self._spool.close()
-        await self._disconnect()
+        await self._link.close()
 
     @property
     def _unsafe(self) -> int:
@@ -160,7 +150,7 @@ class Delivery:
                 await work()
             except Exception as error:  # it must not end, and not in silence
                 log.exception("delivery failed; going on")
-                self._broker_trouble = f"delivery failed: {error!r}"
+                self._failure = f"delivery failed: {error!r}"
             await asyncio.sleep(_PAUSE)
 
     async def _keep(self) -> None:
@@ -251,7 +241,7 @@ class Delivery:
 
     async def _send(self) -> None:
         """Send the line, one message after the other."""
-        await self._connection()
+        await self._link.open()
         while True:
             batch = self.line.head()
             if not batch:
@@ -263,29 +253,19 @@ class Delivery:
                 continue
             await self._deliver([held.entry for held in batch])
             self.line.remove(batch)
+            self._failure = None
             now = now_us()
             self.delays.extend(now - held.entry.published for held in batch if held.entry.published)
             self._notify()
 
     async def _deliver(self, entries: list[Entry]) -> None:
         """Return when the broker has the events; one that it refuses for good becomes a gap."""
-        while True:
-            nc, bus = await self._connection()
-            try:
-                await _publish(nc, bus, entries)
-                self._set_trouble(None)
-                return
-            except _ForGoodError as refusal:
-                await self._deliver_apart(entries, refusal)
-                return
-            except BusClosedError as error:  # nothing was refused: a new connection takes it
-                self._set_trouble(str(error))
-                await self._disconnect()
-            except BusError as error:
-                self._set_trouble(str(error))
-            await asyncio.sleep(_PAUSE)
+        try:
+            await self._link.send(entries)
+        except RefusedForGoodError as refusal:
+            await self._deliver_apart(entries, refusal)
 
-    async def _deliver_apart(self, entries: list[Entry], refusal: _ForGoodError) -> None:
+    async def _deliver_apart(self, entries: list[Entry], refusal: RefusedForGoodError) -> None:
         """Deliver the events of a refused message one by one, and a gap for the one that is refused alone."""
         if len(entries) > 1:
             for entry in entries:
@@ -298,57 +278,6 @@ class Delivery:
             loss = Loss(entry.source, entry.lost, entry.ts, entry.ts, str(refusal)[:1000])
             await self._deliver([gap_entry(loss, entry.session_id, entry.seq, entry.seq)])
 
-    async def _connection(self) -> tuple[Client, BusPublisher]:
-        while self._nc is None or self._bus is None:
-            try:
-                self._nc = await connect(self._url, name=self._name)
-                self._bus = BusPublisher(self._nc)
-                self._set_trouble(None)
-            except BusError as error:
-                self._set_trouble(str(error))
-                await asyncio.sleep(_PAUSE)
-        return self._nc, self._bus
-
-    async def _disconnect(self) -> None:
-        nc, bus, self._nc, self._bus = self._nc, self._bus, None, None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE):  # a paused broker takes nothing
-                if bus is not None:
-                    await bus.close()
-                if nc is not None:
-                    await nc.close()
-
-    def _set_trouble(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._broker_trouble:
-            log.warning("events are held back", reason=trouble)
-        self._broker_trouble = trouble
-
     def _notify(self) -> None:
         done, self._progress = self._progress, asyncio.Event()
         done.set()
-
-
-class _ForGoodError(Exception):
-    """No try will ever bring this message to the broker."""
-
-
-async def _publish(nc: Client, bus: BusPublisher, entries: list[Entry]) -> None:
-    """Send one message and wait until the broker has it.
-
-    Raises:
-        _ForGoodError: if the broker refuses this very message, today and tomorrow.
-        BusError: if anything else is in the way; nothing is lost.
-    """
-    first = entries[0]
-    subject = subject_of(first.doc_type, first.source, {entry.event for entry in entries})
-    msg_id, body = message_id(entry.id for entry in entries), joined([entry.body for entry in entries])
-    try:
-        if first.large is not None:
-            await put_blob(nc, first.id, first.large)  # what is refused here, as where there is no bucket, passes
-        taken = await bus.publish(subject, body, msg_id=msg_id, key=first.session_id)
-    except InvalidMessageError as error:
-        raise _ForGoodError(str(error)) from error
-    try:
-        await taken
-    except (RefusedError, InvalidMessageError) as error:
-        raise _ForGoodError(str(error)) from error

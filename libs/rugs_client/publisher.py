@@ -19,10 +19,12 @@ from rugs_client.clock import Clock, Moment
 from rugs_client.delivery import Delivery
 from rugs_client.events import Ending, Loss, whole_entry
 from rugs_client.intake import Intake
+from rugs_client.link import BrokerLink, Link
 from rugs_client.plain import described, plain
 from rugs_client.plain import name as as_name
 from rugs_client.records import Record, as_map, as_raw, is_capture_time, moment, snapshot
 from rugs_client.sessions import Sessions
+from rugs_client.spool import Spool
 from rugs_client.spools import is_first, open_spool
 from rugs_core.time import now_us
 from rugs_proto.envelope import Envelope
@@ -94,15 +96,21 @@ class Publisher:
         self._close_timeout = close_timeout
         self._intake = Intake(queue_events, queue_bytes)
         self._clock = Clock(self._intake.change)
-        self._spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
-        sole = self._spool is not None and is_first(self._spool)
-        self._sessions = Sessions(session_id, source, self._spool, sole=sole)
+        link, self._spool, known = self._outlet(url, name, spool_dir, spool_bytes)
+        self._sessions = Sessions(session_id, source, self._spool, known=known)
         self._failed = False
         self._process = os.getpid()
         self._background = Background(
-            lambda: Delivery(url, name, self._intake, self._sessions, self._spool, self._clock), name
+            lambda: Delivery(link, self._intake, self._sessions, self._spool, self._clock), name
         )
         atexit.register(self.close)
+
+    def _outlet(
+        self, url: str, name: str, spool_dir: str | os.PathLike[str], spool_bytes: int
+    ) -> tuple[Link, Spool | None, bool]:
+        """Return where events go, where they wait, and whether it is known how far any session has come."""
+        spool = open_spool(Path(spool_dir).expanduser().absolute(), spool_bytes)
+        return BrokerLink(url, name), spool, spool is not None and is_first(spool) and not spool.damaged
 
     @property
     def session_id(self) -> str:

@@ -41,11 +41,11 @@ class Sessions:
 
     The session of the main source is `session_id`; other sources append their name to it.
     The spool notes ahead which numbers may have been used, so that a session which is
-    told to go on after a crash never uses one twice. Without a spool that cannot be known:
-    then, and where another process records this session, it gets a name of its own.
+    told to go on after a crash never uses one twice. `known` says that this can be known: without a spool, with a
+    damaged one, and where another process records this session, a session that is told gets a name of its own.
     """
 
-    def __init__(self, session_id: str | None, source: str, spool: Spool | None, *, sole: bool) -> None:
+    def __init__(self, session_id: str | None, source: str, spool: Spool | None, *, known: bool) -> None:
         told = session_id is not None
         self._keep = told
         self.source = source
@@ -53,7 +53,7 @@ class Sessions:
         self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
         self._beat_at = 0.0
         self.session_id = session_id or uuid4().hex
-        if told and not (spool is not None and sole and not spool.damaged):
+        if told and not known:
             self.session_id = f"{session_id}-{uuid4().hex[:8]}"
             log.warning("session gets a name of its own: how far it had come is not known", session=self.session_id)
 

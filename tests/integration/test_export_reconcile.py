@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import pytest
 
 from rugs_proto import ids
 from rugs_proto.subjects import event_subject
-from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.generate import START, write_demo
 from tests.derivekit import expected
 from tests.exportkit import lines_of, sent
+from tests.madeup import played
 from tests.stackkit import Rugs, caught_up, publish, rows, until
 
 pytestmark = pytest.mark.slow
@@ -82,7 +81,7 @@ def assert_lines_are_the_originals(exported: Path, originals: Path) -> None:
 
 @pytest.mark.timeout(300)
 async def test_what_was_captured_live_is_known_when_its_export_is_imported(rugs: Rugs, tmp_path: Path) -> None:
-    told = sent([*islice(Feed(12, START).events(), 250)])
+    told = sent(played(12, START, 250))
     async with rugs.bus() as nc:
         for envelope in told:
             packed = {key: value for key, value in envelope.items() if value is not None}

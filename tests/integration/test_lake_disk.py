@@ -95,6 +95,7 @@ def test_a_full_disk_stops_a_compaction_and_leaves_everything_as_it_was(disk: Pa
     assert lakekit.digest_of_rows(root) == before
 
 
+@pytest.mark.slow
 def test_a_writer_cannot_start_on_a_full_disk_says_so_and_starts_later(disk: Path) -> None:
     root = disk / "lake"
     ballast = fill(disk, 0)
@@ -140,11 +141,13 @@ def read_only(disk: Path) -> Path:
     return disk / "lake"
 
 
+@pytest.mark.slow
 def test_a_lake_in_a_folder_that_cannot_be_written_can_be_read(read_only: Path) -> None:
     assert lakekit.all_ids(read_only) == [id_of(envelope(1))]
     assert {fault.split(";")[0] for fault in verify(read_only).faults()} == set()
 
 
+@pytest.mark.slow
 def test_a_writer_in_a_folder_that_cannot_be_written_says_so_in_one_line(read_only: Path) -> None:
     with pytest.raises(LakeError, match=r"cannot write|cannot open") as caught:
         LakeWriter(LakePaths(read_only), STREAM)
@@ -152,6 +155,7 @@ def test_a_writer_in_a_folder_that_cannot_be_written_says_so_in_one_line(read_on
     assert str(read_only) in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_new_lake_in_a_folder_that_cannot_be_written_says_so_in_one_line(disk: Path) -> None:
     mount("-o", "remount,ro", disk)
     with pytest.raises(LakeError, match="set RUGS_DATA_DIR to a folder you own") as caught:
@@ -159,6 +163,7 @@ def test_a_new_lake_in_a_folder_that_cannot_be_written_says_so_in_one_line(disk:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_a_killed_writer_left_in_its_log_is_never_silently_missing(disk: Path, tmp_path: Path) -> None:
     """A log that cannot be read where nothing can be written: say so, rather than leave rows out."""
     writer = open_writer(tmp_path / "lake")

@@ -16,11 +16,12 @@ from rugs_client.clock import Change, Clock, Reading
 from rugs_client.clock import Step as ClockStep
 from rugs_client.events import Loss as LostEvents
 from rugs_client.events import gap_entry, step_record
-from rugs_client.records import as_map
+from rugs_client.records import read as read_fields
 from rugs_proto.codec import unpack
 from rugs_query.coverage import SILENT, UNKNOWN, Coverage, Gap, Loss, Outage, Session, Step, coverage, picture
 from rugs_query.coverage_lake import read
 from rugs_query.intervals import length, union
+from tests.examples import examples
 from tests.lakekit import DAY_US, NOON_US, envelope, message, select, store, tick
 
 SECOND = 1_000_000
@@ -285,7 +286,7 @@ class Recorder:
         assert isinstance(change, ClockStep)
         for session in self.frames:
             record = step_record(change, "public_ws", session)
-            self._store({**note(1, 0, session, record.event, **as_map(record.fields)), "ts": record.ts})
+            self._store({**note(1, 0, session, record.event, **read_fields(record.fields)[0]), "ts": record.ts})
 
     def _store(self, event: dict[str, Any]) -> None:
         session = event["session_id"]
@@ -299,7 +300,7 @@ ACTS = st.lists(st.tuples(PAUSES, st.none() | SETS, st.sampled_from("aab")), min
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(ACTS)
 def test_recorded_never_exceeds_the_time_that_passed_however_the_clock_is_set(
     acts: list[tuple[float, float | None, str]],

@@ -15,6 +15,8 @@ from rugs_proto import ids
 from tests.decoders import GOOD
 from tests.stackkit import RUGS
 
+pytestmark = pytest.mark.slow
+
 
 def decode(body: bytes, *options: str) -> tuple[int, list[dict[str, Any]]]:
     done = subprocess.run([RUGS, "decode", *options], input=body, capture_output=True, check=False, timeout=20)

@@ -1,4 +1,4 @@
-"""The command line: help, exit codes, one-line errors, settings."""
+"""The command line as a process: exit codes, one-line errors, settings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,9 @@ from rugs_cli.output import counted
 from tests.lakekit import envelope, message, store, tick
 from tests.stackkit import RUGS, clean_environment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
-COMMANDS = [
-    "up",
-    "down",
-    "status",
-    "derive",
-    "games",
-    "coverage",
-    "decode",
-    "sim",
-    "export",
-    "reconcile",
-    "guard",
-    "config",
-    "config show",
-]
 
 
 def rugs(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,18 +32,11 @@ def rugs(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help(tmp_path: Path, command: str) -> None:
-    done = rugs(tmp_path, *command.split(), "--help")
-    assert done.returncode == 0
-    assert "Usage: rugs" in done.stdout
-    if command != "config":
-        assert "--json" in done.stdout
-
-
-def test_help_lists_every_command(tmp_path: Path) -> None:
-    text = rugs(tmp_path, "--help").stdout
-    assert all(f"  {command.split()[0]} " in text for command in COMMANDS)
+def test_help(tmp_path: Path) -> None:
+    for command in ([], ["up"], ["config", "show"]):
+        done = rugs(tmp_path, *command, "--help")
+        assert done.returncode == 0
+        assert "Usage: rugs" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["up", "--nosuch"], ["config", "nosuch"], ["down", "extra"]])

@@ -28,6 +28,7 @@ from rugs_client.spool import Session, Spool
 from rugs_client.spool_file import Row
 from rugs_client.spools import crash_gaps
 from rugs_proto import decode
+from tests.examples import examples
 
 TS = 1_764_633_600_000_000
 BIG = 1 << 40
@@ -348,7 +349,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_whatever_happens_every_event_is_there_or_told_of_as_missing() -> None:
-    run_state_machine_as_test(SpoolMachine, settings=settings(max_examples=30, stateful_step_count=20))
+    run_state_machine_as_test(SpoolMachine, settings=settings(max_examples=examples(30), stateful_step_count=20))
 
 
 def test_a_crash_leaves_gaps_from_its_last_sign_of_life_and_none_for_what_was_idle(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rugs_proto import draft, wire
 from rugs_proto.draft import joined
 from rugs_proto.ids import natural_id
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY
+from tests.examples import examples
 from tests.lakekit import tick
 
 
@@ -26,7 +27,7 @@ def row(number: int, session: str = "a", pad: int = 0, **changes: Any) -> dict[s
 SOURCES = st.sampled_from(["cdp", "public_ws"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["cdp", "public_ws"]), st.integers(0, 300)), max_size=40)
 )

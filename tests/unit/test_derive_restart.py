@@ -12,6 +12,7 @@ from rugs_derive.position import Position, read_headers
 from rugs_derive.rereading import joined
 from rugs_feed import derive
 from rugs_feed.derive import Deriver, Heard
+from tests.examples import examples
 from tests.feedkit import entry, heard, playing, waiting
 
 PRICES = [1 + tick / 10 for tick in range(12)]
@@ -33,7 +34,7 @@ def rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in found if row["doc_type"] != "game"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(PLACES, max_size=60), st.lists(st.integers(0, 60), max_size=3))
 def test_what_comes_after_a_restart_is_what_would_have_come(
     told: list[tuple[str, int, int, bool, bool]], cuts: list[int]

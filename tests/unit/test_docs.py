@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_every_test_that_a_promise_names_exists() -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "proto").glob("*.md")]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "proto").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
@@ -63,3 +64,26 @@ def test_the_sql_of_every_example_runs(tmp_path: Path) -> None:
         for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
             for query in re.findall(r'rugs sql "([^"]+)"', document.read_text()):
                 lake.sql(query)
+
+
+def test_every_file_and_function_on_an_event_s_path_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## The path of one event")[1]
+    steps = re.findall(r"`([\w/]+\.py)`((?:,?\s+`[\w.]+`)+)", text)
+    assert len(steps) == text.count(".py`"), "each file with a function of it"
+    for path, names in steps:
+        assert set(re.findall(r"`([\w.]+)`", names)) <= _functions(ROOT / path), f"{path} has no {names}"
+    assert all((ROOT / folder).is_dir() for folder in re.findall(r"`([\w/]+)/`", text))
+
+
+def _functions(path: Path) -> set[str]:
+    """The functions of a module, and the methods of its classes as `Class.method`."""
+    is_function = (ast.FunctionDef, ast.AsyncFunctionDef)
+    body = ast.parse(path.read_text()).body
+    methods = {
+        f"{node.name}.{each.name}"
+        for node in body
+        if isinstance(node, ast.ClassDef)
+        for each in node.body
+        if isinstance(each, is_function)
+    }
+    return methods | {node.name for node in body if isinstance(node, is_function)}

@@ -23,6 +23,7 @@ from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files import recorders
 from tests.derivekit import Frame, frames
 from tests.dualkit import expected, messages, recorder_of, write, written
+from tests.examples import examples
 from tests.lakekit import FULL
 
 START = 1_764_640_800_000_000
@@ -141,7 +142,7 @@ def test_a_checkpoint_that_cannot_be_read_is_not_guessed(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=25)  # each is some fsyncs
+@settings(max_examples=examples(25))  # each is some fsyncs
 @given(cuts=st.lists(st.integers(1, 400), max_size=5), garbage=st.binary(max_size=40))
 def test_started_again_anywhere_with_anything_behind_the_checkpoint_the_files_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], garbage: bytes

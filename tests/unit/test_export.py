@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,11 +21,11 @@ from rugs_lake.store.paths import LakePaths
 from rugs_legacy.exported import manifest
 from rugs_legacy.line_formats import stored
 from rugs_legacy.line_formats.request import Format, Request
-from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.generate import START
 from tests.exportkit import Shelf, contents, lines_of, live, records_of, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, cdp_frame, end, frame, start, tick
+from tests.madeup import played
 
 RAW = "2098-12-31_22-00-00_raw.jsonl"
 OLD = "game_20981231_220000_89abcdef.jsonl"
@@ -132,7 +131,7 @@ def test_claude_flow_gets_every_event_in_one_form_and_one_file_in_the_order_of_t
 
 @pytest.mark.parametrize("format_", [*Format])
 def test_the_same_set_gives_the_same_bytes_whatever_the_order_of_its_commits(tmp_path: Path, format_: Format) -> None:
-    told = sent([*islice(Feed(5, START).events(), 120)])
+    told = sent(played(5, START, 120))
     folders = []
     for name, pieces in (("one", [told]), ("other", [told[90:], told[:30], told[30:90]])):
         shelf = Shelf(tmp_path / name)
@@ -239,7 +238,7 @@ def test_nothing_is_written_in_the_data_folder_but_below_exports(shelf: Shelf) -
 
 
 def test_an_export_that_fails_leaves_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = sent([*islice(Feed(5, START).events(), 700)])
+    told = sent(played(5, START, 700))
     shelf.put(told)
 
     class StopError(Exception):

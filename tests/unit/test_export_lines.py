@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files import recorders
 from tests.exportkit import Envelope, live, sent
 from tests.lakekit import NOON_US, id_of
+from tests.madeup import played
 
 NEW_YORK = zone("America/New_York")
 START = 1_764_640_800_000_000
@@ -35,7 +35,7 @@ def without_time(line: bytes) -> dict[str, Any]:
 
 
 def test_captured_games_are_written_as_the_old_recorder_did() -> None:
-    feed = [*islice(Feed(12, START).events(), 1_500)]
+    feed = played(12, START, 1_500)
     told = [stored(each) for each in sent(feed) if each["event"] == "gameStateUpdate"]
     old = next(recorders.games(Feed(12, START)))  # the first that is recorded from its beginning on
     game = json.loads(old[0])["game_id"]
@@ -51,7 +51,7 @@ def test_captured_games_are_written_as_the_old_recorder_did() -> None:
 
 
 def test_captured_events_are_written_as_the_old_recorder_did() -> None:
-    feed = [*islice(Feed(13, START).events(), 200)]
+    feed = played(13, START, 200)
     lines = [line.content for line in Teller(NEW_YORK).lines(map(stored, sent(feed)))]
     old = [*recorders.raw_capture(Feed(13, START), 201)][1:]
     assert [line.partition(b'"ts"')[2] for line in lines] == [line.partition(b'"ts"')[2] for line in old]

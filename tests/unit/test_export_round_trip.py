@@ -7,7 +7,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from hypothesis import strategies as st
 
 from rugs_legacy.line_formats.request import Format
 from rugs_legacy.recognise import UnknownFormatError
-from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.generate import START
+from tests.examples import examples
 from tests.exportkit import Envelope, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, cdp_frame, end, frame, start, tick
+from tests.madeup import played
 
 LINES = [Format.GAME, Format.RAW, Format.CLAUDE_FLOW]
 RAW = "2098-12-31_22-00-00_raw.jsonl"
@@ -39,7 +39,7 @@ def full(shelf: Shelf) -> Shelf:
     )
     shelf.take_in(shelf.file(f"in/{RAW}", CAPTURE))
     shelf.take_in(shelf.file("in/x_cdp.jsonl", [cdp_frame(1, data=STATE), cdp_frame(2, "e", direction="sent")]))
-    shelf.put(sent([*islice(Feed(5, START).events(), 120)]))
+    shelf.put(sent(played(5, START, 120)))
     odd = [
         "2",
         '42["e"]',
@@ -248,7 +248,7 @@ def sessions(draw: st.DrawFn) -> list[Envelope]:
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(
     files=st.lists(old_lines, max_size=2),
     captured=st.lists(sessions(), max_size=3),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,10 +9,10 @@ import pytest
 from rugs_feed.derive import KEPT_GAMES, Deriver
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
-from rugs_sim.made_up.feed import Feed
 from tests.completeness import completeness
 from tests.feedkit import GAME, TS, a_game, derive, entry, heard, opening, playing, stream, ticks, waiting
 from tests.legacy_lines import frame
+from tests.madeup import played
 
 PRICES = [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 0.02]
 LAST = len(PRICES) - 1
@@ -284,7 +283,7 @@ def test_an_event_whose_bytes_are_not_at_hand_is_counted(raw: str | bytes | None
 
 def test_a_feed_that_plays_on_gives_every_game_whole() -> None:
     """Every game that began and ended inside is complete, and is what its history says it was."""
-    sent = islice(Feed(5, TS).events(), 2500)
+    sent = played(5, TS, 2500)
     events = [heard(seq, one.arguments[-1], one.event, source="cdp", ts=one.at) for seq, one in enumerate(sent, 1)]
     deriver = Deriver()
     rows = derive(events, deriver)

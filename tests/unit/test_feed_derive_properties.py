@@ -14,6 +14,7 @@ from rugs_feed.derive import EVENTS, KEPT_GAMES, Derived, Deriver, Heard
 from rugs_feed.extract import PAYLOAD_KEYS
 from rugs_proto.envelope import Envelope
 from tests.completeness import completeness
+from tests.examples import examples
 from tests.feedkit import GAME, State, a_game, derive, entry, heard, stream, waiting
 
 PRICE = st.floats(0.01, 1000)
@@ -181,7 +182,7 @@ STATES = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=50)  # each draws much
+@settings(max_examples=examples(50))  # each draws much
 @given(st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), STATES | JSON), max_size=6))
 def test_whatever_comes_is_digested_or_counted_and_what_is_derived_can_be_stored(told: list[tuple[str, Any]]) -> None:
     deriver = Deriver()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -113,16 +113,19 @@ def writes(call: ast.Call) -> bool:
     return False
 
 
-def texts(tree: ast.Module) -> Iterator[str]:
-    """Give every text of a module that is not a docstring; the parts of an f-string by themselves."""
+@cache
+def texts(tree: ast.Module) -> list[str]:
+    """Return every text of a module that is not a docstring; the parts of an f-string by themselves."""
     prose = {
         id(node.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)  # also docstrings of constants
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-            yield node.value
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+    ]
 
 
 def naming(pattern: re.Pattern[str]) -> dict[str, list[str]]:

@@ -280,6 +280,7 @@ def guard(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([RUGS, "guard", *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.slow
 def test_the_command_says_where_what_and_what_instead(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "m.py").write_text('import x\nopen("game.jsonl", "w")\n')
@@ -294,6 +295,7 @@ def test_the_command_says_where_what_and_what_instead(tmp_path: Path) -> None:
     assert "rugs_client" in one["instead"]
 
 
+@pytest.mark.slow
 def test_the_command_passes_a_clean_tree_and_refuses_what_is_none(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("from rugs_client import Publisher\n")
     done = guard(tmp_path)
@@ -303,6 +305,7 @@ def test_the_command_passes_a_clean_tree_and_refuses_what_is_none(tmp_path: Path
     assert guard().returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [[], ["README.md"], ["settings.json", "Makefile"]])
 def test_the_command_does_not_pass_a_tree_without_source(tmp_path: Path, files: list[str]) -> None:
     """It is the wrong folder."""
@@ -314,6 +317,7 @@ def test_the_command_does_not_pass_a_tree_without_source(tmp_path: Path, files: 
     assert check(tmp_path).as_dict()["ok"] is False
 
 
+@pytest.mark.slow
 def test_looking_through_a_tree_needs_nothing_but_python(tmp_path: Path) -> None:
     script = "import sys; from rugs_guard.check import check; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()

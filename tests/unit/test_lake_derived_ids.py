@@ -19,6 +19,7 @@ from rugs_lake.store.derived_ids import add, begin, days_of, entry_of, pack
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.rows import cause_scope
 from tests import lakekit
+from tests.examples import examples
 from tests.lakekit import DAY_US, NOON_US, commit, envelope, message, open_writer, state, tick
 
 DAY = NOON_US // DAY_US
@@ -42,7 +43,7 @@ IDS = st.tuples(st.integers(0, 40), st.integers(10_957, 10_959))
     rounds=st.lists(st.tuples(st.lists(IDS, max_size=30), st.booleans()), min_size=1, max_size=6),
     bits=st.sampled_from([1, 4, 46]),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 def test_every_entry_is_found_however_they_are_packed(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[list[tuple[int, int]], bool]], bits: int
 ) -> None:

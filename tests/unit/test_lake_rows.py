@@ -15,6 +15,7 @@ from rugs_lake.store.rows import rows_of
 from rugs_lake.store.schema import COLUMNS, FIELD_COLUMNS, SCHEMA_VERSION
 from rugs_lake.store.table import to_table
 from tests import lakekit
+from tests.examples import examples
 from tests.lakekit import DAY_US, INCARNATION, NOON_US, STREAM, envelope, message, tick, utc
 
 FULL_FIELDS: dict[str, Any] = {
@@ -182,7 +183,7 @@ PLAIN = st.recursive(
 FIELDS = st.dictionaries(st.sampled_from([*FIELD_COLUMNS, "a", "bb"]), PLAIN, max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(FIELDS, min_size=1, max_size=4))
 def test_no_field_is_ever_lost_between_columns_and_extra(many: list[dict[str, Any]]) -> None:
     """Typed columns and `extra` together give the fields back, None in a typed one apart."""

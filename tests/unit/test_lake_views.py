@@ -14,6 +14,7 @@ from rugs_feed.ticks import MAX_TICK
 from rugs_lake.read import views
 from rugs_proto import ids
 from tests.completeness import completeness
+from tests.examples import examples
 from tests.lakekit import NOON_US, envelope, message, select, store, tick
 
 ROWS = "SELECT tick, phase, price, source FROM tick ORDER BY game_id, tick"
@@ -115,7 +116,7 @@ HISTORIES = st.builds(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(st.lists(st.lists(TICKS | HISTORIES, max_size=12), min_size=1, max_size=3))
 def test_the_view_says_what_the_pure_function_says(pages: list[list[tuple[str, str, dict[str, Any]]]]) -> None:
     rows: dict[str, dict[str, Any]] = {}

@@ -6,6 +6,7 @@ What stands whole in a damaged line is read, and nothing else: a record's missin
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,34 +17,37 @@ from rugs_legacy.formats import LINE_FORMATS
 from rugs_legacy.recording import Counts
 from rugs_legacy.salvage import salvage
 from rugs_sim.old_files import other_recorders as other
-from rugs_sim.old_files.generate import files_of_every_format
-from tests.legacy_files import NEW_YORK, ids_of, read_file, write
+from tests.legacy_files import NEW_YORK, ids_of, made_up_files, read_file, write
 from tests.legacy_lines import GAME, end, start, tick
 
-FILES = files_of_every_format(3)
-LINES = {
-    format_.id: (name, [line for line in content.split(b"\n") if line and len(line) < 20_000])
-    for format_ in LINE_FORMATS
-    for name, content in reversed(FILES.items())  # the first one of a format counts
-    if format_.names.fullmatch(Path(name).name)
-}
-"""Of each format of lines the name of a file and its lines."""
-EACH_FORMAT = pytest.mark.parametrize("format_id", LINES)
+IDS = list(dict.fromkeys(format_.id for format_ in LINE_FORMATS))
+EACH_FORMAT = pytest.mark.parametrize("format_id", IDS)
 MARKS = (b"<<<<<<< ours", b"||||||| before", b"=======", b">>>>>>> theirs")
 
 
+@cache
+def lines_by_format() -> dict[str, tuple[str, list[bytes]]]:
+    """Of each format of lines the name of a file and its lines."""
+    return {
+        format_.id: (name, [line for line in content.split(b"\n") if line and len(line) < 20_000])
+        for format_ in LINE_FORMATS
+        for name, content in reversed(made_up_files().items())  # the first one of a format counts
+        if format_.names.fullmatch(Path(name).name)
+    }
+
+
 def test_there_are_lines_of_every_format() -> None:
-    assert LINES.keys() == {format_.id for format_ in LINE_FORMATS}
+    assert lines_by_format().keys() == set(IDS)
 
 
 def records(format_id: str) -> list[bytes]:
-    return [line for line in LINES[format_id][1] if line.startswith(b"{")]
+    return [line for line in lines_by_format()[format_id][1] if line.startswith(b"{")]
 
 
 @EACH_FORMAT
 def test_two_writers_in_one_file(tmp_path: Path, format_id: str) -> None:
     """Each wrote over what the other had begun."""
-    name, _ = LINES[format_id]
+    name, _ = lines_by_format()[format_id]
     first, second, third, *rest = records(format_id)[:6]
     damaged = first[: len(first) // 2] + second + third[len(third) // 2 :]
     path = write(tmp_path, Path(name).name, b"\n".join([*rest, damaged]) + b"\n")
@@ -62,7 +66,7 @@ def test_two_writers_in_one_file(tmp_path: Path, format_id: str) -> None:
 @EACH_FORMAT
 def test_a_file_that_ends_in_a_line(tmp_path: Path, format_id: str) -> None:
     """The recorder was killed: what it had begun to write is kept, and not guessed to be whole."""
-    name, _ = LINES[format_id]
+    name, _ = lines_by_format()[format_id]
     *lines, last = records(format_id)[:4]
     for cut in (len(last) - 1, len(last) // 2, 1):
         _, counts, envelopes = read_file(write(tmp_path, Path(name).name, b"\n".join([*lines, last[:cut]])))
@@ -72,7 +76,7 @@ def test_a_file_that_ends_in_a_line(tmp_path: Path, format_id: str) -> None:
 
 @EACH_FORMAT
 def test_both_versions_of_a_conflict_are_read(tmp_path: Path, format_id: str) -> None:
-    name, _ = LINES[format_id]
+    name, _ = lines_by_format()[format_id]
     first, ours, theirs, last = records(format_id)[:4]
     content = b"\n".join([first, MARKS[0], ours, MARKS[2], theirs, MARKS[3] + b"\r", last])
     _, counts, envelopes = read_file(write(tmp_path, Path(name).name, content))
@@ -120,7 +124,7 @@ def test_the_same_game_under_two_names_is_the_same_recording(tmp_path: Path) -> 
 
 
 def test_presses_of_a_demonstration_are_ordered_by_when_they_were_pressed(tmp_path: Path) -> None:
-    name, lines = LINES["F4"]
+    name, lines = lines_by_format()["F4"]
     pressed = [json.loads(line)["timestamp_pressed"] for line in lines if b'"action_id"' in line]
     assert pressed != sorted(pressed), "a trade stands where it was confirmed"
     envelopes = read_file(write(tmp_path, Path(name).name, b"\n".join(lines)))[2]
@@ -141,7 +145,7 @@ def test_a_missing_footer_is_normal(tmp_path: Path) -> None:
         assert games == {GAME}
 
 
-@given(st.sampled_from(sorted(LINES)), st.data())
+@given(st.sampled_from(IDS), st.data())
 def test_what_is_salvaged_stands_in_the_line_and_is_a_record_itself(format_id: str, data: st.DataObject) -> None:
     """However lines of whatever format were cut and mixed: nothing is found that is no record by itself."""
     format_ = next(each for each in LINE_FORMATS if each.id == format_id)

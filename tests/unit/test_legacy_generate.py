@@ -80,6 +80,7 @@ def every_format() -> dict[str, bytes]:
     return files_of_every_format(5)
 
 
+@pytest.mark.slow
 def test_there_is_a_recording_of_every_format(every_format: dict[str, bytes], tmp_path: Path) -> None:
     formats: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -124,6 +125,7 @@ def test_whole_captures_compress_like_real_ones(captures: list[bytes]) -> None:
     assert len(content) / compressed == pytest.approx(REAL_CAPTURE_RATIO, rel=0.2)
 
 
+@pytest.mark.slow
 def test_frames_have_the_sizes_of_real_ones(captures: list[bytes]) -> None:
     sizes: dict[int, list[int]] = {}
     for line in captures:
@@ -139,6 +141,7 @@ def test_frames_have_the_sizes_of_real_ones(captures: list[bytes]) -> None:
     assert share_of_full == pytest.approx(0.47, abs=0.12)
 
 
+@pytest.mark.slow
 def test_a_game_keeps_what_was_promised_before(states: list[dict[str, Any]]) -> None:
     promised = {state["gameId"]: state["provablyFair"]["serverSeedHash"] for state in states}
     told = {past["id"]: past for state in states for past in state.get("gameHistory", ())}
@@ -151,6 +154,7 @@ def test_a_game_keeps_what_was_promised_before(states: list[dict[str, Any]]) -> 
     assert promised.keys() & told.keys()
 
 
+@pytest.mark.slow
 def test_states_say_what_real_ones_say(states: list[dict[str, Any]]) -> None:
     full = [state for state in states if len(state) == 36]
     assert Counter("prices" in state for state in full).keys() == {True, False}
@@ -159,6 +163,7 @@ def test_states_say_what_real_ones_say(states: list[dict[str, Any]]) -> None:
         assert state.get("active", True) or not state.get("rugged", False)
 
 
+@pytest.mark.slow
 def test_ticks_are_those_of_the_old_recorder() -> None:
     lines = list(islice(tick_lines(3), 4000))
     assert list(islice(tick_lines(3), 4000)) == lines
@@ -184,6 +189,7 @@ def test_ticks_are_those_of_the_old_recorder() -> None:
     assert 200 < sum(map(len, lines)) / len(lines) < 260
 
 
+@pytest.mark.slow
 def test_frames_go_on_without_end() -> None:
     lines = list(islice(frame_lines(1), 1100))
     assert [json.loads(line)["event"] for line in lines].count("connect") == 3

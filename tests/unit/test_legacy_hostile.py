@@ -9,6 +9,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from rugs_legacy.recognise import UnknownFormatError
 from rugs_legacy.recording import Counts, look_at, read, read_again
 from rugs_proto import wire
 from rugs_proto.subjects import MAX_BODY
-from rugs_sim.old_files.generate import files_of_every_format
-from tests.legacy_files import NEW_YORK, read_file, write
+from tests.examples import examples
+from tests.legacy_files import NEW_YORK, made_up_files, read_file, write
 
 _LONGEST = 3000
 
@@ -49,8 +50,14 @@ def shortened(name: str, content: bytes) -> bytes:
     return json.dumps({key: inner[:3] if isinstance(inner, list) else inner for key, inner in value.items()}).encode()
 
 
-FILES = {Path(name).name: shortened(name, content) for name, content in files_of_every_format(21).items()}
-NAMES = st.sampled_from([*FILES, "x", "x.jsonl"])
+@cache
+def files() -> dict[str, bytes]:
+    """Small files of every format."""
+    return {Path(name).name: shortened(name, content) for name, content in made_up_files().items()}
+
+
+FILES = st.deferred(lambda: st.sampled_from(sorted(files())))
+NAMES = st.deferred(lambda: st.sampled_from([*files(), "x", "x.jsonl"]))
 
 
 def changed(value: Any, draw: Callable[..., Any]) -> Any:
@@ -68,7 +75,7 @@ def changed(value: Any, draw: Callable[..., Any]) -> Any:
 
 @st.composite
 def contents(draw: Callable[..., Any]) -> bytes:
-    content = FILES[draw(st.sampled_from(sorted(FILES)))]
+    content = files()[draw(FILES)]
     for _ in range(draw(st.integers(0, 2))):
         try:
             value = json.loads(content)
@@ -89,7 +96,7 @@ def contents(draw: Callable[..., Any]) -> bytes:
     return content
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(NAMES, contents())
 def test_whatever_stands_in_a_file_is_refused_or_accounted_for(name: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -111,13 +118,13 @@ def test_whatever_stands_in_a_file_is_refused_or_accounted_for(name: str, conten
                 assert read_again(recording, event.raw, 1, 0) == [], "what was refused is refused again"
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.sampled_from(sorted(FILES)), st.sampled_from([b"NaN", b"Infinity", b"-Infinity"]), st.data())
+@settings(deadline=None, max_examples=examples(100))
+@given(FILES, st.sampled_from([b"NaN", b"Infinity", b"-Infinity"]), st.data())
 def test_a_number_that_is_not_finite_makes_no_record_unreadable(
     name: str, constant: bytes, data: st.DataObject
 ) -> None:
     """In the place of any number with a fraction: Python's recorders wrote these, and nothing finite is lost."""
-    content = FILES[name]
+    content = files()[name]
     fractions = [*re.finditer(rb"(?<=[ \[])-?\d+\.\d+(?=[,}\]])", content)]
     if not fractions:
         return

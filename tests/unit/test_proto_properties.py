@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rugs_proto import codec, ids, subjects
 from rugs_proto.envelope import DIRECTIONS, SOURCES, TS_END_US, TS_MIN_US, Envelope
 from tests.decoders import GOOD, Seen, by_codec, by_wire
+from tests.examples import examples
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 plain = st.recursive(
@@ -76,7 +77,7 @@ def test_both_agree_on_a_value_of_any_kind_under_any_key(
     assert_same_verdict(body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(maps, st.data())
 def test_both_agree_on_damaged_bytes(content: dict[str, Any], data: st.DataObject) -> None:
     """One byte is changed, cut or put in. A key that comes twice is the one thing not judged alike: out of contract."""

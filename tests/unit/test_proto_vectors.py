@@ -119,6 +119,7 @@ def test_every_public_name_loads() -> None:
         assert getattr(rugs_proto, name) is not None
 
 
+@pytest.mark.slow
 def test_the_fast_decoder_loads_no_pydantic() -> None:
     """`rugs decode` starts once for every message that somebody watches."""
     code = "import rugs_proto.wire, sys; sys.exit('pydantic' in sys.modules)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from rugs_lake.read.rejects import list_rejects
 from rugs_legacy.clock import zone
 from rugs_legacy.line_formats.request import Format
 from rugs_legacy.reconcile.compare import Group, Pair, Row, Tally, pairs, pairs_by_content
-from rugs_sim.made_up.feed import Feed
 from rugs_sim.old_files.generate import START
 from tests.exportkit import NEW_YORK, Shelf, lines_of, live, sent
 from tests.lakekit import NOON_US
 from tests.legacy_lines import GAME, end, frame, start, tick
+from tests.madeup import played
 
 RAW = "2098-12-31_22-00-00_raw.jsonl"
 OLD = "game_20981231_220000_89abcdef.jsonl"
@@ -249,7 +248,7 @@ def test_what_is_no_recording_is_named(shelf: Shelf) -> None:
 @pytest.fixture
 def written(shelf: Shelf) -> list[Path]:
     """Files as a legacy writer makes them of what was captured live, beside which something else was captured."""
-    feed = sent([*islice(Feed(12, START).events(), 700)], session_id="one")
+    feed = sent(played(12, START, 700), session_id="one")
     shelf.put(feed)
     shelf.put([{**each, "session_id": "two", "seq": each["seq"]} for each in feed[::3]])
     folder = shelf.folder / "written"

@@ -41,6 +41,7 @@ def test_the_client_needs_four_packages() -> None:
     assert names == {"nats-py", "msgpack", "pydantic", "structlog"}
 
 
+@pytest.mark.slow
 def test_compose_broker_fsyncs_and_its_configuration_is_valid(tmp_path: Path) -> None:
     text = (ROOT / "deploy/nats.conf").read_text()
     assert re.search(r"sync_interval: always\b", text)
@@ -91,3 +92,30 @@ def test_compose_file_is_valid_and_binds_to_loopback() -> None:
     assert "127.0.0.1" in config
     # Within its container the door is open to the others; on the host it is not.
     assert "0.0.0.0" not in config.replace("RUGS_INGEST_HOST: 0.0.0.0", "")
+
+
+def test_workflows_may_only_read_and_use_official_actions_of_a_pinned_major_version() -> None:
+    for workflow in (ROOT / ".github/workflows").glob("*.yml"):
+        text = workflow.read_text()
+        assert re.findall(r"^permissions:\n((?:  .*\n)+)", text, re.MULTILINE) == ["  contents: read\n"]
+        assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", used) for used in re.findall(r"uses: (\S+)", text))
+
+
+def test_every_target_that_is_named_elsewhere_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    paths = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / ".ci").iterdir(),
+        *ROOT.glob(".github/*/*.yml"),
+    ]
+    for path in paths:
+        named = set(re.findall(r"(?:^|[`&] *|run: )make ([a-z-]+)", path.read_text(), re.MULTILINE))
+        assert named <= targets, path
+
+
+def test_the_license_is_the_same_in_the_package_and_the_file() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text()
+    assert "LICENSE" in (ROOT / "Dockerfile").read_text(), "the package cannot be built without it"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rugs_runtime.log_files import LOG_FILE, last_error, mark, rotated
 
 SCRIPT = """
@@ -32,6 +34,7 @@ print("only this is output")
 """
 
 
+@pytest.mark.slow
 def test_json_lines_on_standard_error() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout == "only this is output\n"
@@ -47,6 +50,7 @@ def test_json_lines_on_standard_error() -> None:
     assert all(line["timestamp"].endswith("Z") for line in (hello, library, one, failed, too))
 
 
+@pytest.mark.slow
 def test_lines_for_people_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
     try:
@@ -96,6 +100,7 @@ def numbers(*paths: Path) -> list[int]:
     return [line["number"] for line in lines if "number" in line and "printed" not in line]
 
 
+@pytest.mark.slow
 def test_a_log_is_rotated_while_its_process_runs_and_no_line_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "demo.log"
     start = mark(path)
@@ -109,6 +114,7 @@ def test_a_log_is_rotated_while_its_process_runs_and_no_line_is_lost(tmp_path: P
     assert sorted(each.name for each in tmp_path.iterdir()) == ["demo.log", "demo.log.1"]
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_log_rotate_it_once(tmp_path: Path) -> None:
     path = tmp_path / "demo.log"
     write_log(path, 150_000, (0, 700), (10_000, 10_700))

@@ -22,6 +22,7 @@ from rugs_proto.envelope import Envelope
 from rugs_sim import Games
 from rugs_sim.show import Cue, Message, encode
 from tests.completeness import completeness
+from tests.examples import examples
 
 KEY_SETS = {
     7: "gameId cooldownTimer cooldownPaused allowPreRoundBuys leaderboard connectedPlayers provablyFair",
@@ -242,7 +243,7 @@ def test_games_can_be_played_without_anything_beside_them() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(seed=st.integers(0, 10**9))
 def test_no_seed_breaks_an_invariant(seed: int) -> None:
     rows, deriver = derived(messages_of(list(Games(seed=seed, games=1).play().cues())))

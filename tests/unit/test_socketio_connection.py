@@ -195,12 +195,13 @@ async def test_a_process_that_was_held_up_reads_what_is_waiting_before_it_gives_
     ours, theirs = socket.socketpair()
     with ours, theirs:
         async with Watch(lambda began, heard: heard + 0.2) as clock:
-            reader, _ = await asyncio.open_connection(sock=ours)
+            reader, writer = await asyncio.open_connection(sock=ours)
             theirs.send(b"waiting")
             time.sleep(0.5)  # noqa: ASYNC251 - a machine that slept
             assert await reader.read(7) == b"waiting"
             clock.heard()
             await asyncio.sleep(0.01)
+        writer.close()
         assert not clock.expired
         with pytest.raises(TimeoutError):
             async with Watch(lambda began, heard: heard + 0.2) as clock:
