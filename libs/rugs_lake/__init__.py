@@ -31,10 +31,10 @@ def open(
 ) -> Lake:
     """Open the lake under a data root (default `RUGS_DATA_DIR`, else ~/rugs_data) at one snapshot.
 
-    `doc_types`, `dates`, `games`, `sessions` and `above` say which rows will be asked for. The lake then leaves out every
-    file that the catalog knows to hold none of them, before DuckDB opens it. The views are not filtered by row: they
-    hold all rows of the remaining files. A query with the same conditions has the same answer as over the whole lake;
-    a query without them may not.
+    `doc_types`, `dates`, `games`, `sessions` and `above` say which rows will be asked for. The lake then leaves out
+    each file that the catalog knows to hold none of them, before DuckDB opens it. The views are not filtered by row:
+    they hold all rows of the remaining files. A query with the same conditions has the same answer as over the whole
+    lake; a query without them may not.
 
     Args:
         at_snapshot: an older snapshot, by number.

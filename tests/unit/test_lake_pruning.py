@@ -120,10 +120,10 @@ CONDITIONS = st.fixed_dictionaries(
 
 
 @given(
-    steps=st.lists(st.lists(ENVELOPES, min_size=1, max_size=5) | st.sampled_from(STEPS), min_size=2, max_size=9),
+    steps=st.lists(st.lists(ENVELOPES, min_size=1, max_size=5) | st.sampled_from(STEPS), min_size=3, max_size=9),
     asked=st.lists(CONDITIONS, min_size=1, max_size=6),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=150 if lakekit.FULL else 12)
 def test_pruned_and_unpruned_answers_are_equal(
     steps: list[list[dict[str, Any]] | Callable[[Made], None]], asked: list[dict[str, Any]]
 ) -> None:
@@ -133,7 +133,7 @@ def test_pruned_and_unpruned_answers_are_equal(
             made.take(step) if isinstance(step, list) else step(made)
         snapshots = [number for (number,) in made.writer.catalog.all("SELECT snapshot_id FROM ducklake_snapshot")]
         made.writer.close()
-        for snapshot in [number for number in snapshots if number > 0][-3:]:
+        for snapshot in {max(snapshots), max(1, max(snapshots) - 2)}:
             with rugs_lake.open(made.root, at_snapshot=snapshot) as whole:
                 for conditions in asked:
                     with rugs_lake.open(made.root, at_snapshot=snapshot, **conditions) as pruned:
@@ -146,7 +146,7 @@ def answers(lake: rugs_lake.read.reader.Lake, conditions: dict[str, Any]) -> lis
     which, values = where(conditions)
     found = [
         lake.sql(f"SELECT doc_type, id FROM {view} WHERE {which} ORDER BY ALL", values).fetchall()
-        for view in ("events", "reject", "ws_event", "game_tick", "server_state", "player_action")
+        for view in ("events", "reject", "game_tick")
     ]
     if conditions.keys() <= {"games"}:  # these views look at a game as a whole
         found += [

@@ -66,16 +66,16 @@ def live_files_at(catalog: Catalog, snapshot: int, asked: Conditions = ALL) -> l
 
 
 def list_files(
-    root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None
+    root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None, asked: Conditions = ALL
 ) -> tuple[int, list[LakeFile]]:
-    """Return a snapshot's number and its files: the newest, or as `rugs_lake.open` takes it.
+    """Return a snapshot's number and its files that may hold what is asked for, as `rugs_lake.open` takes both.
 
     Raises:
         LakeError: if there is no lake, or no such snapshot any more.
     """
     with reading_catalog(root) as catalog, catalog.reading():
         snapshot = pin(catalog, at_snapshot, at_time)
-        return snapshot, live_files_at(catalog, snapshot)
+        return snapshot, live_files_at(catalog, snapshot, asked)
 
 
 def pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:
