@@ -36,7 +36,7 @@ def with_held(positions: Iterable[Entry], table: pa.Table) -> list[Entry]:
     for game_id in pc.unique(table["game_id"]).to_pylist():
         if game_id is not None:
             found.setdefault(game_scope(game_id), _NOWHERE)
-    lives = table.select(["incarnation", "stream_seq"]).group_by("incarnation")
+    lives = table.select(["incarnation", "stream_seq"]).group_by("incarnation", use_threads=False)
     ends = lives.aggregate([("stream_seq", "min"), ("stream_seq", "max")])
     for incarnation, first, last in zip(*(column.to_pylist() for column in ends.itercolumns()), strict=True):
         found[incarnation_scope(incarnation)] = (first, last)
@@ -46,7 +46,9 @@ def with_held(positions: Iterable[Entry], table: pa.Table) -> list[Entry]:
 
 def _sessions(table: pa.Table) -> Iterator[bytes]:
     is_reject = pc.any(pc.equal(table["doc_type"], "reject")).as_py()
-    sessions = table.select(["source", "session_id"]).group_by(["source", "session_id"]).aggregate([])
+    sessions = (
+        table.select(["source", "session_id"]).group_by(["source", "session_id"], use_threads=False).aggregate([])
+    )
     for source, session_id in zip(*(column.to_pylist() for column in sessions.itercolumns()), strict=True):
         own, *shared = session_scopes(source, session_id)
         yield shared[0] if is_reject and shared else own
