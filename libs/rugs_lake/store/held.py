@@ -37,20 +37,17 @@ def with_held(positions: Iterable[Entry], table: pa.Table) -> list[Entry]:
         if game_id is not None:
             found.setdefault(game_scope(game_id), _NOWHERE)
     lives = table.select(["incarnation", "stream_seq"]).group_by("incarnation", use_threads=False)
-    ends = lives.aggregate([("stream_seq", "min"), ("stream_seq", "max")])
-    for incarnation, first, last in zip(*(column.to_pylist() for column in ends.itercolumns()), strict=True):
-        found[incarnation_scope(incarnation)] = (first, last)
+    for ends in lives.aggregate([("stream_seq", "min"), ("stream_seq", "max")]).to_pylist():
+        found[incarnation_scope(ends["incarnation"])] = (ends["stream_seq_min"], ends["stream_seq_max"])
     found[ALL] = (table.num_rows, table.num_rows)
     return [(scope, first, last) for scope, (first, last) in found.items()]
 
 
 def _sessions(table: pa.Table) -> Iterator[bytes]:
     is_reject = pc.any(pc.equal(table["doc_type"], "reject")).as_py()
-    sessions = (
-        table.select(["source", "session_id"]).group_by(["source", "session_id"], use_threads=False).aggregate([])
-    )
-    for source, session_id in zip(*(column.to_pylist() for column in sessions.itercolumns()), strict=True):
-        own, *shared = session_scopes(source, session_id)
+    keys = ["source", "session_id"]
+    for session in table.select(keys).group_by(keys, use_threads=False).aggregate([]).to_pylist():
+        own, *shared = session_scopes(session["source"], session["session_id"])
         yield shared[0] if is_reject and shared else own
 
 
