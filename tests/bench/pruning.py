@@ -40,7 +40,10 @@ def make(root: Path, files: int) -> None:
     """Make a lake of as many files, a game each."""
     writer = open_writer(root)
     for number in range(files):
-        about = {"ts": NOON_US + number // GAMES_A_DAY * DAY_US, "session_id": f"session-{number // 50}"}
+        about: dict[str, Any] = {
+            "ts": NOON_US + number // GAMES_A_DAY * DAY_US,
+            "session_id": f"session-{number // 50}",
+        }
         first = number % 50 * TICKS
         ticks = (tick(n, game_of(number), seq=first + n + 1, **about) for n in range(TICKS))
         commit(writer, message(number + 1, *ticks))

@@ -17,6 +17,7 @@ import rugs_lake
 from rugs_lake.maintain import compaction
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.maintain.retention import expire
+from rugs_lake.read.reader import Lake
 from rugs_lake.store import held
 from rugs_lake.store.rows import cause_scope
 from rugs_lake.write.writer import LakeWriter
@@ -130,7 +131,10 @@ def test_pruned_and_unpruned_answers_are_equal(
     with tempfile.TemporaryDirectory(prefix="pruning-") as folder:
         made = Made(Path(folder))
         for step in steps:
-            made.take(step) if isinstance(step, list) else step(made)
+            if isinstance(step, list):
+                made.take(step)
+            else:
+                step(made)
         snapshots = [number for (number,) in made.writer.catalog.all("SELECT snapshot_id FROM ducklake_snapshot")]
         made.writer.close()
         for snapshot in {max(snapshots), max(1, max(snapshots) - 2)}:
@@ -141,7 +145,7 @@ def test_pruned_and_unpruned_answers_are_equal(
                         assert {*pruned.files} <= {*whole.files}
 
 
-def answers(lake: rugs_lake.read.reader.Lake, conditions: dict[str, Any]) -> list[Any]:
+def answers(lake: Lake, conditions: dict[str, Any]) -> list[Any]:
     """Return what queries with these conditions say."""
     which, values = where(conditions)
     found = [
@@ -160,7 +164,7 @@ def where(conditions: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return conditions as SQL, and its parameters."""
     first, last = conditions.get("dates", (None, None))
     incarnation, seq = conditions.get("above", (None, None))
-    said = {
+    said: dict[str, tuple[str, dict[str, Any]]] = {
         "doc_types": ("list_contains($doc_types, doc_type)", {"doc_types": conditions.get("doc_types")}),
         "dates": ("date BETWEEN $first AND $last", {"first": first or dt.date.min, "last": last or dt.date.max}),
         "games": ("list_contains($games, game_id)", {"games": conditions.get("games")}),
@@ -180,11 +184,11 @@ def where(conditions: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A lake of three sessions, days and games, a commit each, with frames and ticks; a day before, another life."""
+    """A lake of three sessions, days and games, a commit each, with a frame and a tick of each."""
     made = Made(tmp_path)
     for n in range(3):
-        about = {"session_id": f"s{n}", "game_id": f"g{n}", "ts": NOON_US - n * DAY_US}
-        made.take([envelope(1, **about), tick(1, seq=1, game=f"g{n}", **{k: about[k] for k in ("session_id", "ts")})])
+        about: dict[str, Any] = {"session_id": f"s{n}", "ts": NOON_US - n * DAY_US}
+        made.take([envelope(1, game_id=f"g{n}", **about), tick(1, f"g{n}", seq=1, **about)])
     made.writer.close()
     return tmp_path
 
