@@ -165,6 +165,12 @@ async def next_message(nc: Client, seq: int) -> Message | None:
     return await stored_message(nc, EVENTS_STREAM, {"seq": max(seq, 1), "next_by_subj": ">"})
 
 
+async def stored_subjects(nc: Client, pattern: str) -> list[str]:
+    """Return the subjects of the stream's messages that match a pattern: 100,000 at the most."""
+    info = await ask(nc, f"STREAM.INFO.{EVENTS_STREAM}", {"subjects_filter": pattern})
+    return sorted(info["state"].get("subjects") or ())
+
+
 async def stored_message(nc: Client, stream: str, which: Mapping[str, Any]) -> Message | None:
     """Return the message of any stream that a request of JetStream's API names, or None if there is none."""
     try:

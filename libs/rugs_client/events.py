@@ -238,7 +238,7 @@ def _reject(record: Record, raw: str | bytes | None, session_id: str, seq: int, 
             ts=ts,
             recv_ts=record.recv_ts,
             doc_type="reject",
-            source=record.source,  # type: ignore[arg-type]  # the publisher has checked it
+            source=record.source,
             session_id=session_id,
             seq=seq,
             direction="internal",
@@ -270,7 +270,7 @@ def gap_entry(loss: Loss, session_id: str, first_seq: int | None, last_seq: int)
         ts=max(loss.since, TS_MIN_US),
         recv_ts=max(loss.until, TS_MIN_US),
         doc_type="system_event",
-        source=loss.source,  # type: ignore[arg-type]  # the publisher has checked it
+        source=loss.source,
         session_id=session_id,
         seq=last_seq,
         direction="internal",

@@ -28,7 +28,7 @@ from rugs_client.spool import Spool
 from rugs_client.spools import is_first, open_spool
 from rugs_core.time import now_us
 from rugs_proto.envelope import Envelope
-from rugs_proto.rules import SOURCES
+from rugs_proto.rules import SOURCE_RULE, is_source
 
 log = structlog.get_logger(__name__)
 
@@ -66,15 +66,15 @@ class Publisher:
     broker later, even by another process. What is published less than 0.1 s before
     a crash may be lost; what was lost is told of by `gap` events.
 
-    `source` is one of `rugs_proto.SOURCES`. `session_id` is made up if it is not given; one that
-    is given is gone on with after a restart. Events of another source than the
+    `source` is the program's own name, or one of `rugs_proto.SOURCES`. `session_id` is made up if it is not given; one
+    that is given is gone on with after a restart. Events of another source than the
     publisher's own are numbered for themselves, in the session `<session_id>-<source>`.
 
     `queue_events` and `queue_bytes` bound the memory that waiting events hold, `spool_bytes` the disk. `close_timeout`
     is how many seconds `close` gives the broker; what is unsent then stays in the spool.
 
     Raises:
-        ValueError: if `source` is not known.
+        ValueError: if `source` is not 1 to 64 of the characters a to z, 0 to 9 and _.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class Publisher:
         spool_bytes: int = 1024 * 1024 * 1024,
         close_timeout: float = 2.0,
     ) -> None:
-        if source not in SOURCES:
-            raise ValueError(f"unknown source {source!r}: one of {', '.join(SOURCES)}")
+        if not is_source(source):
+            raise ValueError(f"not a source's name: {source!r}; it has {SOURCE_RULE}")
         self.source = source
         self._close_timeout = close_timeout
         self._intake = Intake(queue_events, queue_bytes)
@@ -160,7 +160,7 @@ class Publisher:
                     fields = as_map(fields) | {"raw": plain(given)}
             if source is None:
                 source = self.source
-            elif type(source) is not str or source not in SOURCES:
+            elif type(source) is not str or not is_source(source):
                 fields, source = as_map(fields) | {"source": as_name(source)}, self.source
             if recv_ts is None:
                 recv_ts = now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -38,8 +38,14 @@ class Lake:
         """Why the lake cannot be read now; it is tried again."""
         return self._patience.trouble
 
-    async def ask(self, read: Callable[[StoredEvents], _T]) -> _T | None:
-        """Return what `read` returns; None where there is no lake.
+    async def ask(
+        self,
+        read: Callable[[StoredEvents], _T],
+        *,
+        sessions: Collection[tuple[str, str]] | None = None,
+        above: tuple[str, int] | None = None,
+    ) -> _T | None:
+        """Return what `read` returns; None where there is no lake. `sessions` and `above` say what it will ask.
 
         Raises:
             GivenUpError: if told to stop while the lake cannot be read.
@@ -47,7 +53,7 @@ class Lake:
 
         def asked() -> _T | None:
             try:
-                stored = StoredEvents(self._root)
+                stored = StoredEvents(self._root, sessions=sessions, above=above)
             except LakeAbsentError as error:
                 log.info("no lake to read from", reason=str(error))
                 return None

@@ -160,7 +160,9 @@ class Follower:
         def windows(stored: StoredEvents) -> list[Cause] | None:
             return next(stored.windows(state.incarnation or "", self.position.seq + 1, state.first_seq - 1), None)
 
-        while not self._stop.is_set() and (causes := await self._lake.ask(windows)):
+        while not self._stop.is_set() and (
+            causes := await self._lake.ask(windows, above=(state.incarnation or "", self.position.seq))
+        ):
             log.info("reading from the lake what the stream has no more", first=causes[0].place, events=len(causes))
             for cause in causes:
                 await self._derive(cause)
@@ -216,7 +218,10 @@ class Follower:
             "cannot read a large frame", lambda: rugs_bus.get_blob(self._nc, heard.id)
         )
         if raw is None:
-            raw = await self._lake.ask(lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id))
+            raw = await self._lake.ask(
+                lambda lake: lake.raw(heard.source, heard.session_id, heard.seq, heard.id),
+                sessions=[(heard.source, heard.session_id)],
+            )
         return heard._replace(raw=raw)
 
     async def _send(self, position: Position) -> None:

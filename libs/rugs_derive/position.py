@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,10 +18,10 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import Message, StreamState
-from rugs_bus.topology import stored_message
-from rugs_feed.derive import EVENTS
-from rugs_proto.rules import SOURCES
-from rugs_proto.subjects import EVENTS_STREAM, HEADER_CAUSE_SEQ, HEADER_CAUSE_STATE, event_subject
+from rugs_bus.topology import stored_message, stored_subjects
+from rugs_feed.derive import EVENTS as DERIVED_FROM
+from rugs_proto.rules import is_source
+from rugs_proto.subjects import EVENTS, EVENTS_STREAM, HEADER_CAUSE_SEQ, HEADER_CAUSE_STATE, event_subject, token
 
 MARK_SUBJECT: Final = event_subject("system_event", "manual", "derived_so_far")
 MARK_BODY: Final = b"\x90"
@@ -74,7 +74,7 @@ def read_headers(headers: Mapping[str, str]) -> Position | None:
 def _read_spans(told: dict[str, Any], last: int) -> Spans:
     spans: Spans = {}
     for source, (start, end) in told.items():
-        if source not in SOURCES or type(start) is not int or type(end) is not int or not 0 <= start <= end <= last:
+        if not is_source(source) or type(start) is not int or type(end) is not int or not 0 <= start <= end <= last:
             raise ValueError(f"no span: {start!r} to {end!r}")
         spans[source] = (start, end)
     return spans
@@ -83,7 +83,7 @@ def _read_spans(told: dict[str, Any], last: int) -> Spans:
 async def find(nc: Client, state: StreamState) -> Position | None:
     """Return how far derivation had come in this stream; None if none of its messages says so."""
     found: Position | None = None
-    for subject in _subjects():
+    async for subject in _subjects(nc):
         message = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": subject})
         told = read_headers(message.headers) if message is not None else None
         if told is None or (found is not None and told.seq <= found.seq):
@@ -105,11 +105,17 @@ async def is_of(nc: Client, state: StreamState, position: Position) -> bool:
     return position.incarnation == state.incarnation
 
 
-def _subjects() -> Iterator[str]:
-    """Give every subject that the last derived message may be on."""
+async def _subjects(nc: Client) -> AsyncIterator[str]:
+    """Give every subject that the last derived message may be on: any source may have had something derived."""
     yield MARK_SUBJECT
+    for pattern in _patterns():
+        for subject in await stored_subjects(nc, pattern):
+            yield subject
+
+
+def _patterns() -> Iterator[str]:
     kinds = [("game_tick", "tick"), ("game", "gameHistory")]
-    kinds += [(doc_type, event) for event in ("", *sorted(EVENTS)) for doc_type in ("server_state", "system_event")]
-    for source in SOURCES:
-        for doc_type, event in kinds:
-            yield event_subject(doc_type, source, event)
+    for event in ("", *sorted(DERIVED_FROM)):
+        kinds += [("server_state", event), ("system_event", event)]
+    for doc_type, event in kinds:
+        yield f"{EVENTS}.{doc_type}.*.{token(event)}"

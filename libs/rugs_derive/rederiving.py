@@ -122,7 +122,7 @@ async def _derive(
     quality = Quality()
     deriver, outbox = Deriver(quality), Outbox()
     start = None if first is None else first - LEAD_IN
-    stored = await asyncio.to_thread(StoredEvents, root)
+    stored = await asyncio.to_thread(StoredEvents, root, dates=(start, last))
     try:
         lives = await asyncio.to_thread(stored.lives, start, last)
         total, seen = sum(life.events for life in lives), 0

@@ -63,7 +63,7 @@ class Rereading:
             def window(lake: StoredEvents, first: int = first) -> list[Cause] | None:
                 return next(lake.windows(life, first, last), None)
 
-            causes = await self._lake.ask(window)
+            causes = await self._lake.ask(window, above=(life, first - 1))
             if not causes:
                 return
             for cause in self._wanted(causes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -49,15 +49,25 @@ class Life(NamedTuple):
 class StoredEvents:
     """One snapshot of the lake. Not for several threads at once.
 
+    `dates`, `sessions` and `above` say what will be asked, as `rugs_lake.open` takes them: then less need be opened.
+
     Raises:
         LakeAbsentError: if there is no lake.
         LakeUnavailableError: if it cannot be read now.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        dates: tuple[dt.date | None, dt.date | None] | None = None,
+        sessions: Collection[tuple[str, str]] | None = None,
+        above: tuple[str, int] | None = None,
+    ) -> None:
         self._spill = tempfile.TemporaryDirectory(prefix="rugs-derive-")
         try:
-            self._lake = rugs_lake.open(root)
+            doc_types = ("ws_event", *_DERIVED)
+            self._lake = rugs_lake.open(root, doc_types=doc_types, dates=dates, sessions=sessions, above=above)
         except BaseException:
             self._spill.cleanup()
             raise

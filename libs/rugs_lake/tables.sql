@@ -42,7 +42,8 @@ CREATE TABLE rugs_file (
     max_ts_us INTEGER NOT NULL
 );
 
--- Which files hold which positions of which scope: where an id could already be.
+-- Which files hold which positions of which scope: where an id could already be. Sessions and games without positions,
+-- incarnations with their stream sequences, and the empty scope (all entries are there) are for readers.
 CREATE TABLE rugs_scope (
     scope BLOB NOT NULL,
     data_file_id INTEGER NOT NULL,

@@ -21,12 +21,12 @@ from rugs_proto.rules import (
     MAX_DEPTH,
     MAX_NAME,
     MAX_SEQ,
+    SOURCE_PATTERN,
     SOURCES,
     TS_END_US,
     TS_MIN_US,
     WIRE_VERSION,
     Direction,
-    Source,
     check_plain,
 )
 
@@ -75,7 +75,9 @@ class Envelope(BaseModel):
     ts: Micros = Field(description="event time, microseconds, UTC")
     recv_ts: Micros | None = Field(default=None, description="capture time, microseconds, UTC")
     doc_type: Annotated[str, StringConstraints(pattern=DOC_TYPE_PATTERN)] = Field(description="kind of event; open set")
-    source: Source = Field(description="vantage point that the event was taken from")
+    source: Annotated[str, StringConstraints(pattern=SOURCE_PATTERN)] = Field(
+        description="vantage point that the event was taken from; open set"
+    )
     session_id: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] = Field(
         description="one recording session"
     )

@@ -6,20 +6,25 @@ Kept apart from `rugs_proto.envelope` so that what has to start fast need not lo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, TypeGuard, cast, get_args
 
 WIRE_VERSION: Final = 1
 
 DOC_TYPES: Final = ("ws_event", "game_tick", "player_action", "server_state", "system_event", "game", "reject")
 """The doc types known today. The set is open: any that fits `DOC_TYPE_PATTERN` is stored."""
 
-Source = Literal["cdp", "public_ws", "replay", "ui", "bot", "import", "manual"]
+SOURCES: Final = ("cdp", "public_ws", "replay", "ui", "bot", "import", "manual")
+"""The sources known today. The set is open: any name that fits `SOURCE_PATTERN` is stored."""
+
 Direction = Literal["received", "sent", "internal"]
-SOURCES: Final[tuple[str, ...]] = get_args(Source)
 DIRECTIONS: Final[tuple[str, ...]] = get_args(Direction)
 
 DOC_TYPE_PATTERN: Final = r"^[a-z0-9_]{1,64}$"
+SOURCE_PATTERN: Final = DOC_TYPE_PATTERN
+SOURCE_RULE: Final = "1 to 64 of the characters a to z, 0 to 9 and _"
+"""`SOURCE_PATTERN`, for people."""
 HEX_ID_PATTERN: Final = r"^[0-9a-f]{32}$"
 BLOB_PATTERN: Final = r"^[0-9a-f]{64}$"
 
@@ -34,6 +39,14 @@ MAX_DEPTH: Final = 32
 """Deepest nesting of `fields`."""
 MAX_PLACE: Final = 120
 """Longest place in an error message, in characters."""
+
+
+_source_fits = re.compile(SOURCE_PATTERN).fullmatch
+
+
+def is_source(value: object) -> TypeGuard[str]:
+    """Return whether a value is a name that a source may have."""
+    return isinstance(value, str) and _source_fits(value) is not None
 
 
 def check_plain(value: object, path: tuple[str | int, ...] = ("fields",)) -> None:

@@ -28,8 +28,8 @@ from rugs_proto.rules import (
     TS_END_US,
     TS_MIN_US,
     Direction,
-    Source,
     check_plain,
+    is_source,
 )
 
 _Name = Annotated[str, Meta(max_length=MAX_NAME)]
@@ -43,7 +43,7 @@ class WireEnvelope(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     v: Literal[1]
     ts: _Micros
     doc_type: str
-    source: Source
+    source: str
     session_id: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     seq: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
     direction: Direction
@@ -97,6 +97,8 @@ _doc_type_fits = re.compile(DOC_TYPE_PATTERN).fullmatch
 _hex_id_fits = re.compile(HEX_ID_PATTERN).fullmatch
 _blob_fits = re.compile(BLOB_PATTERN).fullmatch
 _known_doc_types: set[str] = set()
+_known_sources: set[str] = set()
+_MAX_KNOWN: Final = 10_000
 
 _REFUSALS: Final = (ValueError, RecursionError)
 """What decoding raises: msgspec's errors are ValueErrors, but nesting without end is not."""
@@ -178,8 +180,13 @@ def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
     if envelope.doc_type not in _known_doc_types:
         if not _doc_type_fits(envelope.doc_type):
             raise ValueError(f"doc_type is malformed: {envelope.doc_type[:80]!r}")
-        if len(_known_doc_types) < 10_000:
+        if len(_known_doc_types) < _MAX_KNOWN:
             _known_doc_types.add(envelope.doc_type)
+    if envelope.source not in _known_sources:
+        if not is_source(envelope.source):
+            raise ValueError(f"source is malformed: {envelope.source[:80]!r}")
+        if len(_known_sources) < _MAX_KNOWN:
+            _known_sources.add(envelope.source)
     if doc_type is not None and envelope.doc_type != doc_type:
         raise ValueError(f"doc_type {envelope.doc_type!r} on the subject of {doc_type!r}")
     for key, value in envelope.fields.items():

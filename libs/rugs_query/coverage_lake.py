@@ -17,10 +17,11 @@ clock showed, and the next one begins at that of the new clock.
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any, Final
 
+import rugs_lake
 from rugs_core.time import DAY_US, date_of, now_us
-from rugs_lake.read.reader import Lake
 from rugs_query.coverage import Coverage, Loss, Session, Step, coverage
 from rugs_query.intervals import Interval
 
@@ -39,13 +40,14 @@ _NOTES: Final = (
 _DAY: Final = dt.timedelta(days=1)
 
 
-def read(lake: Lake, start: int, end: int, source: str | None = None, *, now: int | None = None) -> list[Coverage]:
+def read(root: Path, start: int, end: int, source: str | None = None, *, now: int | None = None) -> list[Coverage]:
     """Return what each source recorded between two times; of one source, also if it recorded nothing.
 
     The future is no outage: the period ends at `now` at the latest (microseconds, UTC).
 
     Raises:
         ValueError: if the period is empty, or has not begun yet.
+        LakeError: if there is no lake under the data root, or it cannot be read.
     """
     end = min(end, now_us() if now is None else now)
     if start >= end:
@@ -58,7 +60,8 @@ def read(lake: Lake, start: int, end: int, source: str | None = None, *, now: in
             rows.setdefault(name, []).append(row)
         return rows
 
-    pieces, losses, steps = found(_SESSIONS), found(_LOSSES), found(_STEPS)
+    with rugs_lake.open(root, dates=(days["first"], days["last"])) as lake:
+        pieces, losses, steps = found(_SESSIONS), found(_LOSSES), found(_STEPS)
     names = {*pieces} if source is None else {source}
     return [
         coverage(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Final
 
+import rugs_lake
 from rugs_core.time import date_of, from_us
-from rugs_lake.read.reader import Lake
 from rugs_lake.read.views import completeness as completeness_query
 
 _DAY: Final = dt.timedelta(days=1)
@@ -49,7 +50,7 @@ class Game:
 
 
 def list_games(
-    lake: Lake,
+    root: Path,
     start: int | None = None,
     end: int | None = None,
     *,
@@ -59,7 +60,11 @@ def list_games(
     """Return the games that began between two times (microseconds, UTC; `end` is outside), oldest first.
 
     With `incomplete` only those that have ended and miss ticks; with `game_id` only that one.
+
+    Raises:
+        LakeError: if there is no lake under the data root, or it cannot be read.
     """
+    first, last = None if start is None else date_of(start) - _DAY, None if end is None else date_of(end) + _DAY
     which = "date BETWEEN $first_day AND $last_day" + ("" if game_id is None else " AND game_id = $game_id")
     query = f"""
         SELECT game_id, epoch_us(first_ts), epoch_us(last_ts), sources, ended, rugged, last_tick + 1, peak, direct,
@@ -69,18 +74,17 @@ def list_games(
             AND (NOT $incomplete OR (ended AND missing > 0))
         ORDER BY first_ts, game_id
     """  # noqa: S608 - our own text
-    rows = lake.sql(
-        query,
-        {
-            "first_day": dt.date.min if start is None else date_of(start) - _DAY,
-            "last_day": dt.date.max if end is None else date_of(end) + _DAY,
-            "start": -(2**62) if start is None else start,
-            "end": 2**62 if end is None else end,
-            "incomplete": incomplete,
-            **({} if game_id is None else {"game_id": game_id}),
-        },
-    ).fetchall()
-    return [_game(*row) for row in rows]
+    values = {
+        "first_day": first or dt.date.min,
+        "last_day": last or dt.date.max,
+        "start": -(2**62) if start is None else start,
+        "end": 2**62 if end is None else end,
+        "incomplete": incomplete,
+        **({} if game_id is None else {"game_id": game_id}),
+    }
+    games = None if game_id is None else [game_id]
+    with rugs_lake.open(root, doc_types=["game_tick", "game"], dates=(first, last), games=games) as lake:
+        return [_game(*row) for row in lake.sql(query, values).fetchall()]
 
 
 def _game(*told: Any) -> Game:

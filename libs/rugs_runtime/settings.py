@@ -29,7 +29,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rugs_core.errors import RugsError
 from rugs_core.secrets import MASK, mask_secrets
-from rugs_proto.rules import Source
+from rugs_proto.rules import SOURCE_PATTERN
 from rugs_proto.subjects import MAX_BLOB
 
 PREFIX: Final = "RUGS_"
@@ -185,7 +185,9 @@ class Settings(BaseSettings):
         description="also write what is captured as the old recorders did",
     )
     legacy_dir: Path | None = Field(default=None, description="folder that the old formats are written to")
-    legacy_source: Source = Field(default="public_ws", description="source whose events are written to it")
+    legacy_source: str = Field(
+        default="public_ws", pattern=SOURCE_PATTERN, description="source whose events are written to it"
+    )
     legacy_timezone: str = Field(default="America/New_York", description="zone of the local times in it")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

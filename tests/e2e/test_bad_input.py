@@ -63,7 +63,7 @@ BAD = (
     Bad("raw text that is not UTF-8", PACKED.replace(b'{"n":1}', b'{"\xff":1}'), "raw is text that is not UTF-8"),
     Bad("unknown key", changed(extra=1), "extra"),
     Bad("wrong id", changed(id="0" * 32), "id does not match the content"),
-    Bad("unknown source", changed(source="somewhere"), "source"),
+    Bad("malformed source", changed(source="Some-Where"), "source"),
     Bad("seq 0", changed(seq=0), "seq"),
     Bad("a billion elements promised", b"\xdd\x3b\x9a\xca\x00", ""),
     Bad("nested without end", b"\x91" * 100_000, ""),

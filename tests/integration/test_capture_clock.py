@@ -120,11 +120,11 @@ async def test_every_session_says_that_the_clock_was_set_and_coverage_counts_wha
     assert seen == {round(by), round(-by / 2), 10}
     lake = tmp_path / "lake"
     store(lake, *await messages(stream))
+    period = (began_us - DAY_US, began_us + DAY_US)
+    (public,) = read(lake, *period, "public_ws", now=period[1])
+    (own,) = read(lake, *period, "ui", now=period[1])
+    (posted,) = read(lake, *period, "manual", now=period[1])
     with rugs_lake.open(lake) as opened:
-        period = (began_us - DAY_US, began_us + DAY_US)
-        (public,) = read(opened, *period, "public_ws", now=period[1])
-        (own,) = read(opened, *period, "ui", now=period[1])
-        (posted,) = read(opened, *period, "manual", now=period[1])
         outages = opened.sql("SELECT epoch(until - since) FROM outage ORDER BY 1").fetchall()
     assert passed - 2 < public.seconds < passed + 0.5
     for each in (own, posted):
@@ -151,7 +151,6 @@ async def test_a_suspended_machine_is_an_outage_and_no_step(
     assert [event.event for event in events] == ["click 0", "click 1", "gap", "click 2", "click 3"]
     assert events[2].fields["cause"] == "the machine was suspended"
     store(tmp_path / "lake", *await messages(stream))
-    with rugs_lake.open(tmp_path / "lake") as opened:
-        (found,) = read(opened, events[0].ts, events[-1].ts, now=events[-1].ts)
+    (found,) = read(tmp_path / "lake", events[0].ts, events[-1].ts, now=events[-1].ts)
     assert [gap.cause for gap in found.gaps] == ["the machine was suspended"]
     assert 600 <= (found.end - found.start) / 1e6 - found.seconds < 602

@@ -55,7 +55,7 @@ EVENTS: list[dict[str, Any]] = [
     *({key: value} for key in ("game_id", "player_id", "username", "session") for value in (Mute(), 5, "\ud800" * 600)),
     *({"doc_type": value} for value in (Mute(), 5, None, "x" * 1000, "\ud800", "NOT")),
     *({"direction": value} for value in (Mute(), None, "sideways")),
-    *({"source": value} for value in (Mute(), Unlike(), "elsewhere", Odd("cdp"), 5)),
+    *({"source": value} for value in (Mute(), Unlike(), "Else-Where", Odd("cdp"), 5)),
     *({"ts": value} for value in (Mute(), "now", 1.5, True, -(2**200), 2**200, 5)),
     *({"recv_ts": value} for value in (Mute(), "now", 1.5, True, 2**200, -5)),
     *({"raw": value} for value in (Mute(), Odd("text"), released(), bytearray(b"x"), 5, CIRCLE, "\ud800")),

@@ -8,6 +8,7 @@ import threading
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
@@ -242,7 +243,7 @@ async def test_what_breaks_the_contract_is_stored_as_a_reject(stream: Client, br
         {"raw": "half a pair: \ud83d"},
         {"raw": bytearray(b"\xff\x00")},
         {"raw": {"not": "bytes"}},
-        {"source": "elsewhere"},
+        {"source": "Else-Where"},
         {"game_id": 5, "username": "x" * 1000},
         {"fields": [1, 2]},
         {"fields": {1: float("nan"), "object": object(), "deep": deep}},
@@ -294,7 +295,8 @@ async def test_programs_that_run_at_once_have_a_spool_each_and_the_next_takes_ov
         assert assert_whole([e for e in events if e.session_id == one.session_id], up_to=40) == []
 
 
-def test_an_unknown_source_is_a_mistake_of_the_program(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown source"):
-        Publisher("nats://127.0.0.1:1", source="elsewhere", spool_dir=tmp_path)
+@pytest.mark.parametrize("source", ["", "Else-Where", "a" * 65, "a\n", 5])
+def test_a_source_whose_name_does_not_fit_is_a_mistake_of_the_program(tmp_path: Path, source: Any) -> None:
+    with pytest.raises(ValueError, match="not a source's name"):
+        Publisher("nats://127.0.0.1:1", source=source, spool_dir=tmp_path)
     assert not list(tmp_path.iterdir())

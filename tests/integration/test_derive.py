@@ -15,9 +15,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 import rugs_bus
-from rugs_bus import StreamSettings
+from rugs_bus import StreamSettings, stream_state
 from rugs_bus.api import ask
 from rugs_derive import rederive
+from rugs_derive.position import find
 from rugs_proto.subjects import ALERTS_QUALITY
 from rugs_runtime.broker import Broker
 from tests import derivekit, stackkit
@@ -271,6 +272,22 @@ async def test_a_feed_that_the_rules_no_longer_understand_is_an_alert_once_and_w
     assert (await rig.derive.done(rig.nc))["missing"] == {}
     await until(lambda: len(heard) == 4)
     assert {each["recovered"] for each in heard[2:]} == {True}
+
+
+async def test_a_source_of_a_name_of_its_own_is_derived_from_and_gone_on_with(rig: Rig) -> None:
+    told = frames(420, source="my_scraper_2")
+    half = in_play(told, 150)
+    await derivekit.publish(rig.nc, told[:half])
+    await rig.settle()
+    rig.derive.kill()
+    found = await find(rig.nc, await stream_state(rig.nc))
+    assert found is not None
+    assert found.spans.keys() == {"my_scraper_2"}
+    await derivekit.publish(rig.nc, told[half:])
+    rig.derive.start()
+    status = await rig.settle()
+    rig.assert_derived(told)
+    assert status["events"]["gameStateUpdate"] < len(told)
 
 
 async def test_other_peoples_ticks_do_not_hide_how_far_it_has_come(rig: Rig) -> None:

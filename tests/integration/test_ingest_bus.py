@@ -84,7 +84,7 @@ async def test_what_is_bad_is_kept_as_a_reject_and_told_to_who_asks(door: Superv
         answer = json.loads((await stream.request("rugs.ingest.ws", body, timeout=5)).data)
         assert (answer["accepted"], answer["rejected"], answer["ids"]) == (0, 1, [])
         assert answer["errors"][0]["position"] == 1
-    answer = json.loads((await stream.request("rugs.ingest.ws", b"{}", headers={"Rugs-Source": "nobody"})).data)
+    answer = json.loads((await stream.request("rugs.ingest.ws", b"{}", headers={"Rugs-Source": "No-body"})).data)
     assert "Rugs-Source" in answer["errors"][0]["reason"]
     mixed = json.loads((await stream.request("rugs.ingest.ws", b'{"event":"good"}\n{"bad":1}')).data)
     assert (mixed["accepted"], mixed["rejected"], mixed["errors"][0]["position"]) == (1, 1, 2)

@@ -86,7 +86,7 @@ async def test_a_bad_line_is_named_and_the_good_ones_are_kept(opened: Open, stre
 async def test_headers_say_whose_events_they_are(opened: Open, stream: Client) -> None:
     told = {"Rugs-Session": "mine", "Rugs-Source": "bot", "Rugs-Direction": "sent"}
     assert (await opened.post(FRAME, told | {"Content-Type": "text/plain"})).status == 200
-    answer = await opened.post(FRAME, {"Rugs-Source": "nobody"})
+    answer = await opened.post(FRAME, {"Rugs-Source": "No-body"})
     assert (answer.status, answer.body["accepted"]) == (400, 0)
     assert "Rugs-Source" in answer.body["error"]
     assert await flush(opened.publisher)

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import rugs_lake
 from rugs_client.clock import Change, Clock, Reading
 from rugs_client.clock import Step as ClockStep
 from rugs_client.events import Loss as LostEvents
@@ -137,8 +136,7 @@ def covered(
     for event in events:
         groups.setdefault((event["doc_type"], event["source"], event["session_id"]), []).append(event)
     store(root, *[message(number, *group) for number, group in enumerate(groups.values(), 1)])
-    with rugs_lake.open(root) as lake:
-        return read(lake, NOON_US, NOON_US + int(until * SECOND), source, now=NOON_US + int(now * SECOND))
+    return read(root, NOON_US, NOON_US + int(until * SECOND), source, now=NOON_US + int(now * SECOND))
 
 
 def seconds(found: Coverage) -> list[tuple[float, float]]:
@@ -166,9 +164,8 @@ def test_the_lake_says_what_was_recorded(tmp_path: Path) -> None:
         tick(1, session_id="b", seq=3, ts=NOON_US + 99 * SECOND),
     ]
     cdp, public = covered(tmp_path, *events, *rest)
-    with rugs_lake.open(tmp_path) as opened:
-        (imported,) = read(opened, NOON_US, NOON_US + 100 * SECOND, "import")
-        (nothing,) = read(opened, NOON_US, NOON_US + 100 * SECOND, "bot")
+    (imported,) = read(tmp_path, NOON_US, NOON_US + 100 * SECOND, "import")
+    (nothing,) = read(tmp_path, NOON_US, NOON_US + 100 * SECOND, "bot")
     assert (cdp.source, cdp.share, cdp.gaps) == ("cdp", 1.0, [])
     assert causes(public) == [
         (0, 1, UNKNOWN),
@@ -228,8 +225,8 @@ def test_the_future_is_no_outage(tmp_path: Path) -> None:
     (found,) = covered(tmp_path, *[came(seq, seq, "a") for seq in range(1, 31)], now=40)
     assert (found.start, found.end) == (NOON_US, NOON_US + 40 * SECOND)
     assert causes(found) == [(0, 1, UNKNOWN), (30, 40, UNKNOWN)]
-    with rugs_lake.open(tmp_path) as lake, pytest.raises(ValueError, match="in the future"):
-        read(lake, NOON_US + 50 * SECOND, NOON_US + 60 * SECOND, now=NOON_US + 40 * SECOND)
+    with pytest.raises(ValueError, match="in the future"):
+        read(tmp_path, NOON_US + 50 * SECOND, NOON_US + 60 * SECOND, now=NOON_US + 40 * SECOND)
 
 
 def test_the_view_lists_recorded_outages(tmp_path: Path) -> None:
@@ -330,7 +327,6 @@ def test_a_clock_that_is_set_in_a_session_costs_no_time_of_it(tmp_path: Path, by
         machine.set(by if number == 30 else 0)
         machine.frame("a")
     (found,) = covered(tmp_path, *machine.events, until=86_400)
-    with rugs_lake.open(tmp_path) as lake:
-        (before,) = read(lake, NOON_US - DAY_US, NOON_US + DAY_US)
+    (before,) = read(tmp_path, NOON_US - DAY_US, NOON_US + DAY_US)
     both = length([*found.recorded, *before.recorded]) / SECOND
     assert both == pytest.approx(30 if abs(by) > 30 else 30 + min(by, 0), abs=0.01)

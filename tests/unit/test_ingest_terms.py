@@ -72,7 +72,7 @@ def test_a_key_is_the_same_by_either_name() -> None:
 @pytest.mark.parametrize(
     ("told", "status"),
     [
-        ({"Rugs-Source": "elsewhere"}, 400),
+        ({"Rugs-Source": "Else-where"}, 400),
         ({"Rugs-Direction": "up"}, 400),
         ({"Rugs-Session": ""}, 400),
         ({"Rugs-Session": "s" * 401}, 400),

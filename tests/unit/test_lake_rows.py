@@ -210,7 +210,7 @@ BAD_ENVELOPES = {
     "year 9999": (broken(ts=253_370_764_800_000_000), "ts"),
     "wrong id": (broken(id="0" * 32), "id does not match"),
     "unknown key": (broken(surprise=1), "surprise"),
-    "unknown source": (broken(source="nowhere"), "source"),
+    "malformed source": (broken(source="No-Where"), "source"),
     "seq 0": (broken(seq=0), "seq"),
 }
 

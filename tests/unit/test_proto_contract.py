@@ -67,6 +67,7 @@ ACCEPTED = {
     "tick without a game": derived(doc_type="game_tick", id=ids.derived_id("game_tick", CAUSE, 0)),
     "blob": packed(raw=..., blob="b" * 64, id="1" * 32),
     "reject": packed(doc_type="reject", raw=b"\x80"),
+    **{f"source {name!r}": packed(source=name) for name in ("cdp", "a", "my_bot_2", "a" * 64)},
 }
 
 REFUSED = {
@@ -79,7 +80,7 @@ REFUSED = {
     **{f"recv_ts {ts!r}": packed(recv_ts=ts) for ts in (0, True, 1.7e15, "1")},
     **{f"seq {seq!r}": packed(seq=seq) for seq in (0, -1, 2**63, 1.0, True, "1", None)},
     **{f"doc_type {name!r}": packed(doc_type=name) for name in ("", "Upper", "a-b", "a.b", "a" * 65, "a\n", 5, None)},
-    **{f"source {name!r}": packed(source=name) for name in ("", "other", "CDP", 1, None)},
+    **{f"source {name!r}": packed(source=name) for name in ("", "CDP", "a-b", "a.b", "a" * 65, "a\n", 1, None)},
     **{f"direction {name!r}": packed(direction=name) for name in ("", "up", None)},
     **{f"session_id {name!r:.9}": packed(session_id=name) for name in ("", "x" * 513, 1, None)},
     **{f"event {name!r:.9}": packed(event=name) for name in ("x" * 513, 1, None, b"x")},

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rugs_proto import codec, ids, subjects
-from rugs_proto.envelope import DIRECTIONS, SOURCES, TS_END_US, TS_MIN_US, Envelope
+from rugs_proto.envelope import DIRECTIONS, TS_END_US, TS_MIN_US, Envelope
 from tests.decoders import GOOD, Seen, by_codec, by_wire
 from tests.examples import examples
 
@@ -29,7 +29,7 @@ common = {
     "v": st.just(1),
     "ts": micros,
     "doc_type": st.from_regex(r"[a-z0-9_]{1,64}", fullmatch=True),
-    "source": st.sampled_from(SOURCES),
+    "source": st.from_regex(r"[a-z0-9_]{1,64}", fullmatch=True),
     "session_id": text.filter(bool),
     "seq": st.integers(1, 2**63 - 1),
     "direction": st.sampled_from(DIRECTIONS),

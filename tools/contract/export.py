@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rugs_proto import ids, subjects
-from rugs_proto.envelope import MAX_DEPTH, Envelope
+from rugs_proto.envelope import DOC_TYPES, MAX_DEPTH, SOURCES, Envelope
 from tools.contract import vectors
 
 _README: Final = """\
@@ -33,6 +33,10 @@ producer with a backlog closes a message at about {target_body:,} bytes.
 | key | type | | meaning |
 | --- | --- | --- | --- |
 {keys}
+
+The sets of doc types and sources are open: any name of the pattern is stored. Known today are the doc types
+{doc_types}, and the sources
+{sources}.
 
 No other keys are allowed, and none may come twice. Text is UTF-8. Extension types are not used. `fields` holds what
 JSON can say: finite numbers (integers of 64 bits), text, booleans, null, lists and maps with text keys, nested at most
@@ -147,6 +151,8 @@ def _readme() -> str:
         blobs=subjects.BLOBS_BUCKET,
         keys="\n".join(keys),
         max_depth=MAX_DEPTH,
+        doc_types=", ".join(f"`{name}`" for name in DOC_TYPES),
+        sources=", ".join(f"`{name}`" for name in SOURCES),
         event_person=ids.EVENT_PERSON.decode(),
         reject_person=ids.REJECT_PERSON.decode(),
         derived_person=ids.DERIVED_PERSON.decode(),

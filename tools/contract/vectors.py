@@ -113,6 +113,7 @@ def subject_vectors() -> list[Vector]:
         ("system_event", "import", ""),
         ("ws_event", "cdp", "a.b c*d>e"),
         ("ws_event", "cdp", "größe-1"),
+        ("ws_event", "my_bot_2", "tick"),
     ]
     built: list[Vector] = [
         {
@@ -139,6 +140,7 @@ def envelope_vectors() -> list[Vector]:
         ("bytes that are not UTF-8", [_with(raw=b"\xff\x00\xfe")], False),
         ("text packed as bin is the same event", [_with(raw=str(_BASE["raw"]).encode())], False),
         ("an unknown doc type", [_with(doc_type="something_new")], False),
+        ("a source of a name of its own", [_with(source="my_bot_2"), _with(source="x" * 64)], True),
         ("first and last microsecond", [_with(ts=TS_MIN_US), _with(ts=TS_END_US - 1, seq=MAX_SEQ)], True),
         ("an empty array", [], True),
         ("two events in a message", [_with(), _with(seq=2, raw="3")], True),
@@ -215,7 +217,7 @@ def bad_vectors() -> list[Vector]:
         "number as key in fields": _with(fields={1: 2}),
         "unknown key": _with(extra=1),
         "number as key": {**_with(), 5: 1},
-        "unknown source": _with(source="elsewhere"),
+        **{f"source {name!r}": _with(source=name) for name in ("", "Upper", "a-b", "a" * 65, "a\n", None)},
         "unknown direction": _with(direction="sideways"),
         "empty session": _with(session_id=""),
         "event too long": _with(event="x" * 513),

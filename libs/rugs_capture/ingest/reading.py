@@ -32,7 +32,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from rugs_capture.ingest.items import Item, take_apart
-from rugs_capture.ingest.terms import DIRECTIONS, MAX_SESSION, SOURCES, Terms, is_session
+from rugs_capture.ingest.terms import DIRECTIONS, MAX_SESSION, Terms, is_session
 from rugs_capture.ingest.times import read_time
 from rugs_core.reasons import refusal
 from rugs_feed import frames
@@ -41,7 +41,7 @@ from rugs_feed.kinds import items, text
 from rugs_feed.normalise import Normal, normalise, normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
-from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, Direction, Source, check_plain
+from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, check_plain, is_source
 
 _EVENT_KEYS: Final = ("event", "event_type", "event_name")
 _DATA_KEYS: Final = ("data", "payload", "args")
@@ -49,7 +49,7 @@ _TIME_KEYS: Final = ("ts", "timestamp")
 _SESSION_KEYS: Final = ("session", "session_id")
 _LONGEST_NOTE: Final = 200
 
-_Word = TypeVar("_Word", Source, Direction)
+_Word = TypeVar("_Word", bound=str)
 
 
 class Taken(NamedTuple):
@@ -164,8 +164,8 @@ def _normal(content: dict[str, Any]) -> Normal:
 def _made(item: Item, said: Normal, told: dict[str, Any], terms: Terms, desk: Desk) -> Envelope:
     """Return the envelope of what an item says, and what is `told` of it in its own keys."""
     fields = said.fields
-    source = _known("source", SOURCES, told, fields) or terms.source
-    direction = _known("direction", DIRECTIONS, told, fields) or terms.direction
+    source = _word("source", lambda name: name if is_source(name) else None, told, fields) or terms.source
+    direction = _word("direction", DIRECTIONS.get, told, fields) or terms.direction
     ts = read_time(when := _first(told, _TIME_KEYS))
     if ts is None and when is not None:
         fields["ts_text"] = _noted(when)
@@ -207,12 +207,14 @@ def _place(position: int, session: object, seq: object, terms: Terms, desk: Desk
     return desk.session if named is None else named, desk.number()
 
 
-def _known(key: str, known: dict[object, _Word], told: dict[str, Any], fields: dict[str, Any]) -> _Word | None:
-    """Return a word that is known; any other is noted in the fields."""
+def _word(
+    key: str, understood: Callable[[object], _Word | None], told: dict[str, Any], fields: dict[str, Any]
+) -> _Word | None:
+    """Return a word that is understood; any other is noted in the fields."""
     value = told.get(key)
     if value is None:
         return None
-    word = known.get(value) if isinstance(value, str) else None
+    word = understood(value) if isinstance(value, str) else None
     if word is None:
         fields[key] = _noted(value)
     return word

@@ -5,7 +5,7 @@ header                meaning
 ====================  ==========================================================================
 ``Content-Type``      how to read the body: see `KINDS`; without it, by its look
 ``Rugs-Session``      session of the items that name none
-``Rugs-Source``       their vantage point, one of `rugs_proto.SOURCES`; ``manual`` if left out
+``Rugs-Source``       their source, any name of `rugs_proto.rules.SOURCE_PATTERN`; ``manual`` if left out
 ``Rugs-Direction``    ``received`` (if left out), ``sent`` or ``internal``
 ``Idempotency-Key``   the same for every attempt to send the same body: sent twice, stored once
 ``Nats-Msg-Id``       the same, as the stock command line calls it
@@ -22,13 +22,12 @@ from typing import Final, get_args
 
 from rugs_core.errors import RugsError
 from rugs_feed.kinds import text
-from rugs_proto.rules import Direction, Source
+from rugs_proto.rules import SOURCE_RULE, Direction, is_source
 
 MAX_SESSION: Final = 400
 """Longest session that may be told, in characters: an Idempotency-Key appends to it."""
-DEFAULT_SOURCE: Final[Source] = "manual"
+DEFAULT_SOURCE: Final = "manual"
 DEFAULT_DIRECTION: Final[Direction] = "received"
-SOURCES: Final[dict[object, Source]] = {source: source for source in get_args(Source)}
 DIRECTIONS: Final[dict[object, Direction]] = {direction: direction for direction in get_args(Direction)}
 _MAX_KEY: Final = 1024
 
@@ -80,7 +79,7 @@ class Terms:
 
     kind: Kind = Kind.BY_LOOK
     session: str | None = None
-    source: Source = DEFAULT_SOURCE
+    source: str = DEFAULT_SOURCE
     direction: Direction = DEFAULT_DIRECTION
     key: str | None = None
 
@@ -92,9 +91,9 @@ def read_terms(headers: Mapping[str, str]) -> Terms:
         RequestError: naming the header that cannot be understood.
     """
     told = {name.lower(): value.strip() for name, value in headers.items()}
-    source = SOURCES.get(told.get("rugs-source", DEFAULT_SOURCE))
-    if source is None:
-        raise RequestError(400, f"Rugs-Source is none of {', '.join(SOURCES.values())}")
+    source = told.get("rugs-source", DEFAULT_SOURCE)
+    if not is_source(source):
+        raise RequestError(400, f"Rugs-Source is not {SOURCE_RULE}")
     direction = DIRECTIONS.get(told.get("rugs-direction", DEFAULT_DIRECTION))
     if direction is None:
         raise RequestError(400, f"Rugs-Direction is none of {', '.join(DIRECTIONS.values())}")

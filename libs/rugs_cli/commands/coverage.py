@@ -33,7 +33,6 @@ def coverage(from_: From = None, to: To = None, source: OneSource = None, as_jso
 
     Without --to up to now, and without --from the 24 hours before. A period ends now at the latest.
     """
-    import rugs_lake
     from rugs_query.coverage_lake import read
     from rugs_runtime.settings import Settings
 
@@ -44,8 +43,7 @@ def coverage(from_: From = None, to: To = None, source: OneSource = None, as_jso
         raise typer.BadParameter("the period has not begun yet: --from is in the future")
     if start >= end:
         raise typer.BadParameter("the period is empty: --from is not before --to")
-    with rugs_lake.open(Settings.load().data_dir) as lake:
-        found = read(lake, start, end, source, now=now)
+    found = read(Settings.load().data_dir, start, end, source, now=now)
     if as_json:
         print_json({"from": iso(start), "to": iso(end), "sources": [_as_dict(each) for each in found]})
     else:
@@ -116,14 +114,12 @@ def games(
     Where a game's history tells its prices, these are counted, too: they are in the view `game`. --json also has how
     many ticks were received themselves, and how many are known only from a later state.
     """
-    import rugs_lake
     from rugs_query.games import list_games
     from rugs_runtime.settings import Settings
 
     start = None if from_ is None else begin_us(from_)
     end = None if to is None else end_us(to)
-    with rugs_lake.open(Settings.load().data_dir) as lake:
-        found = list_games(lake, start, end, incomplete=incomplete, game_id=game)
+    found = list_games(Settings.load().data_dir, start, end, incomplete=incomplete, game_id=game)
     if as_json:
         print_json([each.as_dict() for each in found])
     elif found or game is None:

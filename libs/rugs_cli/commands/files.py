@@ -14,7 +14,6 @@ from rugs_cli.period import From, To, day
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rugs_lake.read.files import LakeFile
 
 DocType = Annotated[
     list[str] | None, typer.Option("--doc-type", "-t", help="Only files of this doc type; may be repeated.")
@@ -74,11 +73,12 @@ def _list_files(
 ) -> None:
     from rugs_lake.read import leases
     from rugs_lake.read.files import list_files
+    from rugs_lake.read.pruning import Conditions
 
     first, last = map(day, period)
-    snapshot, found = list_files(root, at_snapshot=pin[0], at_time=pin[1])
+    asked = Conditions(doc_types=doc_types or None, dates=(first, last))
+    snapshot, kept = list_files(root, at_snapshot=pin[0], at_time=pin[1], asked=asked)
     lease = leases.hold(root, snapshot, seconds) if seconds is not None else None
-    kept = [file for file in found if _is_wanted(file, doc_types, first, last)]
     if as_json:
         told = lease.as_dict() if lease else None
         print_json({"snapshot": snapshot, "lease": told, "files": [file.as_dict() for file in kept]})
@@ -91,11 +91,6 @@ def _list_files(
     if not kept:
         print(f"rugs: snapshot {snapshot} has no such files: `rugs stats` shows what there is", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _is_wanted(file: LakeFile, doc_types: list[str], first: dt.date | None, last: dt.date | None) -> bool:
-    of_type = not doc_types or file.doc_type in doc_types
-    return of_type and (first is None or file.date >= first) and (last is None or file.date <= last)
 
 
 def _release(root: Path, lease: str) -> None:

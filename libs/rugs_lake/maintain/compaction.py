@@ -30,6 +30,7 @@ from rugs_lake.store import derived_ids, faults, parquet
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.commit import FileVanishedError, NotLiveError, commit_compaction
 from rugs_lake.store.evolution import check_writable
+from rugs_lake.store.held import with_held
 from rugs_lake.store.orphans import discard
 from rugs_lake.store.parquet import DataFile, Effort, TornFileError, made_us
 from rugs_lake.store.paths import LakePaths
@@ -249,7 +250,7 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], effort: Effort = Effort.Q
     faults.reached("compaction_read")
     table = sort_rows(table)
     day = (dt.date.fromisoformat(group[0].date) - EPOCH_DAY).days
-    scopes = _merged_scopes(catalog, group)
+    scopes = with_held(_merged_positions(catalog, group), table)
     new = parquet.write(catalog.paths, table, group[0].doc_type, day, scopes, effort=effort)
     parquet.make_durable(catalog.paths, [new])
     faults.reached("compaction_written")
@@ -263,7 +264,7 @@ def merge(catalog: Catalog, group: Sequence[LiveFile], effort: Effort = Effort.Q
     return new
 
 
-def _merged_scopes(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[bytes, int, int]]:
+def _merged_positions(catalog: Catalog, group: Sequence[LiveFile]) -> list[tuple[bytes, int, int]]:
     marks = ", ".join("?" * len(group))
     return catalog.all(
         "SELECT scope, min(first_pos), max(last_pos) FROM rugs_scope"  # noqa: S608

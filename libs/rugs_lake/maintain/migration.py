@@ -209,6 +209,7 @@ def _replace_all(
     catalog: Catalog, cursors: Sequence[Cursor], way: Sequence[Migration], progress: Callable[[int, int], None]
 ) -> tuple[int, list[Staged]]:
     """Write anew what has come meanwhile, and replace all files at once; return the snapshot and the new files."""
+    new_games = any("game_id" in migration.changes for migration in way)
     try:
         if cursors:
             sweep(catalog, cursors[0])
@@ -216,7 +217,8 @@ def _replace_all(
             _stage_all(catalog, way, progress)
             staged = staging.staged(catalog)
             try:
-                return commit_migration(catalog, cursors, {each.old_file_id: each.file for each in staged}), staged
+                files = {each.old_file_id: each.file for each in staged}
+                return commit_migration(catalog, cursors, files, new_games=new_games), staged
             except (NotLiveError, FileVanishedError):
                 continue  # a compaction goes on beside us
     except SupersededError as error:

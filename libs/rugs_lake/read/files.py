@@ -13,10 +13,12 @@ from typing import Any
 
 from rugs_core.time import to_us
 from rugs_lake.errors import LakeError
+from rugs_lake.read.pruning import ALL, Conditions, excluded_files
 from rugs_lake.store.catalog import Catalog, reading_catalog, snapshot_time
 
 _FILES = (
-    "SELECT f.path, t.partition_value, d.partition_value, f.record_count, f.file_size_bytes FROM ducklake_data_file f"
+    "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, f.record_count, f.file_size_bytes,"
+    " r.schema_version FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
     " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
     " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
     " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) ORDER BY f.path"
@@ -30,14 +32,16 @@ class LakeFile(str):
         doc_type, date: of all its rows; the date is UTC.
         rows: how many it has.
         bytes: its size on disk.
+        schema_version: of its columns.
     """
 
-    __slots__ = ("bytes", "date", "doc_type", "rows")
+    __slots__ = ("bytes", "date", "doc_type", "rows", "schema_version")
 
     doc_type: str
     date: dt.date
     rows: int
     bytes: int
+    schema_version: str
 
     def as_dict(self) -> dict[str, Any]:
         """Return path and attributes, as `rugs files --json` prints them."""
@@ -49,27 +53,30 @@ class FilesGoneError(LakeError):
     """A snapshot's files were deleted while it was read: it took longer than replaced files are kept."""
 
 
-def live_files_at(catalog: Catalog, snapshot: int) -> list[LakeFile]:
-    """Return the files of a snapshot, by path."""
+def live_files_at(catalog: Catalog, snapshot: int, asked: Conditions = ALL) -> list[LakeFile]:
+    """Return the files of a snapshot that may hold what is asked for, by path."""
+    excluded = excluded_files(catalog, asked)
     found = []
-    for path, doc_type, date, rows, size in catalog.all(_FILES, snapshot):
-        file = LakeFile((catalog.paths.data / path).absolute())
-        file.doc_type, file.date, file.rows, file.bytes = doc_type, dt.date.fromisoformat(date), rows, size
-        found.append(file)
+    for file_id, path, doc_type, day, rows, size, version in catalog.all(_FILES, snapshot):
+        date = dt.date.fromisoformat(day)
+        if file_id not in excluded and asked.admit(doc_type, date):
+            file = LakeFile((catalog.paths.data / path).absolute())
+            file.doc_type, file.date, file.rows, file.bytes, file.schema_version = doc_type, date, rows, size, version
+            found.append(file)
     return found
 
 
 def list_files(
-    root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None
+    root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None, asked: Conditions = ALL
 ) -> tuple[int, list[LakeFile]]:
-    """Return a snapshot's number and its files: the newest, or as `rugs_lake.open` takes it.
+    """Return a snapshot's number and its files that may hold what is asked for, as `rugs_lake.open` takes both.
 
     Raises:
         LakeError: if there is no lake, or no such snapshot any more.
     """
     with reading_catalog(root) as catalog, catalog.reading():
         snapshot = pin(catalog, at_snapshot, at_time)
-        return snapshot, live_files_at(catalog, snapshot)
+        return snapshot, live_files_at(catalog, snapshot, asked)
 
 
 def pin(catalog: Catalog, at_snapshot: int | None, at_time: dt.datetime | None) -> int:

@@ -25,6 +25,7 @@ from rugs_lake.read import leases
 from rugs_lake.read import sandbox as sandboxing
 from rugs_lake.read.admission import Admitted, admit
 from rugs_lake.read.files import explain_missing, live_files_at, pin
+from rugs_lake.read.pruning import ALL, Conditions
 from rugs_lake.read.views import VIEWS
 from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.evolution import check_readable, is_readable
@@ -37,14 +38,6 @@ _T = TypeVar("_T")
 _HEX: Final = ("id", "cause")
 _RESERVED: Final = ("events", "gap", "_gap", *VIEWS)
 """Names of our own: an event may well say that it is of doc type `events`, and gets no view of its own then."""
-
-_FILES = (
-    "SELECT f.path, r.schema_version, t.partition_value"
-    " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
-    " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
-    " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1)"
-    " ORDER BY f.path"
-)
 
 
 def _explained(method: Callable[Concatenate[Lake, _P], _T]) -> Callable[Concatenate[Lake, _P], _T]:
@@ -74,19 +67,26 @@ class Lake:
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
         views: names of the views.
-        files: the snapshot's files: paths, each with its `doc_type`, `date`, `rows` and `bytes`.
+        files: those of the snapshot's files that the views read: paths, each with its `doc_type`, `date`, `rows`
+            and `bytes`.
     """
 
     def __init__(
-        self, root: Path, *, at_snapshot: int | None = None, at_time: dt.datetime | None = None, sandbox: bool = False
+        self,
+        root: Path,
+        *,
+        at_snapshot: int | None = None,
+        at_time: dt.datetime | None = None,
+        sandbox: bool = False,
+        asked: Conditions = ALL,
     ) -> None:
+        asked.check()
         paths = LakePaths(root)
         with reading_catalog(root) as catalog, catalog.reading():
             self.snapshot = pin(catalog, at_snapshot, at_time)
-            self.files = live_files_at(catalog, self.snapshot)
+            self.files = live_files_at(catalog, self.snapshot, asked)
             self.cursors = _cursors(catalog, self.snapshot)
-            files = catalog.all(_FILES, self.snapshot)
-            _check_versions(catalog, self.snapshot, {version for _, version, _ in files})
+            _check_versions(catalog, self.snapshot, {file.schema_version for file in self.files})
             self._add_tables = _catalog_tables(catalog)
         self.root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -95,7 +95,7 @@ class Lake:
         self._sandbox = False
         try:
             self.connection.execute("SET TimeZone = 'UTC'")
-            self._make_views(paths, files)
+            self._make_views()
             if sandbox:
                 self.close_in()
         except duckdb.Error as error:
@@ -103,10 +103,10 @@ class Lake:
             reason = str(error).partition("\n\nLINE")[0]  # without the statement
             raise LakeUnavailableError(f"cannot open the lake's files: {reason}; see `rugs verify`") from error
 
-    def _make_views(self, paths: LakePaths, files: Sequence[tuple[str, str, str]]) -> None:
+    def _make_views(self) -> None:
         by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}
-        for path, version, doc_type in files:
-            by_type.setdefault(doc_type, {}).setdefault(version, []).append(str(paths.data / path))
+        for file in self.files:
+            by_type.setdefault(file.doc_type, {}).setdefault(file.schema_version, []).append(file)
         everything: dict[str, list[str]] = {}
         for doc_type, versions in by_type.items():
             if doc_type not in _RESERVED:

@@ -20,7 +20,7 @@ import orjson
 
 from rugs_core.time import EPOCH_DAY, now_us, to_us
 from rugs_lake.errors import LakeError
-from rugs_lake.store import derived_ids, faults
+from rugs_lake.store import derived_ids, faults, held
 from rugs_lake.store.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.store.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
 from rugs_lake.store.ledger import ImportProgress, write_progress
@@ -121,12 +121,15 @@ def commit_compaction(catalog: Catalog, old: Sequence[int], new: Sequence[DataFi
     return snapshot
 
 
-def commit_migration(catalog: Catalog, cursors: Sequence[Cursor], files: Mapping[int, DataFile]) -> int:
+def commit_migration(
+    catalog: Catalog, cursors: Sequence[Cursor], files: Mapping[int, DataFile], *, new_games: bool = False
+) -> int:
     """Replace every live file by its successor, and the columns by this program's; return the snapshot's number.
 
     Args:
         cursors: those of every stream, whose epochs the migration has taken.
         files: the new files, by the number of the file that each replaces.
+        new_games: whether rows may have another game than before, so that no entry of a game can be relied on.
 
     Raises:
         SupersededError: if a writer has started meanwhile.
@@ -147,6 +150,8 @@ def commit_migration(catalog: Catalog, cursors: Sequence[Cursor], files: Mapping
         connection.executemany(
             "UPDATE rugs_scope SET data_file_id = ? WHERE data_file_id = ?", list(enumerate(files, start=first))
         )
+        if new_games:
+            connection.execute("DELETE FROM rugs_scope WHERE scope = ?", (held.ALL,))
         derived_ids.rename_untaken(connection, {old: new for new, old in enumerate(files, start=first)})
         connection.execute("DROP TABLE rugs_staged")
         connection.execute(

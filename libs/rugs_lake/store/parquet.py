@@ -92,7 +92,7 @@ class DataFile:
         effort: how thoroughly it is compressed.
         digest: SHA-256 of the file, hex.
         statistics: least and greatest value of the columns in `STATISTICS` that have any.
-        scopes: (scope, first, last position) of all that the file holds, see `rugs_lake.write.scopes`.
+        scopes: (scope, first, last position) of all that the file holds, see `rugs_lake.store.held`.
     """
 
     path: str

@@ -56,7 +56,7 @@ class Row(NamedTuple):
             if type(tick) is not int or not -(2**63) <= tick < 2**63:  # what SQLite's integers hold
                 tick = 0
             return scope_hash("game", str(envelope.game_id)), tick
-        if envelope.doc_type == "reject" and (place := _message_session(envelope.session_id)):
+        if envelope.doc_type == "reject" and (place := message_session(envelope.session_id)):
             return scope_hash("stream", place[1]), int(place[2])
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
 
@@ -66,7 +66,8 @@ def cause_scope(cause: str) -> bytes:
     return scope_hash("cause", cause)
 
 
-_message_session = re.compile(r"stream:(.+):([0-9]{1,18}):[0-9]+", re.DOTALL).fullmatch
+message_session: Final = re.compile(r"stream:(.+):([0-9]{1,18}):[0-9]+", re.DOTALL).fullmatch
+"""Match the session of a rejected message: its stream and its sequence there."""
 _scopes: dict[tuple[str, str], bytes] = {}
 
 

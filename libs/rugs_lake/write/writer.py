@@ -28,6 +28,7 @@ from rugs_lake.store.cursor import (
     take_epoch,
 )
 from rugs_lake.store.evolution import bring_up
+from rugs_lake.store.held import with_held
 from rugs_lake.store.ledger import ImportHeaders, ImportProgress
 from rugs_lake.store.orphans import discard, sweep
 from rugs_lake.store.parquet import DataFile
@@ -237,7 +238,7 @@ class LakeWriter:
     def _write(self, partition: tuple[str, int], rows: list[Row], cursor: Cursor) -> DataFile:
         doc_type, day = partition
         table = to_table(rows, cursor.incarnation)
-        return parquet.write(self.paths, table, doc_type, day, scopes.spans(rows))
+        return parquet.write(self.paths, table, doc_type, day, with_held(scopes.spans(rows), table))
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Tell new rows from known ones, count both, and sort the new ones into partitions."""

@@ -81,7 +81,7 @@ def reaches(root: Path, incarnation: str) -> int:
         LakeError: if there is a lake, and it cannot be read.
     """
     try:
-        with rugs_lake.open(root) as lake:
+        with rugs_lake.open(root, doc_types=()) as lake:
             known = {life: seq for stream, life, seq in lake.cursors if stream == EVENTS_STREAM}
     except LakeAbsentError:
         return 0
@@ -95,7 +95,7 @@ def pieces(root: Path, source: str, incarnation: str, first: int, last: int | No
         LakeError: if there is a lake, and it cannot be read.
     """
     try:
-        opened = rugs_lake.open(root)
+        opened = rugs_lake.open(root, doc_types=["ws_event"], above=(incarnation, first - 1))
     except LakeAbsentError:
         return
     with opened as lake:
@@ -126,7 +126,7 @@ def bytes_of(root: Path, event: Stored) -> bytes | None:
         LakeError: if there is a lake, and it cannot be read.
     """
     try:
-        opened = rugs_lake.open(root)
+        opened = rugs_lake.open(root, doc_types=["ws_event"], sessions=[(event.source, event.session_id)])
     except LakeAbsentError:
         return None
     with opened as lake:
