@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import msgpack
 from nats.aio.client import Client
 
+from rugs_follow.continuity import Checkpoint
 from rugs_legacy.dual_write.events import captured_in
-from rugs_legacy.dual_write.folder import Folder, Position
+from rugs_legacy.dual_write.folder import Folder
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_proto.message import Message
 from rugs_proto.subjects import event_subject
@@ -41,13 +42,13 @@ def write(path: Path, stream: Iterable[Message], batch: int = 1 << 30) -> None:
     folder.open()
     recorder = recorder_of(folder)
     waiting = 0
-    last = folder.position
+    last = folder.checkpoint
     for message in stream:
-        if message.seq <= folder.position.seq:
+        if message.seq <= folder.checkpoint.seq:
             continue
         for captured in captured_in(message, "public_ws"):
             recorder.take(captured.event)
-        last, waiting = Position("life", message.seq, message.time_us), waiting + 1
+        last, waiting = Checkpoint("life", message.seq, message.time_us), waiting + 1
         if waiting == batch:
             folder.commit(recorder.cut(), last)
             waiting = 0

@@ -54,11 +54,12 @@ class Durable(NamedTuple):
 
     Where a reader starts is still its own to say: every time, the consumer is made anew.
     Of several readers with one `name` the one that came last goes on. `owner` is a name
-    that no other reader has.
+    that no other reader has. One that begins again does not take over from who came after it: `takes_over` is false.
     """
 
     name: str
     owner: str
+    takes_over: bool = True
 
 
 async def consume(
@@ -101,7 +102,7 @@ async def consume(
             if nc.is_connected:
                 start = await resume()
                 if durable is not None:
-                    await _make_way(nc, durable, take_over=is_first)
+                    await _make_way(nc, durable, take_over=is_first and durable.takes_over)
                     is_first = False
                 feed = await _Feed.open(nc, start, subjects, durable, batch, max_bytes)
                 while not stop.is_set():

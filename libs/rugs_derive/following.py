@@ -1,4 +1,4 @@
-"""The derive consumer: follows the stream, and publishes what follows from it.
+"""The derive consumer: publishes what follows from the stream's captured events.
 
 It keeps nothing on disk. Where it starts, the last derived message says; the games that were
 unfinished there are read again, from the stream or, where that has been purged, from the lake.
@@ -24,7 +24,6 @@ import rugs_bus
 from rugs_bus import BusError, BusUnavailableError, Durable, Message, Publisher, StreamState
 from rugs_core.patience import GivenUpError, Patience
 from rugs_derive import position as positions
-from rugs_derive.asking import RETRY_SECONDS, Lake
 from rugs_derive.causes import SUBJECT, Cause, causes_in
 from rugs_derive.outbox import Outbox, Sender
 from rugs_derive.position import Position
@@ -32,10 +31,15 @@ from rugs_derive.quality import Quality
 from rugs_derive.rereading import Rereading
 from rugs_derive.stored import LARGEST_BATCH, StoredEvents
 from rugs_feed.derive import Deriver, Heard
+from rugs_follow.continuity import Checkpoint, Gap, Match
+from rugs_follow.lake_reader import LakeReader
+from rugs_follow.stream import StreamFollower, meet
+from rugs_lake import LakeUnavailableError
 from rugs_proto.subjects import ALERTS_QUALITY, TARGET_BODY
 
 CONSUMER: Final = "derive"
 """The consumer's name in the broker."""
+RETRY_SECONDS: Final = 0.5
 _TURN: Final = 0.02
 """Seconds of work after which the connection has its turn."""
 _SETTLED: Final = 5.0
@@ -56,17 +60,24 @@ class Follower:
         self.quality = Quality()
         self._nc = nc
         self._stop = stop
-        self._patience = Patience(stop, (BusUnavailableError,), RETRY_SECONDS)
-        self._lake = Lake(root, stop)
+        self._retry = Patience(stop, (BusUnavailableError, LakeUnavailableError), RETRY_SECONDS)
+        self._lake = LakeReader(root, StoredEvents, self._retry, stop)
+        self._stream = StreamFollower(
+            nc,
+            self,
+            self._retry,
+            stop,
+            subject=SUBJECT,
+            durable=Durable(CONSUMER, uuid.uuid4().hex),
+            batch=LARGEST_BATCH,
+        )
         self._deriver = Deriver(self.quality)
         self._outbox = Outbox()
         self._publisher = Publisher(nc)
         self._sender = Sender(self._publisher)
-        self._durable = Durable(CONSUMER, uuid.uuid4().hex)
         self._told = self._marked = Position()
         self._told_at = self._marked_at = 0.0
-        self._last_seq = 0
-        self._begun = self._is_doubtful = False
+        self._begun = False
         self._doing = "starting"
         self._heard: Counter[str] = Counter()
 
@@ -75,7 +86,8 @@ class Follower:
 
         Raises:
             TakenOverError: if another process derives from this stream now.
-            BusError: if the connection is closed for good, or there is no stream.
+            BusError: if the connection is closed for good.
+            LakeIncompatibleError: if this program cannot read the lake, and has to.
         """
         work = asyncio.create_task(self._follow())
         stopping = asyncio.create_task(self._stop.wait())
@@ -93,36 +105,20 @@ class Follower:
             await self._publisher.close()
 
     async def _follow(self) -> None:
-        batches = rugs_bus.consume(
-            self._nc,
-            resume=self._resume,
-            stop=self._stop,
-            subjects=(SUBJECT,),
-            durable=self._durable,
-            batch=LARGEST_BATCH,
-        )
-        async with contextlib.aclosing(batches):
-            async for messages in batches:
-                if messages and not self._is_doubtful:
-                    await self._take(messages)
-                await self._mark()
+        await self._stream.run()
         if self._begun and self.position.seq > self._told.seq:
             await self._mark(at_once=True)
 
-    async def _resume(self) -> int:
+    async def resume(self) -> Checkpoint:
         """Say where to go on: where we are, if the stream is still the one that we know."""
-        state = await rugs_bus.stream_state(self._nc)
-        is_known = self._begun and await positions.is_of(self._nc, state, self.position)
-        if not is_known:
+        known = self.position.checkpoint if self._begun else Checkpoint()
+        _, match = await self._retry.until_done("cannot meet the stream", lambda: meet(self._nc, known))
+        if match is not Match.SAME:
             if self._begun:
                 log.warning("the stream is not the one known: starting where its own messages say")
             await self._begin()
-            state = await rugs_bus.stream_state(self._nc)
-        self._is_doubtful = False
-        if state.first_seq > self.position.seq + 1:
-            await self._fill_up(state)
         self._doing = "running"
-        return self.position.seq + 1
+        return self.position.checkpoint
 
     async def _begin(self) -> None:
         """Find how far derivation had come, and read again what the unfinished games had said until then."""
@@ -154,46 +150,45 @@ class Follower:
 
         return await self._lake.ask(look) or Position(state.first_seq - 1, None, state.incarnation)
 
-    async def _fill_up(self, state: StreamState) -> None:
-        """Derive from what was purged before it was read: the lake has it."""
+    async def read_lake(self, gap: Gap) -> int:
+        """Derive from what was purged before it was read."""
+        life = str(self.position.incarnation)
+        last = min(await self._lake.reached(life), gap.last)
+        if last < gap.first:
+            return last
+        reading = self._lake.stream(
+            lambda stored: stored.windows(life, self.position.seq + 1, last), above=(life, self.position.seq)
+        )
+        async with contextlib.aclosing(reading) as windows:
+            async for causes in windows:
+                for cause in causes:
+                    await self._derive(cause)
+                await self._send(replace(self.position, seq=causes[-1].place, time_us=None))
+        self.position = replace(self.position, seq=last, time_us=None)
+        return last
 
-        def windows(stored: StoredEvents) -> list[Cause] | None:
-            return next(stored.windows(state.incarnation or "", self.position.seq + 1, state.first_seq - 1), None)
+    async def lose(self, gap: Gap) -> None:
+        """Go on without what nobody has."""
+        log.error("nothing is derived from messages that neither the stream nor the lake has", **gap._asdict())
+        self.position = replace(self.position, seq=gap.last, time_us=None)
 
-        while not self._stop.is_set() and (
-            causes := await self._lake.ask(windows, above=(state.incarnation or "", self.position.seq))
-        ):
-            log.info("reading from the lake what the stream has no more", first=causes[0].place, events=len(causes))
-            for cause in causes:
-                await self._derive(cause)
-            await self._send(replace(self.position, seq=causes[-1].place, time_us=None, incarnation=state.incarnation))
-        if not self._stop.is_set():
-            self.position = replace(self.position, seq=state.first_seq - 1, time_us=None, incarnation=state.incarnation)
-
-    async def _take(self, messages: list[Message]) -> None:
+    async def take(self, messages: list[Message]) -> None:
         """Derive from messages, and publish."""
-        state = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
-        self._last_seq = state.last_seq
-        if messages[-1].seq > state.last_seq:  # another stream has taken its place; the reader will notice
-            self._is_doubtful = True
-            return
-        if state.first_seq > self.position.seq + 1:
-            await self._fill_up(state)
         since = time.monotonic()
         for message in messages:
-            if message.seq <= self.position.seq:
-                continue
             if time.monotonic() - since > _TURN:  # not behind the last one: what it gave is not yet sent
                 await asyncio.sleep(0)
                 since = time.monotonic()
             for cause in self._causes(message):
                 await self._derive(cause)
-            self.position = replace(
-                self.position, seq=message.seq, time_us=message.time_us, incarnation=state.incarnation
-            )
+            self.position = replace(self.position, seq=message.seq, time_us=message.time_us)
             if self._outbox.size >= TARGET_BODY:
                 await self._send(self.position)
         await self._send(self.position)
+
+    async def after_batch(self, *, is_idle: bool) -> None:
+        """Tell how far derivation has come, when it is time."""
+        await self._mark()
 
     def _causes(self, message: Message) -> list[Cause]:
         try:
@@ -214,7 +209,7 @@ class Follower:
         heard = cause.heard
         if not cause.parked:
             return heard
-        raw: str | bytes | None = await self._patience.until_done(
+        raw: str | bytes | None = await self._retry.until_done(
             "cannot read a large frame", lambda: rugs_bus.get_blob(self._nc, heard.id)
         )
         if raw is None:
@@ -255,12 +250,12 @@ class Follower:
 
     def status(self) -> dict[str, Any]:
         """Return how derivation is doing, in the shape of a status answer."""
-        error = self._patience.trouble or self._lake.trouble or self._sender.trouble
+        error = self._retry.trouble or self._sender.trouble
         return {
             "state": "blocked" if error else self._doing,
             "error": error,
             "position": self.position.seq,
-            "last_seq": self._last_seq,
+            "last_seq": self._stream.last_seq,
             "in_flight": self._sender.in_flight,
             "games": len(self._deriver.kept_games),
             "events": dict(sorted(self._heard.items())),

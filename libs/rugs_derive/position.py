@@ -20,6 +20,7 @@ import rugs_bus
 from rugs_bus import Message, StreamState
 from rugs_bus.topology import stored_message, stored_subjects
 from rugs_feed.derive import EVENTS as DERIVED_FROM
+from rugs_follow.continuity import Checkpoint
 from rugs_proto.rules import is_source
 from rugs_proto.subjects import EVENTS, EVENTS_STREAM, HEADER_CAUSE_SEQ, HEADER_CAUSE_STATE, event_subject, token
 
@@ -51,6 +52,11 @@ class Position:
     time_us: int | None = None
     incarnation: str | None = None
     spans: Spans = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The same without the spans."""
+        return Checkpoint(self.incarnation, self.seq, self.time_us)
 
     @property
     def headers(self) -> dict[str, str]:

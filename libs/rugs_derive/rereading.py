@@ -11,10 +11,10 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import StreamState
-from rugs_derive.asking import Lake
 from rugs_derive.causes import SUBJECT, Cause, causes_in
 from rugs_derive.position import Position
 from rugs_derive.stored import StoredEvents
+from rugs_follow.lake_reader import LakeReader
 
 _STATES: Final = "gameStateUpdate"
 
@@ -27,7 +27,9 @@ class Rereading:
         lowest: the first sequence that is read from the stream itself: what is purged below matters to nobody.
     """
 
-    def __init__(self, nc: Client, state: StreamState, position: Position, lake: Lake, stop: asyncio.Event) -> None:
+    def __init__(
+        self, nc: Client, state: StreamState, position: Position, lake: LakeReader[StoredEvents], stop: asyncio.Event
+    ) -> None:
         self.read = 0
         self._nc = nc
         self._state = state
@@ -58,17 +60,12 @@ class Rereading:
                 yield cause
 
     async def _from_lake(self, life: str, first: int, last: int) -> AsyncIterator[Cause]:
-        while first <= last and not self._stop.is_set():
-
-            def window(lake: StoredEvents, first: int = first) -> list[Cause] | None:
-                return next(lake.windows(life, first, last), None)
-
-            causes = await self._lake.ask(window, above=(life, first - 1))
-            if not causes:
-                return
-            for cause in self._wanted(causes):
-                yield cause
-            first = causes[-1].place + 1
+        reading = self._lake.stream(lambda stored: stored.windows(life, first, last), above=(life, first - 1))
+        async with contextlib.aclosing(reading) as windows:
+            async for causes in windows:
+                for cause in self._wanted(causes):
+                    yield cause
+                first = causes[-1].place + 1
 
     async def _from_stream(self, first: int, last: int) -> AsyncIterator[Cause]:
         at = first - 1

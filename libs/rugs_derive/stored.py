@@ -18,11 +18,11 @@ import rugs_lake
 from rugs_derive.causes import Cause
 from rugs_derive.position import Spans
 from rugs_feed.derive import EVENTS, KEPT_GAMES, Heard
+from rugs_follow.lake_reader import windows
 from rugs_proto.subjects import EVENTS_STREAM
 
 _MOST: Final = 2000
 """Events that are read at once; of ordinary ones that is some 15 MB."""
-_WIDEST: Final = 1 << 40
 _MEMORY: Final = "512MB"
 """What sorting may take; beyond it goes to a temporary folder."""
 LARGEST_BATCH: Final = 4096
@@ -108,20 +108,14 @@ class StoredEvents:
     ) -> Iterator[list[Cause]]:
         """Give the causes between two sequences, both included, in order, a bounded number at a time."""
         told: dict[str, Any] = {"events": sorted(EVENTS), "life": incarnation, **_days(first, last)}
-        start, width = first_seq, 4 * _MOST
-        while start <= last_seq:
-            end = min(start + width - 1, last_seq)
-            told |= {"start": start, "end": end}
-            (count,) = self._rows(f"SELECT count(*) FROM ws_event WHERE {_WITHIN}", told)[0]  # noqa: S608 - our own text
-            if count > _MOST and end > start:
-                width = max(1, min(width // 2, width * _MOST // count))
-                continue
-            if count:
-                query = f"SELECT {_COLUMNS} FROM ws_event WHERE {_WITHIN} ORDER BY stream_seq, seq"  # noqa: S608 - our own text
-                yield [_cause(row) for row in self._rows(query, told)]
-            start = end + 1
-            if count < _MOST // 2:
-                width = min(width * 4, _WIDEST)
+
+        def count(start: int, end: int) -> int:
+            query = f"SELECT count(*) FROM ws_event WHERE {_WITHIN}"  # noqa: S608 - our own text
+            return int(self._rows(query, {**told, "start": start, "end": end})[0][0])
+
+        for start, end in windows(count, first_seq, last_seq, _MOST):
+            query = f"SELECT {_COLUMNS} FROM ws_event WHERE {_WITHIN} ORDER BY stream_seq, seq"  # noqa: S608 - our own text
+            yield [_cause(row) for row in self._rows(query, {**told, "start": start, "end": end})]
 
     def before(self, incarnation: str, source: str) -> list[Cause]:
         """Return the states of the last games that a source told of before this life of the stream, in order."""

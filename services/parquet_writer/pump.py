@@ -19,7 +19,9 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusError, BusUnavailableError, Message
-from rugs_core.patience import GivenUpError, Patience, stopped_within
+from rugs_core.patience import GivenUpError, Patience
+from rugs_follow.continuity import Checkpoint, Gap
+from rugs_follow.stream import StreamFollower
 from rugs_lake.store import faults
 from rugs_lake.store.commit import FileVanishedError
 from rugs_lake.store.cursor import Cursor
@@ -41,10 +43,6 @@ _PASSING: Final = (OSError, sqlite3.OperationalError, FileVanishedError, TornFil
 log = structlog.get_logger(__name__)
 
 
-class _NotDeliveredError(Exception):
-    """A message was left out, or the stream is not the one that was being read."""
-
-
 class Pump:
     """Moves messages from the stream into the lake until told to stop."""
 
@@ -53,7 +51,8 @@ class Pump:
         self._writer = writer
         self._settings = settings
         self._stop = stop
-        self._patience = Patience(stop, _PASSING, RETRY_SECONDS)
+        self._retry = Patience(stop, _PASSING, RETRY_SECONDS)
+        self._stream = StreamFollower(nc, self, self._retry, stop, idle=IDLE_SECONDS)
         self._commit: asyncio.Task[None] | None = None
         self._since = 0.0  # when the first pending message came, on the monotonic clock
         self._ends_import = False  # whether the last message of an import is pending
@@ -69,22 +68,21 @@ class Pump:
     @property
     def taken(self) -> int:
         """The last sequence that was taken from the stream; the lake may not have it yet."""
-        return self._writer.next_seq - 1
+        return self._stream.taken
 
     @property
     def error(self) -> str | None:
         """What is in the way now; it is tried again."""
-        return self._patience.trouble
+        return self._retry.trouble
 
     @property
     def trouble(self) -> str | None:
         """What is in the way of coming to the end of the stream."""
-        return self.error or (None if self._nc.is_connected else "the broker is away")
+        return self._stream.trouble
 
     async def last(self) -> int:
         """Return the last sequence that the stream has; 0 where it is empty."""
-        state = await rugs_bus.stream_state(self._nc)
-        return state.last_seq if state.messages else 0
+        return await self._stream.last()
 
     async def run(self) -> None:
         """Take messages until stopped; then commit what was gathered. No commit is on its way when this returns.
@@ -97,12 +95,7 @@ class Pump:
             LakeError, BusError: if going on would risk the lake.
         """
         try:
-            while not self._stop.is_set():
-                try:
-                    await self._follow()
-                except _NotDeliveredError as error:
-                    log.warning("starting over at the cursor", reason=str(error))
-                    await stopped_within(self._stop, RETRY_SECONDS)
+            await self._stream.run()
             await self._flush()
             await self._committed()
         except GivenUpError as given_up:
@@ -112,28 +105,12 @@ class Pump:
             with contextlib.suppress(Exception):  # what is raised already came first
                 await self._committed()
 
-    async def _follow(self) -> None:
-        """Take messages until stopped.
-
-        Raises:
-            _NotDeliveredError: if one was left out that the stream has.
-        """
-        batches = rugs_bus.consume(self._nc, resume=self._resume, stop=self._stop, idle=IDLE_SECONDS)
-        async with contextlib.aclosing(batches):
-            async for messages in batches:
-                for message in messages:
-                    await self._take(message)
-                if self._commit is not None and self._commit.done():
-                    await self._committed()
-                if self._is_due(is_idle=not messages):
-                    await self._flush()
-
-    async def _resume(self) -> int:
+    async def resume(self) -> Checkpoint:
         """Meet the stream, at the start and after a reconnect or a stall; return where to go on."""
         await self._committed()
-        return await self._patience.until_done("cannot meet the stream", self._meet)
+        return await self._retry.until_done("cannot meet the stream", self._meet)
 
-    async def _meet(self) -> int:
+    async def _meet(self) -> Checkpoint:
         state = await rugs_bus.stream_state(self._nc)
         before = self._writer.cursor
         at_cursor = await rugs_bus.get_message(self._nc, before.last_seq) if before.last_seq else None
@@ -142,11 +119,29 @@ class Pump:
             log.warning("the stream is not the one known: starting at its first message", had=before.last_seq)
         if state.incarnation != cursor.incarnation:
             await rugs_bus.set_incarnation(self._nc, cursor.incarnation)
-        return cursor.last_seq + 1
+        return Checkpoint(cursor.incarnation, cursor.last_seq, cursor.last_time_us)
 
-    async def _take(self, message: Message) -> None:
-        if message.seq > self._writer.next_seq:
-            await self._look_into_jump(message.seq)
+    async def take(self, messages: list[Message]) -> None:
+        """Add messages to the batch."""
+        for message in messages:
+            await self._add(message)
+
+    async def read_lake(self, gap: Gap) -> int:
+        """Take nothing from the lake: what the writer has not taken, it does not have."""
+        return gap.first - 1
+
+    async def lose(self, gap: Gap) -> None:
+        """Say that messages are gone; the batch notes the gap by itself."""
+        log.warning("messages are gone from the stream", **gap._asdict())
+
+    async def after_batch(self, *, is_idle: bool) -> None:
+        """Begin the next commit, when it is time."""
+        if self._commit is not None and self._commit.done():
+            await self._committed()
+        if self._is_due(is_idle=is_idle):
+            await self._flush()
+
+    async def _add(self, message: Message) -> None:
         if not self._writer.pending.taken:
             self._since = time.monotonic()
         self._ends_import |= HEADER_IMPORT_DONE in message.headers
@@ -171,25 +166,10 @@ class Pump:
             log.warning("an envelope with a blob must be alone in its message", seq=message.seq, blobs=len(wanted))
             return dict.fromkeys(wanted)
         (name,) = wanted
-        data = await self._patience.until_done("cannot read the bus", lambda: rugs_bus.get_blob(self._nc, name))
+        data = await self._retry.until_done("cannot read the bus", lambda: rugs_bus.get_blob(self._nc, name))
         if data is not None:
             self._fetched.add(name)
         return {name: data}
-
-    async def _look_into_jump(self, seq: int) -> None:
-        """Make sure that what was jumped over is not in the stream any more: that `seq` comes next there, too.
-
-        Raises:
-            _NotDeliveredError: if another message does, or none: going on would leave it out.
-        """
-        expected = self._writer.next_seq
-        there = await self._patience.until_done(
-            "cannot read the bus", lambda: rugs_bus.next_message(self._nc, expected)
-        )
-        if there is None or there.seq != seq:
-            found = "the stream has none from there on" if there is None else f"the stream has {there.seq}"
-            raise _NotDeliveredError(f"message {seq} came where {expected} was next, and {found}")
-        log.warning("messages are gone from the stream", first=expected, last=seq - 1)
 
     def _is_due(self, *, is_idle: bool) -> bool:
         """Whether it is time to commit. Somebody waits for an import's end: at once, where nothing comes behind it."""
@@ -212,7 +192,7 @@ class Pump:
             task.result()
 
     async def _commit_until_done(self, pending: Pending) -> None:
-        done = await self._patience.until_done(
+        done = await self._retry.until_done(
             "cannot write the lake", lambda: asyncio.to_thread(self._writer.commit, pending)
         )
         await self._after(done)

@@ -17,6 +17,7 @@ from nats.aio.client import Client
 import rugs_bus
 from parquet_writer import process, pump
 from rugs_bus import StreamSettings
+from rugs_follow import stream
 from rugs_lake.maintain.verify import verify
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
@@ -155,7 +156,7 @@ async def test_a_jump_is_believed_only_where_the_stream_has_it_too(
     bus: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader that leaves a message out, and a broker that for a moment says it has none, make no gap."""
-    monkeypatch.setattr(pump, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(stream, "RESTART_SECONDS", 0.01)
     for seq in range(1, 9):
         await publish(bus, SUBJECT, body(envelope(seq)))
     await bus.jetstream().delete_msg("RUGS_EVENTS", 6)

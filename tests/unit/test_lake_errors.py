@@ -15,8 +15,9 @@ from typing import Any, Final
 import pytest
 
 import rugs_lake
-from rugs_core.patience import GivenUpError
-from rugs_derive.asking import Lake
+from rugs_core.patience import GivenUpError, Patience
+from rugs_derive.stored import StoredEvents
+from rugs_follow.lake_reader import LakeReader
 from rugs_lake import LakeAbsentError, LakeError, LakeIncompatibleError, LakeUnavailableError
 from rugs_lake.read import stats
 from rugs_lake.store import catalog as catalogs
@@ -142,8 +143,8 @@ def test_a_lake_that_cannot_be_read_is_never_taken_for_none(lake: Path, name: st
     with {**PASSING, **NOT_PASSING}[name](lake):
         for read_it in (
             rugs_lake.open,
-            lambda root: events.reaches(root, INCARNATION),
-            lambda root: list(events.pieces(root, "public_ws", INCARNATION, 1, None)),
+            events.open_lake,
+            StoredEvents,
             lambda root: Known(root).open_lake(),
         ):
             with pytest.raises(expected) as caught:
@@ -168,30 +169,66 @@ def test_where_nothing_was_stored_there_is_none(tmp_path: Path) -> None:
             with pytest.raises(LakeAbsentError, match="no lake at"):
                 read_it(root)
         assert ledger.imports_of(root, SHA256) == []
-        assert events.reaches(root, INCARNATION) == 0
-        assert list(events.pieces(root, "public_ws", INCARNATION, 1, None)) == []
 
 
-@pytest.mark.parametrize("name", ["busy", "an empty file"])
-async def test_derivation_waits_until_the_lake_can_be_read(lake: Path, name: str) -> None:
-    """Going on without would leave out for good what it holds; told to stop, it has derived nothing from that."""
-    stop = asyncio.Event()
-    asked = Lake(lake, stop)
-    with {**PASSING, **NOT_PASSING}[name](lake):
-        question = asyncio.create_task(asked.ask(lambda stored: stored.lives()))
-        await until(lambda: asked.trouble is not None)
+class Reader:
+    """A reader of the lake, as followers have one."""
+
+    def __init__(self, root: Path) -> None:
+        self.stop = asyncio.Event()
+        self.retry = Patience(self.stop, (LakeUnavailableError,), 0.05)
+        self.lake = LakeReader(root, StoredEvents, self.retry, self.stop)
+
+    async def all(self) -> list[Any]:
+        """Ask for everything that a follower asks for."""
+        taken = [each async for each in self.lake.stream(lambda stored: iter(stored.lives()))]
+        return [await self.lake.reached(INCARNATION), await self.lake.ask(lambda stored: stored.lives()), taken]
+
+
+async def test_a_follower_waits_until_the_lake_can_be_read(lake: Path) -> None:
+    """Going on without would leave out for good what it holds; told to stop, it has taken nothing for that."""
+    reader = Reader(lake)
+    with busy(lake):
+        question = asyncio.create_task(reader.all())
+        await until(lambda: reader.retry.trouble is not None)
         assert not question.done()
-    lives = await question
-    assert lives
+    reached, lives, taken = await question
+    assert reached > 0
     assert [life.incarnation for life in lives] == [INCARNATION]
-    assert asked.trouble is None
-    with {**PASSING, **NOT_PASSING}[name](lake):
-        question = asyncio.create_task(asked.ask(lambda stored: stored.lives()))
-        await until(lambda: asked.trouble is not None)
-        stop.set()
+    assert taken == lives
+    assert reader.retry.trouble is None
+    with busy(lake):
+        question = asyncio.create_task(reader.all())
+        await until(lambda: reader.retry.trouble is not None)
+        reader.stop.set()
         with pytest.raises(GivenUpError):
             await question
-    assert await Lake(lake.parent / "nothing", stop).ask(lambda stored: stored.lives()) is None
+
+
+async def test_a_follower_takes_an_absent_lake_for_empty_and_ends_at_one_it_cannot_read(lake: Path) -> None:
+    assert await Reader(lake.parent / "nothing").all() == [0, None, []]
+    with NOT_PASSING["an empty file"](lake):
+        for ask in (Reader(lake).all, lambda: Reader(lake).lake.reached(INCARNATION)):
+            with pytest.raises(LakeIncompatibleError):
+                await ask()
+
+
+async def test_reading_goes_on_behind_what_was_taken_when_a_file_was_gone_for_a_moment(lake: Path) -> None:
+    reader = Reader(lake)
+    taken: list[int] = []
+    opened = 0
+
+    def read(stored: StoredEvents) -> Iterator[int]:
+        nonlocal opened
+        opened += 1
+        for number in range(len(taken), 5):
+            if number == 3 and opened == 1:
+                raise OSError("not now")
+            yield number
+
+    async for number in reader.lake.stream(read):
+        taken.append(number)
+    assert (taken, opened) == ([0, 1, 2, 3, 4], 2)
 
 
 def test_a_file_that_cannot_be_read_now_is_not_called_damaged(lake: Path) -> None:

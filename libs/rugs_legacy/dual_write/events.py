@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import rugs_lake
-from rugs_lake import LakeAbsentError
+from rugs_follow.lake_reader import windows
 from rugs_legacy.line_formats.stored import COLUMNS, Stored, fetch, keep_small
 from rugs_proto.message import Message
-from rugs_proto.subjects import EVENTS_STREAM, parse_event_subject
+from rugs_proto.subjects import parse_event_subject
 from rugs_proto.wire import Event, is_utf8, judge
+
+if TYPE_CHECKING:
+    from rugs_lake.read.reader import Lake
 
 _MOST: Final = 500
 """Events that are read from the lake at once; of ordinary ones that is some 5 MB."""
@@ -74,61 +77,32 @@ class Piece(NamedTuple):
     events: list[Stored]
 
 
-def reaches(root: Path, incarnation: str) -> int:
-    """Return up to which sequence of the stream's present life the lake has taken everything; 0 where it has none.
+def open_lake(root: Path, **asked_for: Any) -> Lake:
+    """Open what the lake has of frames, to read few events at a time; `asked_for` as `rugs_lake.open` takes it.
 
     Raises:
-        LakeError: if there is a lake, and it cannot be read.
+        LakeError: if there is none, or it cannot be read.
     """
-    try:
-        with rugs_lake.open(root, doc_types=()) as lake:
-            known = {life: seq for stream, life, seq in lake.cursors if stream == EVENTS_STREAM}
-    except LakeAbsentError:
-        return 0
-    return known.get(incarnation, 0)
+    lake = rugs_lake.open(root, doc_types=["ws_event"], **asked_for)
+    keep_small(lake)
+    return lake
 
 
-def pieces(root: Path, source: str, incarnation: str, first: int, last: int | None) -> Generator[Piece, None, None]:
-    """Give what the lake has of a life of the stream, between two sequences or to its end, a bounded number at a time.
+def pieces(lake: Lake, source: str, incarnation: str, first: int, last: int | None) -> Iterator[Piece]:
+    """Give what the lake has of an incarnation, between two sequences or to its end, a bounded number at a time."""
 
-    Raises:
-        LakeError: if there is a lake, and it cannot be read.
-    """
-    try:
-        opened = rugs_lake.open(root, doc_types=["ws_event"], above=(incarnation, first - 1))
-    except LakeAbsentError:
-        return
-    with opened as lake:
-        keep_small(lake)
+    def ask(what: str, start: int, end: int) -> int:
+        values = [source, incarnation, start, end]
+        found = lake.sql(f"SELECT {what} FROM ws_event WHERE {_WANTED}", values).fetchall()[0][0]  # noqa: S608 - our own text
+        return int(found or 0)
 
-        def ask(what: str, end: int) -> Any:
-            values = [source, incarnation, first, end]
-            return lake.sql(f"SELECT {what} FROM ws_event WHERE {_WANTED}", values).fetchall()[0][0]  # noqa: S608 - our own text
-
-        there = ask("max(stream_seq)", last or _WIDEST) or 0
-        last = last or there
-        width = 4 * _MOST
-        while first <= last:
-            end = last if first > there else min(first + width - 1, last)
-            count = ask("count(*)", end)
-            if count > _MOST and end > first:
-                width = max(1, (end - first + 1) // 2)
-                continue
-            query = f"SELECT {COLUMNS} FROM ws_event WHERE {_WANTED} ORDER BY stream_seq, seq"  # noqa: S608 - our own text
-            yield Piece(end, [*fetch(lake, query, [source, incarnation, first, end])] if count else [])
-            first, width = end + 1, min(width * 2, _WIDEST)
+    last = ask("max(stream_seq)", first, _WIDEST) if last is None else last
+    for start, end in windows(lambda start, end: ask("count(*)", start, end), first, last, _MOST):
+        query = f"SELECT {COLUMNS} FROM ws_event WHERE {_WANTED} ORDER BY stream_seq, seq"  # noqa: S608 - our own text
+        yield Piece(end, [*fetch(lake, query, [source, incarnation, start, end])])
 
 
-def bytes_of(root: Path, event: Stored) -> bytes | None:
-    """Return the bytes that the lake has of an event; None where it has none.
-
-    Raises:
-        LakeError: if there is a lake, and it cannot be read.
-    """
-    try:
-        opened = rugs_lake.open(root, doc_types=["ws_event"], sessions=[(event.source, event.session_id)])
-    except LakeAbsentError:
-        return None
-    with opened as lake:
-        data = lake.received(event.source, event.session_id, event.seq, event.id)
+def bytes_of(lake: Lake, event: Stored) -> bytes | None:
+    """Return the bytes that the lake has of an event; None where it has none."""
+    data = lake.received(event.source, event.session_id, event.seq, event.id)
     return data.encode() if isinstance(data, str) else data

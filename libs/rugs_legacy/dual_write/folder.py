@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 
 from rugs_core.errors import RugsError
 from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, write_durably
+from rugs_follow.continuity import Checkpoint
 from rugs_legacy.dual_write.recorder import Addition, Batch
 
 CHECKPOINT: Final = ".dual-write.json"
@@ -30,23 +31,12 @@ class CheckpointError(RugsError):
     """The checkpoint cannot be used: one line that says why, and what to do."""
 
 
-class Position(NamedTuple):
-    """The last message that is written: in which life of the stream, and the broker's time of it, where known.
-
-    `incarnation` is None before the first message.
-    """
-
-    incarnation: str | None = None
-    seq: int = 0
-    time_us: int | None = None
-
-
 class Folder:
     """The files under `path`. One process at a time may have it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.position = Position()
+        self.checkpoint = Checkpoint()
         self.sessions: dict[str, Any] = {}
         self._sizes: dict[str, int] = {}
 
@@ -84,8 +74,8 @@ class Folder:
         except FileNotFoundError:
             return b""
 
-    def commit(self, batch: Batch, position: Position) -> None:
-        """Write a batch, durably, and that everything up to `position` is written. Where it fails, do it again.
+    def commit(self, batch: Batch, checkpoint: Checkpoint) -> None:
+        """Write a batch, durably, and that everything up to `checkpoint` is written. Where it fails, do it again.
 
         Raises:
             OSError: if it cannot be written; nothing of it counts then.
@@ -95,13 +85,13 @@ class Folder:
             self._add(addition)
         if created:
             fsync_folder(self.path)  # before the checkpoint names them
-        told = {"version": _VERSION, **position._asdict(), "sessions": batch.sessions, "sizes": batch.sizes}
+        told = {"version": _VERSION, **checkpoint._asdict(), "sessions": batch.sessions, "sizes": batch.sizes}
         write_durably(self.path / CHECKPOINT, json.dumps(told).encode())
         for name in created:
             self._publish(name)
         if created:
             fsync_folder(self.path)
-        self.position, self.sessions, self._sizes = position, batch.sessions, batch.sizes
+        self.checkpoint, self.sessions, self._sizes = checkpoint, batch.sessions, batch.sizes
 
     def _read_checkpoint(self) -> None:
         path = self.path / CHECKPOINT
@@ -109,7 +99,7 @@ class Folder:
             told = json.loads(path.read_bytes())
             if told["version"] != _VERSION:
                 raise ValueError(f"version {told['version']}")
-            self.position = Position(told["incarnation"], told["seq"], told["time_us"])
+            self.checkpoint = Checkpoint(told["incarnation"], told["seq"], told["time_us"])
             self.sessions, self._sizes = told["sessions"], told["sizes"]
         except FileNotFoundError:
             return
