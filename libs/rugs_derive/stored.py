@@ -55,12 +55,8 @@ class StoredEvents:
     """
 
     def __init__(self, root: Path) -> None:
+        self._lake = rugs_lake.open(root)
         self._spill = tempfile.TemporaryDirectory(prefix="rugs-derive-")
-        try:
-            self._lake = rugs_lake.open(root)
-        except BaseException:
-            self._spill.cleanup()
-            raise
         self._lake.connection.execute(f"SET memory_limit = '{_MEMORY}'")
         self._lake.connection.execute("SET temp_directory = ?", [self._spill.name])
         order = [row[0] for row in self._rows(_ENDED_LIVES, [EVENTS_STREAM])]
