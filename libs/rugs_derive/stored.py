@@ -64,13 +64,9 @@ class StoredEvents:
         sessions: Collection[tuple[str, str]] | None = None,
         above: tuple[str, int] | None = None,
     ) -> None:
+        doc_types = ("ws_event", *_DERIVED)
+        self._lake = rugs_lake.open(root, doc_types=doc_types, dates=dates, sessions=sessions, above=above)
         self._spill = tempfile.TemporaryDirectory(prefix="rugs-derive-")
-        try:
-            doc_types = ("ws_event", *_DERIVED)
-            self._lake = rugs_lake.open(root, doc_types=doc_types, dates=dates, sessions=sessions, above=above)
-        except BaseException:
-            self._spill.cleanup()
-            raise
         self._lake.connection.execute(f"SET memory_limit = '{_MEMORY}'")
         self._lake.connection.execute("SET temp_directory = ?", [self._spill.name])
         order = [row[0] for row in self._rows(_ENDED_LIVES, [EVENTS_STREAM])]
