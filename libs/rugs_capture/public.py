@@ -37,12 +37,12 @@ class PublicFeed:
     """A Socket.IO feed. Each connection is a session; see `Source` for what `run` does.
 
     Args:
+        name: how people call it.
         connect_timeout: seconds that the whole of connecting may take.
     """
 
-    name = "public"
-
-    def __init__(self, address: FeedAddress, *, connect_timeout: float = CONNECT_SECONDS) -> None:
+    def __init__(self, address: FeedAddress, *, name: str = "public", connect_timeout: float = CONNECT_SECONDS) -> None:
+        self.name = name
         self._address = address
         self._limit = connect_timeout
         self._recovery: Recovery | None = None

@@ -91,6 +91,23 @@ def feed_environment(settings: Settings, given: dict[str, Any]) -> dict[str, str
     return {environment_name(f"feed_{name}"): str(value) for name, value in given.items()}
 
 
+def check_feeds(settings: Settings) -> None:
+    """Check the address of every feed that the settings name.
+
+    Raises:
+        CommandError: if one of them cannot be used.
+    """
+    from rugs_capture.feed_address import FeedAddressError, parse_feed
+
+    if settings.feed_url is not None:
+        feed_environment(settings, {})
+    for name, options in settings.named_feeds.items():
+        try:
+            parse_feed(**options)
+        except FeedAddressError as error:
+            raise CommandError(f"RUGS_FEEDS: {name}: {error}") from None
+
+
 def chrome_environment(url: str | None) -> dict[str, str]:
     """Return the settings that say where Chrome listens.
 

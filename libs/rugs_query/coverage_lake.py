@@ -6,6 +6,7 @@ Which events prove that a session recorded depends on its source:
   than pingInterval + pingTimeout lies between two such frames. The session's own Engine.IO `open` packet says both,
   in milliseconds; where there is none, they are 25 s and 20 s. Notes about a connection prove nothing: a session that
   received nothing has recorded nothing.
+- So does any source with a name of its own whose sessions begin with `source_connecting`: a feed of `RUGS_FEEDS`.
 - Any other source (`ui`, `bot`, `manual`, `replay`, `import`) brings events when somebody does something, and a
   silence of hours is no outage: such a session recorded from its first event to its last.
 
@@ -22,13 +23,15 @@ from typing import Any, Final
 
 import rugs_lake
 from rugs_core.time import DAY_US, date_of, now_us
+from rugs_lake.read.reader import Lake
+from rugs_proto.rules import SOURCES
 from rugs_query.coverage import Coverage, Loss, Session, Step, coverage
 from rugs_query.intervals import Interval
 
 NOT_LIVE: Final = ("import", "replay", "manual")
 """Sources that recorded nothing when it happened, or by chance: they count only if they are asked for."""
 PINGED: Final = ("cdp", "public_ws")
-"""Sources whose sessions are connections that ping."""
+"""Sources whose sessions are connections that ping, beside feeds with names of their own."""
 SILENCE_US: Final = 45_000_000
 """How long such a connection may be silent where it does not say so itself: Socket.IO's defaults, 25 s and 20 s."""
 _LONGEST_SILENCE_US: Final = DAY_US
@@ -56,11 +59,14 @@ def read(root: Path, start: int, end: int, source: str | None = None, *, now: in
 
     def found(query: str) -> dict[str, list[list[Any]]]:
         rows: dict[str, list[list[Any]]] = {}
-        for name, *row in lake.sql(query, {**days, "source": source}).fetchall():
+        values = {**days, "source": source, "pinged": pinged}
+        used = {name: value for name, value in values.items() if f"${name}" in query}
+        for name, *row in lake.sql(query, used).fetchall():
             rows.setdefault(name, []).append(row)
         return rows
 
     with rugs_lake.open(root, dates=(days["first"], days["last"])) as lake:
+        pinged = [*PINGED, *_other_connections(root, lake, days)]
         pieces, losses, steps = found(_SESSIONS), found(_LOSSES), found(_STEPS)
     names = {*pieces} if source is None else {source}
     return [
@@ -74,6 +80,15 @@ def read(root: Path, start: int, end: int, source: str | None = None, *, now: in
         )
         for name in sorted(names)
     ]
+
+
+def _other_connections(root: Path, lake: Lake, days: dict[str, dt.date]) -> list[str]:
+    """Return the sources with names of their own that connect to a feed. A session may have begun before the period."""
+    named = [name for (name,) in lake.sql(_OTHERS, days).fetchall()]
+    if not named:
+        return []
+    with rugs_lake.open(root, at_snapshot=lake.snapshot, doc_types=["system_event"]) as notes:
+        return [name for (name,) in notes.sql(_CONNECTING, [named]).fetchall()]
 
 
 def _session(
@@ -94,11 +109,18 @@ def _texts(names: tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
+_OTHERS: Final = f"""
+SELECT DISTINCT source FROM events WHERE date BETWEEN $first AND $last AND source NOT IN ({_texts(SOURCES)})
+"""  # noqa: S608 - our own text
+_CONNECTING: Final = (
+    "SELECT DISTINCT source FROM system_event WHERE event = 'source_connecting' AND list_contains(?, source)"
+)
+
 _AT: Final = "epoch_us(coalesce(recv_ts, ts))"
 _ASKED: Final = f"""date BETWEEN $first AND $last
     AND (source = $source OR ($source IS NULL AND source NOT IN ({_texts(NOT_LIVE)})))"""
 _PROOF: Final = f"""cause IS NULL AND {_ASKED}
-    AND CASE WHEN source IN ({_texts(PINGED)}) THEN doc_type <> 'system_event' AND direction <> 'sent'
+    AND CASE WHEN list_contains($pinged, source) THEN doc_type <> 'system_event' AND direction <> 'sent'
         ELSE doc_type <> 'system_event' OR event NOT IN ({_texts(_NOTES)}) END"""
 """What came itself, and proves that its session recorded: not what was derived from it, and no notes."""
 
@@ -114,7 +136,7 @@ FROM (
 ) WHERE old IS NOT NULL AND new IS NOT NULL
 """  # noqa: S608 - our own text
 
-_LIMIT: Final = f"""CASE WHEN source NOT IN ({_texts(PINGED)}) THEN {_NEVER}
+_LIMIT: Final = f"""CASE WHEN NOT list_contains($pinged, source) THEN {_NEVER}
     ELSE least(coalesce(limit_us, {SILENCE_US}), {_LONGEST_SILENCE_US}) END"""
 """How long a session may be silent, microseconds."""
 
@@ -143,7 +165,7 @@ silence AS (
         SELECT source, session_id, TRY_CAST(said[1] AS BIGINT) AS interval_ms, TRY_CAST(said[2] AS BIGINT) AS timeout_ms
         FROM (
             SELECT source, session_id, json_extract_string(extra, ['$.ping_interval', '$.ping_timeout']) AS said
-            FROM ws_event WHERE event = 'open' AND source IN ({_texts(PINGED)}) AND {_ASKED}
+            FROM ws_event WHERE event = 'open' AND list_contains($pinged, source) AND {_ASKED}
         )
     ) WHERE interval_ms > 0 AND timeout_ms > 0 GROUP BY ALL
 ),

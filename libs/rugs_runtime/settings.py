@@ -29,7 +29,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rugs_core.errors import RugsError
 from rugs_core.secrets import MASK, mask_secrets
-from rugs_proto.rules import SOURCE_PATTERN
+from rugs_proto.rules import SOURCE_PATTERN, SOURCE_RULE, is_source
+from rugs_proto.rules import SOURCES as KNOWN_SOURCES
 from rugs_proto.subjects import MAX_BLOB
 
 PREFIX: Final = "RUGS_"
@@ -65,6 +66,8 @@ Size = Annotated[ByteSize, Field(gt=0)]
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 
 SOURCES: Final = ("public", "cdp", "http", "bus")
+_SHARED_OPTIONS: Final = ("transports", "ca_file", "proxy")
+"""Options of the source public that count for every feed: the others may hold what only that one may know."""
 _FEED_OPTIONS: Final = ("url", "path", "namespace", "query", "headers", "auth", "transports", "ca_file", "proxy")
 
 
@@ -138,6 +141,9 @@ class Settings(BaseSettings):
     feed_url: SecretStr | None = Field(
         default=None, description="Socket.IO feed that the source public connects to; its path is the namespace"
     )
+    feeds: SecretStr | None = Field(
+        default=None, description="more Socket.IO feeds, each a source of that name: NAME=URL,NAME=URL"
+    )
     feed_path: str | None = Field(default=None, description="path of the feed's Engine.IO requests: /socket.io/")
     feed_namespace: str | None = Field(default=None, description="namespace of the feed, where the URL names none")
     feed_query: SecretStr | None = Field(default=None, description="more of the feed's query: NAME=VALUE&NAME=VALUE")
@@ -200,6 +206,18 @@ class Settings(BaseSettings):
         from rugs_bus.address import parse_broker_address
 
         return None if url is None else SecretStr(parse_broker_address(url.get_secret_value()).url)
+
+    @field_validator("feeds", mode="after")
+    @classmethod
+    def _usable_feeds(cls, feeds: SecretStr | None) -> SecretStr | None:
+        found: set[str] = set()
+        for place, (name, url) in enumerate(_feeds(feeds), start=1):
+            if not is_source(name) or not url:
+                raise ValueError(f"feed {place}: write NAME=URL, with a name of {SOURCE_RULE}; a comma in a URL is %2C")
+            if name in found or name in (*SOURCES, *KNOWN_SOURCES):
+                raise ValueError(f"feed {place}: another source has the name {name}")
+            found.add(name)
+        return feeds
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -274,15 +292,27 @@ class Settings(BaseSettings):
         return {name: _plain(value) for name, value in values.items() if value is not None}
 
     @property
+    def named_feeds(self) -> dict[str, dict[str, Any]]:
+        """What `parse_feed` takes for each of `feeds`: its URL, and what is set for feeds and says nothing of one."""
+        shared = {name: value for name, value in self.feed_options.items() if name in _SHARED_OPTIONS}
+        return {name: {"url": url, **shared} for name, url in _feeds(self.feeds)}
+
+    @property
     def capture_sources(self) -> list[str]:
         """Names of the sources that are captured."""
-        names = _split(self.sources)
+        names = [*self.named_feeds, *_split(self.sources)]
         return names if self.feed_url is None or "public" in names else ["public", *names]
 
     @property
     def state_dir(self) -> Path:
         """Folder of the broker's store, logs and process files."""
         return self.data_dir / "state"
+
+
+def _feeds(feeds: SecretStr | None) -> list[tuple[str, str]]:
+    """Return name and URL of each feed; of a part that is no pair, the URL is empty."""
+    parts = _split(feeds.get_secret_value()) if feeds is not None else []
+    return [(name.strip(), url.strip()) for name, _, url in (part.partition("=") for part in parts)]
 
 
 def _split(text: str) -> list[str]:
@@ -345,6 +375,8 @@ def _written(value: float, units: Mapping[str, int]) -> str:
 
 
 def _shown(name: str, value: object) -> str | int | float | bool | None:
+    if isinstance(value, SecretStr) and name == "feeds":
+        return ",".join(f"{feed}={mask_secrets(url)}" for feed, url in _feeds(value))
     if isinstance(value, SecretStr):
         return mask_secrets(value.get_secret_value()) if name.endswith("_url") else MASK
     if isinstance(value, ByteSize):

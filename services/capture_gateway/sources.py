@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rugs_capture.cdp import CdpSource
 from rugs_capture.feed_address import FeedAddress, FeedAddressError, parse_feed
@@ -20,18 +20,23 @@ class Wanted(NamedTuple):
     kind: str
 
 
-KINDS: Final = {"public": "public_ws", "cdp": "cdp", "http": "manual", "bus": "manual"}
-"""What the envelopes of each source say as `source`."""
+_KINDS: Final = {"public": "public_ws", "http": "manual", "bus": "manual"}
+
+
+def kind_of(name: str) -> str:
+    """Return what the envelopes of a source say as `source`: of a feed with a name of its own, that name."""
+    return _KINDS.get(name, name)
 
 
 def build(settings: Settings) -> list[Wanted]:
     """Return the sources that are to be captured, in the settings' order."""
-    return [Wanted(_build(name, settings), KINDS[name]) for name in dict.fromkeys(settings.capture_sources)]
+    return [Wanted(_build(name, settings), kind_of(name)) for name in dict.fromkeys(settings.capture_sources)]
 
 
 def _build(name: str, settings: Settings) -> Source:
-    if name == "public":
-        return PublicFeed(_feed(settings), connect_timeout=settings.feed_timeout)
+    feeds = {"public": settings.feed_options, **settings.named_feeds}
+    if name in feeds:
+        return PublicFeed(_address(name, feeds[name]), name=name, connect_timeout=settings.feed_timeout)
     if name == "cdp":
         return CdpSource(settings.cdp_host, settings.cdp_port, pages=settings.cdp_pages, sockets=settings.cdp_sockets)
     if name == "bus":
@@ -46,9 +51,11 @@ def _build(name: str, settings: Settings) -> Source:
     )
 
 
-def _feed(settings: Settings) -> FeedAddress:
+def _address(name: str, options: dict[str, Any]) -> FeedAddress:
     try:
-        return parse_feed(**settings.feed_options)
+        return parse_feed(**options)
     except FeedAddressError as error:
-        of = f"{environment_name(f'feed_{error.option}')}: " if error.option else ""
-        raise SettingsError(f"{of}{error}") from None
+        is_named = name != "public" and error.option == "url"
+        field = "feeds" if is_named else f"feed_{error.option}"
+        of = f"{environment_name(field)}: " if error.option else ""
+        raise SettingsError(f"{of}{f'{name}: ' if is_named else ''}{error}") from None

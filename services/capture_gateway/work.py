@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import structlog
 
-from capture_gateway.sources import KINDS, Wanted
+from capture_gateway.sources import Wanted, kind_of
 from rugs_capture.supervise import Supervised
 from rugs_capture.tap import Tap
 from rugs_client import Publisher
+from rugs_proto.rules import is_source
 from rugs_runtime.keeper import Keeper
 from rugs_runtime.programs import Program
 from rugs_runtime.settings import Settings
@@ -41,7 +42,7 @@ class Work:
     def _publisher(self, name: str) -> Publisher:
         return Publisher(
             self._settings.broker_url,
-            source=KINDS[name],
+            source=kind_of(name),
             spool_dir=self._spools / name,
             name=f"capture-{name}",
             spool_bytes=int(self._settings.spool_max_bytes),
@@ -54,7 +55,7 @@ class Work:
     def deliver_what_was_left(self) -> None:
         """Send what the spools still hold of sources that are not captured now."""
         now = {each.source.name for each in self._sources}
-        left = [name for name in KINDS if name not in now and (self._spools / name).is_dir()]
+        left = [path.name for path in self._spools.glob("*/") if path.name not in now and is_source(path.name)]
         self._deliveries = [asyncio.create_task(self._deliver(name), name=f"spool {name}") for name in left]
 
     async def _deliver(self, name: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -19,6 +20,7 @@ from rugs_capture.tap import Tap
 from rugs_client import Publisher
 from rugs_proto import Envelope
 from rugs_runtime.broker import Broker
+from tests import stackkit
 from tests.clientkit import stored
 from tests.conftest import Until
 from tests.feedserver import Feed
@@ -218,6 +220,38 @@ async def test_what_a_source_left_in_its_spool_is_sent_though_it_is_not_captured
         assert gateway.stop() == 0
     [events] = sessions(await stored(stream))
     assert frames(events) == feed.connections[0]
+
+
+async def test_feeds_with_names_of_their_own_are_sources_beside_each_other(
+    stream: Client, broker: Broker, tmp_path: Path, until: Until
+) -> None:
+    async def script(feed: Feed, socket: web.WebSocketResponse) -> None:
+        await feed.send(socket, STATE)
+
+    async with Feed.serving(script) as one, Feed.serving(script) as two:
+        feeds = f"one={one.url}&token=hunter2,two={two.url}"
+        gateway = Gateway(tmp_path / "data", broker, RUGS_SOURCES="bus", RUGS_FEEDS=feeds).start()
+        try:
+            await until(lambda: all(len(feed.connections) == 1 for feed in (one, two)))
+            told: dict[str, Any] = {}
+
+            async def are_live() -> bool:
+                nonlocal told
+                told = await gateway.status(stream)
+                return [each["state"] for each in told.get("sources", ())] == ["live"] * 3
+
+            await stackkit.until(are_live)
+        finally:
+            assert gateway.stop() == 0
+    assert [(each["name"], each["source"]) for each in told["sources"]] == [
+        ("one", "one"), ("two", "two"), ("bus", "manual"),
+    ]  # fmt: skip
+    assert told["sources"][0]["url"] == f"{one.url}&token=***"
+    found = sessions(await stored(stream))
+    assert {events[0].source: frames(events) for events in found} == {
+        "one": one.connections[0], "two": two.connections[0],
+    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "data" / "state" / "spool").iterdir()} >= {"one", "two"}
 
 
 @pytest.mark.crash

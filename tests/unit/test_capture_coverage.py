@@ -229,6 +229,16 @@ def test_the_future_is_no_outage(tmp_path: Path) -> None:
         read(tmp_path, NOON_US + 50 * SECOND, NOON_US + 60 * SECOND, now=NOON_US + 40 * SECOND)
 
 
+def test_a_feed_with_a_name_of_its_own_is_a_connection_and_another_program_is_none(tmp_path: Path) -> None:
+    feed, program = {"source": "second_feed"}, {"source": "my_program"}
+    before = {**note(1, -2 * 86_400, "f", "source_connecting"), **feed}
+    events = [came(seq, seconds, "f", **feed) for seq, seconds in enumerate((0, 10, 90, 100), start=2)]
+    events += [came(seq, seconds, "p", **program) for seq, seconds in enumerate((0, 100), start=1)]
+    other, connection = covered(tmp_path, before, *events)
+    assert (other.source, other.share) == ("my_program", 1.0)
+    assert (connection.source, causes(connection)) == ("second_feed", [(10, 90, f"{SILENT} for 0:01:20")])
+
+
 def test_the_view_lists_recorded_outages(tmp_path: Path) -> None:
     told = {"since": NOON_US, "until": NOON_US + 5 * SECOND, "cause": "the page was left", "lost": None}
     events = [

@@ -60,6 +60,7 @@ def test_a_lock_keeps_others_out_until_its_file_is_closed(tmp_path: Path) -> Non
         assert try_lock(other.fileno())
 
 
+@pytest.mark.slow
 def test_the_ground_floor_needs_the_standard_library_alone() -> None:
     libs = Path(__file__).parents[2] / "libs"
     names = sorted(path.stem for path in (libs / "rugs_core").glob("*.py"))

@@ -79,7 +79,7 @@ def test_a_position_is_read_as_it_was_told(spans: dict[str, tuple[int, int]]) ->
         ("5", ""),
         ("5", "[]"),
         ("5", '{"time":1,"incarnation":null}'),
-        ("5", '{"time":1,"incarnation":null,"games":{"nobody":[1,2]}}'),
+        ("5", '{"time":1,"incarnation":null,"games":{"No Body":[1,2]}}'),
         ("5", '{"time":1,"incarnation":null,"games":{"cdp":[3,2]}}'),
         ("5", '{"time":1,"incarnation":null,"games":{"cdp":[1,6]}}'),
         ("5", '{"time":1,"incarnation":null,"games":{"cdp":[1]}}'),

@@ -20,6 +20,7 @@ WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_export", "rugs_legacy.dual_wr
 """The only rooms whose files under the data root are data: lake, index, exports, and the old formats of stage A."""
 
 OWN_FILES: Final = {
+    "rugs_core.files": "writes durably what its caller names: the only place that does",
     "rugs_client.spool_file": "a producer's spool, in the folder that the producer names",
     "rugs_client.waiting": "opens a spool read-only, to count what waits in it",
     "rugs_client.spool": "the same: what a damaged spool still holds goes into a new one",

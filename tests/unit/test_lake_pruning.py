@@ -124,7 +124,7 @@ CONDITIONS = st.fixed_dictionaries(
     steps=st.lists(st.lists(ENVELOPES, min_size=1, max_size=5) | st.sampled_from(STEPS), min_size=3, max_size=9),
     asked=st.lists(CONDITIONS, min_size=1, max_size=6),
 )
-@settings(deadline=None, max_examples=150 if lakekit.FULL else 12)
+@settings(deadline=None, max_examples=150 if lakekit.FULL else 10)
 def test_pruned_and_unpruned_answers_are_equal(
     steps: list[list[dict[str, Any]] | Callable[[Made], None]], asked: list[dict[str, Any]]
 ) -> None:
@@ -135,9 +135,10 @@ def test_pruned_and_unpruned_answers_are_equal(
                 made.take(step)
             else:
                 step(made)
-        snapshots = [number for (number,) in made.writer.catalog.all("SELECT snapshot_id FROM ducklake_snapshot")]
+        found = made.writer.catalog.all("SELECT snapshot_id FROM ducklake_snapshot WHERE snapshot_id > 0 ORDER BY 1")
+        snapshots = [number for (number,) in found]
         made.writer.close()
-        for snapshot in {max(snapshots), max(1, max(snapshots) - 2)}:
+        for snapshot in {snapshots[-1], snapshots[-3:][0]}:
             with rugs_lake.open(made.root, at_snapshot=snapshot) as whole:
                 for conditions in asked:
                     with rugs_lake.open(made.root, at_snapshot=snapshot, **conditions) as pruned:
@@ -152,7 +153,7 @@ def answers(lake: Lake, conditions: dict[str, Any]) -> list[Any]:
         lake.sql(f"SELECT doc_type, id FROM {view} WHERE {which} ORDER BY ALL", values).fetchall()
         for view in ("events", "reject", "game_tick")
     ]
-    if conditions.keys() <= {"games"}:  # these views look at a game as a whole
+    if conditions.keys() == {"games"}:  # these views look at a game as a whole
         found += [
             lake.sql(f"SELECT * FROM {view} WHERE {which} ORDER BY ALL", values).fetchall()
             for view in ("tick", "game_completeness")

@@ -97,6 +97,7 @@ SECRETS = {
     "RUGS_FEED_QUERY": "token=hunter2",
     "RUGS_FEED_HEADERS": "Origin: https://h\nCookie: sid=hunter2",
     "RUGS_FEED_AUTH": '{"token":"hunter2"}',
+    "RUGS_FEEDS": "a=https://user:hunter2@h/?token=hunter2&x=1,b=https://h",
     "RUGS_FEED_PROXY": "http://user:hunter2@h:3128",
     "RUGS_INGEST_TOKEN": "hunter2",
 }
@@ -112,6 +113,37 @@ def test_a_secret_is_nowhere_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None
     shown = {line.variable: line.value for line in describe(settings)}
     assert shown["NATS_URL"] == "nats://***@h:1,nats://***@h2:4222"
     assert shown["RUGS_FEED_URL"] == "https://***@h/?token=***&x=1"
+    assert shown["RUGS_FEEDS"] == "a=https://***@h/?token=***&x=1,b=https://h"
+
+
+def test_named_feeds_are_captured_and_are_told_nothing_that_the_other_feed_must_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RUGS_FEEDS", " demo = https://h/?a=b=c , other_2=wss://h2/ws/?EIO=4")
+    settings = Settings.load()
+    assert settings.capture_sources == ["public", "demo", "other_2", "http", "bus"]
+    proxy = SECRETS["RUGS_FEED_PROXY"]
+    assert settings.named_feeds == {
+        "demo": {"url": "https://h/?a=b=c", "proxy": proxy},
+        "other_2": {"url": "wss://h2/ws/?EIO=4", "proxy": proxy},
+    }
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        "https://u:hunter2@h", "a=https://u:hunter2@h,b", "A=https://hunter2@h", "=https://hunter2@h", "a=",
+        "a=https://h,a=https://hunter2@h", "public=https://hunter2@h", "import=https://h", "bus=https://h",
+        "a=https://h/?q=1,hunter2",
+    ],
+)  # fmt: skip
+def test_feeds_that_cannot_be_told_apart_are_refused(monkeypatch: pytest.MonkeyPatch, feeds: str) -> None:
+    monkeypatch.setenv("RUGS_FEEDS", feeds)
+    with pytest.raises(SettingsError, match=r"^RUGS_FEEDS: feed [12]: [^\n]+$") as refused:
+        Settings.load()
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("url", ["hunter2@h", "nats://user:hunter2", "nats://u:1,hunter2@h", "http://u:hunter2@h/@"])

@@ -164,7 +164,7 @@ def _normal(content: dict[str, Any]) -> Normal:
 def _made(item: Item, said: Normal, told: dict[str, Any], terms: Terms, desk: Desk) -> Envelope:
     """Return the envelope of what an item says, and what is `told` of it in its own keys."""
     fields = said.fields
-    source = _word("source", lambda name: name if is_source(name) else None, told, fields) or terms.source
+    source = _word("source", _source, told, fields) or terms.source
     direction = _word("direction", DIRECTIONS.get, told, fields) or terms.direction
     ts = read_time(when := _first(told, _TIME_KEYS))
     if ts is None and when is not None:
@@ -205,6 +205,14 @@ def _place(position: int, session: object, seq: object, terms: Terms, desk: Desk
     if terms.key is not None:
         return f"{named or 'request'}-{terms.key}", position  # nothing in it depends on this process
     return desk.session if named is None else named, desk.number()
+
+
+def _source(name: object) -> str | None:
+    return name if is_source(name) and name not in _OLD_WORDS else None
+
+
+_OLD_WORDS: Final = ("cdp_intercept", "websocket_feed")
+"""What old recorders wrote as a line's source: how they listened. As our source it would change the line's id."""
 
 
 def _word(

@@ -87,12 +87,12 @@ def capture(
 def _environment(source: str, url: str | None, options: dict[str, Any], settings: Settings) -> dict[str, str]:
     """Return the settings of the capturing process."""
     if source == "public":
-        return {"RUGS_SOURCES": source, **feed_environment(settings, {"url": url, **options})}
+        return {"RUGS_SOURCES": source, "RUGS_FEEDS": "", **feed_environment(settings, {"url": url, **options})}
     if source != "cdp":
         raise typer.BadParameter(f"no such source: {source}; there are public and cdp", param_hint="--source")
     if any(value not in (None, []) for value in options.values()):
         raise typer.BadParameter("of a feed's options, --source cdp takes --url alone", param_hint="--source")
-    return {"RUGS_SOURCES": source, "RUGS_FEED_URL": "", **chrome_environment(url)}
+    return {"RUGS_SOURCES": source, "RUGS_FEED_URL": "", "RUGS_FEEDS": "", **chrome_environment(url)}
 
 
 async def _capture(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rugs_cli.feed_options import feed_environment
+from rugs_cli.feed_options import check_feeds
 from rugs_cli.output import AsJson, CommandError, print_json, print_table
 from rugs_cli.spools import spool_lines, spools_of
 
@@ -38,8 +38,7 @@ def up(detach: Detach = False, as_json: AsJson = False) -> None:
     from rugs_runtime.settings import Settings
 
     settings = Settings.load()
-    if "public" in settings.capture_sources:
-        feed_environment(settings, {})  # an address that cannot be used is known before anything starts
+    check_feeds(settings)  # an address that cannot be used is known before anything starts
     if detach:
         info = _start_detached(settings)
         asyncio.run(_show(info, as_json))
