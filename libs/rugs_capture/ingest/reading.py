@@ -41,7 +41,7 @@ from rugs_feed.kinds import items, text
 from rugs_feed.normalise import Normal, normalise, normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
-from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, check_plain, is_source
+from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, Direction, check_plain, is_source
 
 _EVENT_KEYS: Final = ("event", "event_type", "event_name")
 _DATA_KEYS: Final = ("data", "payload", "args")
@@ -165,7 +165,7 @@ def _made(item: Item, said: Normal, told: dict[str, Any], terms: Terms, desk: De
     """Return the envelope of what an item says, and what is `told` of it in its own keys."""
     fields = said.fields
     source = _word("source", _source, told, fields) or terms.source
-    direction = _word("direction", DIRECTIONS.get, told, fields) or terms.direction
+    direction: Direction = _word("direction", DIRECTIONS.get, told, fields) or terms.direction
     ts = read_time(when := _first(told, _TIME_KEYS))
     if ts is None and when is not None:
         fields["ts_text"] = _noted(when)
