@@ -18,13 +18,13 @@ from nats.aio.client import Client
 
 from rugs_bus import ensure_streams
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS
-from tests.stackkit import stands_still
+from tests.support.clientkit import STREAMS
+from tests.support.stackkit import stands_still
 
 for _name in [name for name in os.environ if name.lower().endswith("_proxy") or name == "SSL_CERT_FILE"]:
     del os.environ[_name]  # what tests connect to is on this machine
 
-# A machine that is busy with something else is not a bug. `tests.examples` scales the counts that tests ask for.
+# A machine that is busy with something else is not a bug. `tests.support.examples` scales what tests ask for.
 settings.register_profile("full", deadline=None, print_blob=True, max_examples=100)
 settings.register_profile("fast", settings.get_profile("full"), max_examples=15)
 settings.load_profile("full")  # `--hypothesis-profile=fast` comes later, and wins

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
 from tests.bench.processes import Usage, busy, usage
-from tests.capturekit import Account, account, playing
-from tests.stackkit import Gateway, Writer, caught_up, connected, until
+from tests.support.capturekit import Account, account, playing
+from tests.support.stackkit import Gateway, Writer, caught_up, connected, until
 
 LIVE_RATE: Final = 5.0
 """Frames a second of the real feed."""

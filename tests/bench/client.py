@@ -13,8 +13,8 @@ from typing import Any, Final
 from rugs_bus import connect, ensure_streams
 from rugs_client import Publisher, attach
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS
-from tests.replayer_bus import EventBus, Events, GameTick
+from tests.support.clientkit import STREAMS
+from tests.support.replayer_bus import EventBus, Events, GameTick
 
 EVENTS: Final = 10_000
 RATE: Final = 1000

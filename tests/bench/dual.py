@@ -13,11 +13,11 @@ from typing import Final
 
 from rugs_bus import StreamSettings, ensure_streams
 from rugs_runtime.broker import Broker
-from tests import derivekit
 from tests.bench.processes import busy, usage
-from tests.derivekit import Frame
-from tests.dualkit import LegacyWriter, written
-from tests.stackkit import Writer, caught_up, connected
+from tests.support import derivekit
+from tests.support.derivekit import Frame
+from tests.support.dualkit import LegacyWriter, written
+from tests.support.stackkit import Writer, caught_up, connected
 
 LIVE_RATE: Final = 5.0
 """Frames a second of the real feed."""

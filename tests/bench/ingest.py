@@ -19,8 +19,8 @@ from rugs_bus import connect, ensure_streams
 from rugs_capture.ingest.reading import Desk, read
 from rugs_capture.ingest.terms import Kind, Terms
 from rugs_runtime.broker import Broker
-from tests.clientkit import STREAMS
-from tests.ingestkit import LINES, DoorProcess, bus_door
+from tests.support.clientkit import STREAMS
+from tests.support.ingestkit import LINES, DoorProcess, bus_door
 
 TRADE: Final = {"event": "standard/newTrade", "data": {"gameId": "g-1", "price": 1.5, "tickIndex": 7, "type": "buy"}}
 STATE: Final = {

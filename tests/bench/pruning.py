@@ -21,7 +21,7 @@ import rugs_lake
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.paths import LakePaths
-from tests.lakekit import DAY_US, NOON_US, commit, message, open_writer, tick
+from tests.support.lakekit import DAY_US, NOON_US, commit, message, open_writer, tick
 
 TICKS: Final = 250
 """Ticks of a game: the feed's games have some 200 on average."""

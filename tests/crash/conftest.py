@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.crashkit import MATRICES
+from tests.support.crashkit import MATRICES
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

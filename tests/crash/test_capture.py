@@ -12,11 +12,11 @@ import pytest
 
 from rugs_lake.maintain.verify import verify
 from rugs_runtime.broker import Broker
-from tests.capturekit import account, playing, stored_sessions
-from tests.cdpkit import CHROMIUM, Chrome
-from tests.crashkit import Matrix
-from tests.lakekit import FULL
-from tests.stackkit import Gateway, Service, Writer, caught_up, connected, until
+from tests.support.capturekit import account, playing, stored_sessions
+from tests.support.cdpkit import CHROMIUM, Chrome
+from tests.support.crashkit import Matrix
+from tests.support.lakekit import FULL
+from tests.support.stackkit import Gateway, Service, Writer, caught_up, connected, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

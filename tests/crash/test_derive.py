@@ -15,11 +15,11 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import StreamSettings
 from rugs_runtime.broker import Broker
-from tests import derivekit
-from tests.crashkit import Matrix
-from tests.derivekit import Derive, Frame, derived_in, expected, frames, lost
-from tests.lakekit import FULL
-from tests.stackkit import Writer, caught_up, stands_still, until
+from tests.support import derivekit
+from tests.support.crashkit import Matrix
+from tests.support.derivekit import Derive, Frame, derived_in, expected, frames, lost
+from tests.support.lakekit import FULL
+from tests.support.stackkit import Writer, caught_up, stands_still, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

@@ -14,13 +14,13 @@ from nats.aio.client import Client
 import rugs_bus
 from rugs_bus import StreamSettings
 from rugs_runtime.broker import Broker
-from tests import derivekit
-from tests.crashkit import Matrix
-from tests.derivekit import Frame, frames
-from tests.dualkit import LegacyWriter, expected, written
-from tests.feedkit import TS
-from tests.lakekit import FULL
-from tests.stackkit import Writer, caught_up, until
+from tests.support import derivekit
+from tests.support.crashkit import Matrix
+from tests.support.derivekit import Frame, frames
+from tests.support.dualkit import LegacyWriter, expected, written
+from tests.support.feedkit import TS
+from tests.support.lakekit import FULL
+from tests.support.stackkit import Writer, caught_up, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

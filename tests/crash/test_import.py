@@ -22,9 +22,9 @@ import zstandard
 
 from rugs_lake.store.schema import BY_NAME
 from rugs_sim.old_files.generate import demo_files, files_of_every_format, write_files
-from tests.crashkit import Matrix
-from tests.lakekit import FULL
-from tests.stackkit import LIMIT, RUGS, Rugs, rows, until
+from tests.support.crashkit import Matrix
+from tests.support.lakekit import FULL
+from tests.support.stackkit import LIMIT, RUGS, Rugs, rows, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

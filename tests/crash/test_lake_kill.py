@@ -16,8 +16,8 @@ import pytest
 
 from rugs_lake.store import faults
 from rugs_lake.store.paths import LakePaths
-from tests import lakekit, lakeproc
-from tests.crashkit import (
+from tests.support import lakekit, lakeproc
+from tests.support.crashkit import (
     ANNOUNCE_STEPS,
     COMPACTION_STEPS,
     EXPIRY_STEPS,
@@ -30,8 +30,8 @@ from tests.crashkit import (
     judge,
     start,
 )
-from tests.lakekit import FULL
-from tests.stackkit import stands_still, wait
+from tests.support.lakekit import FULL
+from tests.support.stackkit import stands_still, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

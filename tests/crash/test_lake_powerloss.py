@@ -18,10 +18,10 @@ import pytest
 
 from rugs_lake.maintain.verify import verify
 from rugs_lake.store.paths import LakePaths
-from tests import lakekit, lakeproc
-from tests.crashkit import REPOSITORY, Matrix, acks_in, cursor_of, ended, last_ack, start
-from tests.lakekit import FULL
-from tests.powerloss import Call, Disk, Loss, can_record, record
+from tests.support import lakekit, lakeproc
+from tests.support.crashkit import REPOSITORY, Matrix, acks_in, cursor_of, ended, last_ack, start
+from tests.support.lakekit import FULL
+from tests.support.powerloss import Call, Disk, Loss, can_record, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 
@@ -44,7 +44,7 @@ def matrix() -> Iterator[Matrix]:
 def run(command: str, base: Path, tmp_path: Path) -> tuple[Disk, list[Call]]:
     """Record a writer or a compactor at work; return the disk as it was before, and the record."""
     before = Disk(base)
-    arguments: list[str | Path] = [sys.executable, "-m", "tests.lakeproc", command, base / "lake"]
+    arguments: list[str | Path] = [sys.executable, "-m", "tests.support.lakeproc", command, base / "lake"]
     if command == "write":
         arguments += [str(MESSAGES), base / "acks"]
     return before, record(arguments, tmp_path / "trace", REPOSITORY)

@@ -24,11 +24,11 @@ from rugs_lake.maintain.verify import verify
 from rugs_runtime.broker import Broker
 from rugs_runtime.service import ask_status
 from rugs_runtime.stack import running_stack
-from tests.crashkit import Matrix
-from tests.lakekit import FULL, body, envelope, id_of
-from tests.legacy_lines import end, frame, start, tick
-from tests.stackkit import LIMIT, Rugs, Writer, caught_up, connected, publish, rows, stands_still, until
-from tests.stackload import Rig, compare
+from tests.support.crashkit import Matrix
+from tests.support.lakekit import FULL, body, envelope, id_of
+from tests.support.legacy_lines import end, frame, start, tick
+from tests.support.stackkit import LIMIT, Rugs, Writer, caught_up, connected, publish, rows, stands_still, until
+from tests.support.stackload import Rig, compare
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

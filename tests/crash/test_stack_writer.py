@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashkit import ANNOUNCE_STEPS, COMPACTION_STEPS, EXPIRY_STEPS, WRITER_STEPS, Matrix
-from tests.lakekit import FULL
-from tests.stackkit import Writer, until
-from tests.stackload import Rig
+from tests.support.crashkit import ANNOUNCE_STEPS, COMPACTION_STEPS, EXPIRY_STEPS, WRITER_STEPS, Matrix
+from tests.support.lakekit import FULL
+from tests.support.stackkit import Writer, until
+from tests.support.stackload import Rig
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stackkit import Rugs
+from tests.support.stackkit import Rugs
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from rugs_lake.store import ledger
 from rugs_proto import event_id
 from rugs_proto.envelope import TS_END_US, TS_MIN_US
 from rugs_proto.subjects import MAX_BODY
-from tests.lakekit import body, envelope, id_of
-from tests.legacy_lines import GAME, frame, start, tick
-from tests.stackkit import Rugs, caught_up, publish, rows, until
+from tests.support.lakekit import body, envelope, id_of
+from tests.support.legacy_lines import GAME, frame, start, tick
+from tests.support.stackkit import Rugs, caught_up, publish, rows, until
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ from aiohttp import web
 from nats.aio.client import Client
 
 from rugs_runtime.service import ask_status
-from tests.feedserver import Feed
-from tests.rawfeed import Peer, RawFeed
-from tests.stackkit import RUGS, Rugs, until
+from tests.support.feedserver import Feed
+from tests.support.rawfeed import Peer, RawFeed
+from tests.support.stackkit import RUGS, Rugs, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from rugs_sim import Games, Simulator
-from tests.cdpkit import Chrome, needs_chromium
-from tests.stackkit import RUGS, Rugs, until
+from tests.support.cdpkit import Chrome, needs_chromium
+from tests.support.stackkit import RUGS, Rugs, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_chromium]
 

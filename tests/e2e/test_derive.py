@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rugs_cli.demo import SHIPPED
-from tests.derivekit import derived_in
-from tests.stackkit import Rugs
+from tests.support.derivekit import derived_in
+from tests.support.stackkit import Rugs
 
 pytestmark = pytest.mark.slow
 

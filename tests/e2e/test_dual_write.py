@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.capturekit import playing
-from tests.dualkit import written
-from tests.stackkit import Rugs, until
+from tests.support.capturekit import playing
+from tests.support.dualkit import written
+from tests.support.stackkit import Rugs, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -20,10 +20,10 @@ from rugs_client.events import Entry
 from rugs_client.spool import Spool
 from rugs_runtime.service import ask_status
 from rugs_runtime.stack import running_stack
-from tests.feedserver import Feed
-from tests.legacy_lines import GAME, start, tick
-from tests.stackkit import LIMIT, RUGS, Rugs, until, wait
-from tests.terminalkit import CTRL_BACKSLASH, CTRL_C, Terminal, processes_of
+from tests.support.feedserver import Feed
+from tests.support.legacy_lines import GAME, start, tick
+from tests.support.stackkit import LIMIT, RUGS, Rugs, until, wait
+from tests.support.terminalkit import CTRL_BACKSLASH, CTRL_C, Terminal, processes_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

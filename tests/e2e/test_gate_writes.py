@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
-from tests.feedserver import Feed
-from tests.stackkit import Rugs, rows, until
+from tests.support.feedserver import Feed
+from tests.support.stackkit import Rugs, rows, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -37,7 +37,7 @@ class Watched:
         self._log = folder / "writes.jsonl"
         self._folders = [self.root / "events_parquet", self.root / "manifests"]
         self.environment = {
-            "PYTHONPATH": str(ROOT / "tests" / "audit"),
+            "PYTHONPATH": str(ROOT / "tests" / "support" / "audit"),
             "WATCHED_FOLDERS": ":".join(map(str, self._folders)),
             "WATCH_LOG": str(self._log),
         }

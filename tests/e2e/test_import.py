@@ -16,9 +16,9 @@ from rugs_proto import import_session_id, reject_id
 from rugs_runtime.broker import Broker
 from rugs_runtime.stack import running_stack
 from rugs_sim.old_files.generate import write_demo
-from tests.lakekit import NOON_US, body, envelope, id_of
-from tests.legacy_lines import GAME, end, frame, start, tick
-from tests.stackkit import Rugs, caught_up, publish
+from tests.support.lakekit import NOON_US, body, envelope, id_of
+from tests.support.legacy_lines import GAME, end, frame, start, tick
+from tests.support.stackkit import Rugs, caught_up, publish
 
 pytestmark = pytest.mark.slow
 

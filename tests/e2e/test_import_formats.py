@@ -15,9 +15,9 @@ import zstandard
 from rugs_legacy.formats import FORMATS
 from rugs_proto import import_session_id, reject_id
 from rugs_sim.old_files.generate import files_of_every_format, write_files
-from tests.lakekit import NOON_US, body, envelope
-from tests.legacy_lines import GAME, line, start, tick
-from tests.stackkit import Rugs, caught_up, publish
+from tests.support.lakekit import NOON_US, body, envelope
+from tests.support.legacy_lines import GAME, line, start, tick
+from tests.support.stackkit import Rugs, caught_up, publish
 
 pytestmark = pytest.mark.slow
 

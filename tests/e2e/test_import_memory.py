@@ -25,7 +25,7 @@ import zstandard
 from rugs_runtime.service import presence
 from rugs_sim.old_files.generate import frame_lines, tick_lines
 from tests.bench.processes import usage
-from tests.stackkit import RUGS, Rugs
+from tests.support.stackkit import RUGS, Rugs
 
 MB: Final = 1 << 20
 ASKED: Final = int(os.environ.get("RUGS_LARGE_MB", "0"))

@@ -16,8 +16,8 @@ from rugs_bus import BusError, StreamSettings, ensure_streams, stream_state
 from rugs_lake.maintain.verify import verify
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
-from tests.lakekit import body, envelope, id_of
-from tests.stackkit import Writer, caught_up, connected, cursor, publish, rows, until, wait
+from tests.support.lakekit import body, envelope, id_of
+from tests.support.stackkit import Writer, caught_up, connected, cursor, publish, rows, until, wait
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ import msgpack
 import pytest
 from nats.aio.client import Client
 
-from tests.stackkit import Rugs, caught_up, rows, until
+from tests.support.stackkit import Rugs, caught_up, rows, until
 
 pytestmark = pytest.mark.slow
 

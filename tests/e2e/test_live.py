@@ -17,8 +17,8 @@ import rugs_lake
 from rugs_bus import Publisher, get_message
 from rugs_proto import DOC_TYPES, SOURCES, Envelope, encode, event_subject, message_id
 from rugs_runtime.service import ask_status
-from tests.lakekit import DAY_US, NOON_US, body, envelope, id_of, tick
-from tests.stackkit import Rugs, caught_up, publish, rows, until
+from tests.support.lakekit import DAY_US, NOON_US, body, envelope, id_of, tick
+from tests.support.stackkit import Rugs, caught_up, publish, rows, until
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from rugs_bus import StreamSettings, ensure_streams, stream_state
 from rugs_lake.store.cursor import Cursor, body_hash
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.settings import Settings
-from tests.lakekit import body, envelope
-from tests.stackkit import Rugs, caught_up, cursor, publish, rows, until
+from tests.support.lakekit import body, envelope
+from tests.support.stackkit import Rugs, caught_up, cursor, publish, rows, until
 
 pytestmark = pytest.mark.slow
 

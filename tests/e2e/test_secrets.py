@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_bus_address import AUTHORIZATION, JETSTREAM, PASSWORD, USER, serving
-from tests.seenserver import SeenServer
-from tests.stackkit import Rugs, rows
+from tests.integration.rugs_bus.test_bus_address import AUTHORIZATION, JETSTREAM, PASSWORD, USER, serving
+from tests.support.seenserver import SeenServer
+from tests.support.stackkit import Rugs, rows
 
 pytestmark = pytest.mark.slow
 

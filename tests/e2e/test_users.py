@@ -14,10 +14,10 @@ import pytest_asyncio
 from aiohttp import web
 
 from rugs_runtime.stack import running_stack
-from tests.feedkit import TS, playing
-from tests.feedserver import Feed
-from tests.lakekit import DAY_US, body, envelope
-from tests.stackkit import Rugs, caught_up, publish, rows, until
+from tests.support.feedkit import TS, playing
+from tests.support.feedserver import Feed
+from tests.support.lakekit import DAY_US, body, envelope
+from tests.support.stackkit import Rugs, caught_up, publish, rows, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import lakekit
-from tests.exportkit import Shelf
-from tests.lakekit import LAST, envelope, message
+from tests.support import lakekit
+from tests.support.exportkit import Shelf
+from tests.support.lakekit import LAST, envelope, message
 
 
 @pytest.fixture

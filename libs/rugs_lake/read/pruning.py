@@ -52,9 +52,9 @@ def excluded_files(catalog: Catalog, asked: Conditions) -> set[int]:
         excluded.update(_without_games(catalog, sorted(asked.games)))
     if asked.above is not None:
         excluded.update(_not_above(catalog, asked.above[1]))
-    wanted: list[set[int]] = list(_holders(catalog, asked))
-    if wanted:
-        excluded |= {file_id for (file_id,) in catalog.all(_WITH_ALL_ENTRIES, held.ALL)} - set.intersection(*wanted)
+    if wanted := list(_holders(catalog, asked)):
+        known = {file_id for (file_id,) in catalog.all(_WITH_ALL_ENTRIES, held.ALL)}
+        excluded |= known - wanted[0].intersection(*wanted[1:])
     return excluded
 
 

@@ -1,0 +1,1 @@
+"""What tests share: kits for each room, fakes, oracles, and programs that run as processes."""
