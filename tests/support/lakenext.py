@@ -1,8 +1,8 @@
 """The program of the next major schema version, made of this one by changing its schema.
 
 ``python -m tests.support.lakenext COMMAND …``. The next version gives `phase_read`, until now among the `extra` ones,
-a column of its own, and makes `v` an int64. Commands: ``rugs ARGUMENTS`` is the command line; ``write ROOT FIRST LAST [LIKE]``
-commits messages; ``refusals ROOT`` tries migrations that have a mistake.
+a column of its own, and makes `v` an int64. Commands: ``rugs ARGUMENTS`` is the command line;
+``write ROOT FIRST LAST [LIKE]`` commits messages; ``refusals ROOT`` tries migrations that have a mistake.
 """
 
 from __future__ import annotations
