@@ -56,16 +56,20 @@ class StackError(RugsError):
 
 
 class Service(NamedTuple):
-    """A service of the stack: its name, and the module whose `main` it runs."""
+    """A service of the stack: its name, the module whose `main` it runs, and whether it runs with these settings."""
 
     name: str
     module: str
+    is_enabled: Callable[[Settings], bool] = lambda settings: True
 
 
 WRITER: Final = Service("parquet-writer", "parquet_writer.main")
+LEGACY_WRITER: Final = Service(
+    "legacy-writer", "legacy_writer.main", lambda settings: settings.legacy_recorders_enabled
+)
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
-LEGACY_WRITER: Final = Service("legacy-writer", "legacy_writer.main")
-"""Beside the others only where a setting says so."""
+SERVICES: Final = (WRITER, LEGACY_WRITER, GATEWAY)
+"""Every service of a stack, in the order in which they start."""
 
 
 def services_of(settings: Settings) -> tuple[Service, ...]:
@@ -73,7 +77,7 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
 
     They stop in reverse: who brings events first, so that who takes them has them all.
     """
-    return (WRITER, LEGACY_WRITER, GATEWAY) if settings.legacy_recorders_enabled else (WRITER, GATEWAY)
+    return tuple(service for service in SERVICES if service.is_enabled(settings))
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,7 @@ class Stack:
         nc = await rugs_bus.connect(self.url, name="rugs-stack", timeout=self._settings.connect_timeout)
         try:
             environment = await self._environment(nc)
-            for name, module in self._services:
+            for name, module, _ in self._services:
                 log_path = log_file(self._settings, name)
                 program = Program(
                     name,

@@ -258,7 +258,7 @@ async def _committed(nc: Client, settings: Settings) -> None:
         CommandError: if that takes too long.
     """
     import rugs_bus
-    from rugs_cli.commits import is_committed
+    from rugs_follow.commits import is_committed
 
     upto = (await rugs_bus.stream_state(nc)).last_seq
     if not await is_committed(nc, settings.data_dir, upto):

@@ -12,8 +12,8 @@ import typer
 from rugs_cli.output import AsJson, CommandError, print_json, print_table
 
 if TYPE_CHECKING:
-    from rugs_cli.retrying import Retried
     from rugs_lake.read.rejects import Reject
+    from rugs_query.retrying import Retried
     from rugs_runtime.settings import Settings
 
 app = typer.Typer(help="What could not be understood: kept with its bytes, its place and the reason.")
@@ -91,9 +91,9 @@ def retry(ids: RejectIds = None, as_json: AsJson = False) -> None:
 
 async def _retry(settings: Settings, ids: list[str] | None) -> Retried:
     import rugs_bus
-    from rugs_cli import retrying
     from rugs_cli.around import stopping_with
     from rugs_lake.read.rejects import list_rejects
+    from rugs_query import retrying
     from rugs_runtime.stack import running_stack
     from rugs_runtime.stopping import StoppedError, stop_on_signals
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rugs_runtime.broker import find_server
+from rugs_runtime.stack import SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]
 PIN = re.compile(r"^[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*$")
@@ -62,6 +63,15 @@ def test_compose_gives_the_broker_its_own_store_and_no_more_and_a_superseded_wri
     assert re.search(r"restart: on-failure:\d+\n", writer)
 
 
+def test_compose_runs_every_service_of_a_stack_as_its_own_command() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    for service in SERVICES:
+        assert f"\n  {service.name}:\n" in text
+        assert f'command: ["{service.name}"]\n' in text
+        assert service.name in commands
+
+
 def compose_command() -> list[str] | None:
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
@@ -88,7 +98,7 @@ def test_compose_file_is_valid_and_binds_to_loopback() -> None:
     ]
     config = subprocess.run(compose, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     services = subprocess.run([*compose, "--services"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert set(services.split()) == {"nats", "parquet-writer", "capture-gateway", "legacy-writer", "legacy-importer"}
+    assert set(services.split()) == {"nats", "legacy-importer", *(service.name for service in SERVICES)}
     assert "127.0.0.1" in config
     # Within its container the door is open to the others; on the host it is not.
     assert "0.0.0.0" not in config.replace("RUGS_INGEST_HOST: 0.0.0.0", "")

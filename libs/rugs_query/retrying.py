@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import rugs_bus
 import rugs_lake
 from rugs_bus import BusError, PubAck, Publisher
-from rugs_cli.commits import is_committed
+from rugs_follow.commits import is_committed
 from rugs_legacy.batches import Message, messages
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.recording import Recording, read_again
