@@ -41,7 +41,7 @@ from rugs_feed.kinds import items, text
 from rugs_feed.normalise import Normal, normalise, normalise_frame
 from rugs_proto import ids
 from rugs_proto.envelope import Envelope
-from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, check_plain, is_source
+from rugs_proto.rules import MAX_NAME, MAX_SEQ, WIRE_VERSION, Direction, check_plain, is_source
 
 _EVENT_KEYS: Final = ("event", "event_type", "event_name")
 _DATA_KEYS: Final = ("data", "payload", "args")
@@ -49,7 +49,7 @@ _TIME_KEYS: Final = ("ts", "timestamp")
 _SESSION_KEYS: Final = ("session", "session_id")
 _LONGEST_NOTE: Final = 200
 
-_Word = TypeVar("_Word", bound=str)
+_Word = TypeVar("_Word", str, Direction)
 
 
 class Taken(NamedTuple):
