@@ -49,7 +49,7 @@ _TIME_KEYS: Final = ("ts", "timestamp")
 _SESSION_KEYS: Final = ("session", "session_id")
 _LONGEST_NOTE: Final = 200
 
-_Word = TypeVar("_Word", bound=str)
+_Word = TypeVar("_Word", str, Direction)
 
 
 class Taken(NamedTuple):

@@ -52,9 +52,10 @@ def excluded_files(catalog: Catalog, asked: Conditions) -> set[int]:
         excluded.update(_without_games(catalog, sorted(asked.games)))
     if asked.above is not None:
         excluded.update(_not_above(catalog, asked.above[1]))
-    if wanted := list(_holders(catalog, asked)):
+    if asked.games is not None or asked.sessions is not None or asked.above is not None:
         known = {file_id for (file_id,) in catalog.all(_WITH_ALL_ENTRIES, held.ALL)}
-        excluded |= known - wanted[0].intersection(*wanted[1:])
+        for holders in _holders(catalog, asked):
+            excluded |= known - holders
     return excluded
 
 

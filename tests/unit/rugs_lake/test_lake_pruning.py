@@ -246,5 +246,6 @@ def test_a_compacted_file_is_known_by_each_of_its_sessions_and_games(tmp_path: P
 @pytest.mark.parametrize("name", ["doc_types", "games", "sessions"])
 def test_one_text_is_no_collection_of_texts(tmp_path: Path, name: str) -> None:
     lakekit.store(tmp_path, message(1, envelope(1)))
+    asked: dict[str, Any] = {name: "abc"}
     with pytest.raises(TypeError, match=f"{name} is one text"):
-        rugs_lake.open(tmp_path, **{name: "abc"})  # type: ignore[arg-type]
+        rugs_lake.open(tmp_path, **asked)
