@@ -53,7 +53,7 @@ def ask(root: Path, *queries: str, options: str | None = None) -> list[Any]:
     options = options or f"READ_ONLY, {here(root)}"
     asked = {"catalog": str(paths.catalog), "options": options, "queries": queries}
     done = subprocess.run(
-        [PYTHON, REPOSITORY / "tests" / "ducklake_query.py"],
+        [PYTHON, Path(__file__).with_name("ducklake_query.py")],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
