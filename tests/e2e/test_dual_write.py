@@ -12,7 +12,7 @@ from tests.support.capturekit import playing
 from tests.support.dualkit import written
 from tests.support.stackkit import Rugs, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 async def test_a_stack_that_writes_the_old_formats_beside_the_lake(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def expected_ids(folder: Path) -> tuple[set[str | None], set[str | None]]:
     return events, rejects
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL] if FULL else [signal.SIGTERM])
 def test_an_import_of_every_format_ended_again_and_again_comes_to_the_same_lake(
     desk: Desk, way: signal.Signals

@@ -158,7 +158,7 @@ def test_a_lake_copied_while_its_writer_runs_is_whole(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_that_make_the_lake_at_once_make_one(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from tests import lakekit;"
+        "import sys; from pathlib import Path; from tests.support import lakekit;"
         "w = lakekit.open_writer(Path(sys.argv[1])); w.close()"
     )
     for round_ in range(3):
