@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 OURS = ("rugs_", "parquet_writer", "legacy_importer", "legacy_writer", "capture_gateway")
+WRITES_FOR_OTHERS = "rugs_core.files"
 FOLDERS = tuple(f"{folder}/" for folder in os.environ.get("WATCHED_FOLDERS", "").split(":") if folder)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -25,13 +26,13 @@ def module_of(frame: FrameType) -> str:
 
 
 def who() -> str:
-    """Return the innermost module of ours on the call stack, or the innermost of all."""
+    """Return the innermost module of ours on the call stack that asks for a write, or the innermost of all."""
     frame: FrameType | None = sys._getframe(3)  # behind this function, `note` and the hook
     innermost = ""
     while frame is not None:
         module = module_of(frame)
         innermost = innermost or module
-        if module.startswith(OURS):
+        if module.startswith(OURS) and module != WRITES_FOR_OTHERS:
             return module
         frame = frame.f_back
     return innermost
