@@ -18,6 +18,7 @@ from rugs_proto import decode, ids
 from rugs_proto.codec import to_map
 from rugs_proto.envelope import Envelope
 from rugs_proto.subjects import MAX_BODY
+from tests.support.jsons import JSON, TEXT, texts
 from tests.support.memory import traced
 
 TS = 1_764_633_600_000_000
@@ -93,17 +94,7 @@ def test_a_run_of_losses_of_endless_sessions_needs_no_endless_memory() -> None:
     assert sum(loss.lost for loss in losses) == intake.dropped == 5001
 
 
-NAMES = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
+NAMES = st.none() | texts(20)
 RECORDS = st.builds(
     Record,
     source=st.sampled_from(["cdp", "ui"]),

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rugs_feed.frames import ENGINE_PACKETS, SOCKET_PACKETS, Frame, decode, encode
+from tests.support.jsons import JSON, TEXT
 
 TRACE = {"__trace": True, "traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}
 TRADE = {"gameId": "g", "type": "buy"}
@@ -158,16 +159,6 @@ def test_whatever_comes_is_a_frame(message: str | bytes) -> None:
     assert frame.event is None or isinstance(frame.event, str)
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
-    max_leaves=8,
-)
 ARGUMENTS = st.lists(JSON, max_size=3).map(tuple)
 NAMESPACE = st.just("/") | TEXT.map(lambda text: "/" + text.replace(",", ""))
 ACK_ID = st.none() | st.integers(0, 10**18 - 1)

@@ -13,17 +13,10 @@ from rugs_proto import codec, ids, subjects
 from rugs_proto.envelope import DIRECTIONS, TS_END_US, TS_MIN_US, Envelope
 from tests.support.decoders import GOOD, Seen, by_codec, by_wire
 from tests.support.examples import examples
+from tests.support.jsons import texts, values
 
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | text,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
-    max_leaves=12,
-)
+text = texts(30)
+plain = values(text, most=4, leaves=12)
 micros = st.integers(TS_MIN_US, TS_END_US - 1)
 common = {
     "v": st.just(1),
