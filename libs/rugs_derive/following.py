@@ -248,6 +248,20 @@ class Follower:
         self._told = self._marked = at
         self._told_at = self._marked_at = now
 
+    @property
+    def taken(self) -> int:
+        """The last sequence that was derived from."""
+        return self.position.seq
+
+    @property
+    def trouble(self) -> str | None:
+        """What is in the way now; it is tried again."""
+        return self._stream.trouble
+
+    async def last(self) -> int:
+        """Return the last sequence that there is to derive from; 0 where there is none."""
+        return await self._stream.last()
+
     def status(self) -> dict[str, Any]:
         """Return how derivation is doing, in the shape of a status answer."""
         error = self._retry.trouble or self._sender.trouble

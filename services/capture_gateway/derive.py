@@ -16,13 +16,12 @@ from nats.aio.client import Client
 
 import rugs_bus
 from rugs_bus import BusClosedError, BusUnavailableError, RefusedError
-from rugs_bus.topology import stored_message
 from rugs_core.patience import stopped_within
 from rugs_derive import Follower
-from rugs_derive.causes import SUBJECT
-from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
+from rugs_runtime.finishing import finish
 from rugs_runtime.settings import Settings
+from rugs_runtime.stopping import Stop, StoppedError
 
 NAME: Final = "derive"
 _LOOK_SECONDS: Final = 0.1
@@ -37,7 +36,7 @@ def main() -> int:
     """Derive until SIGTERM; exit code 3 says that another process has taken over."""
     options = _options()
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    return service.main(NAME, partial(derive, finish=options.finish))
+    return service.main(NAME, partial(derive, at_once=options.finish))
 
 
 def _options() -> argparse.Namespace:
@@ -46,8 +45,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> int:
-    """Follow the stream until `stop` is set, or to its end; return the exit code.
+async def derive(settings: Settings, stop: Stop, *, at_once: bool) -> int:
+    """Follow the stream until `stop` is set, or with `at_once` to its end; return the exit code.
 
     Raises:
         TakenOverError: if another process derives now.
@@ -64,7 +63,10 @@ async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> in
 
         await service.answer_status(nc, NAME, describe)
         if await _wait_for_stream(nc, stop):
-            finishing = asyncio.create_task(_finish(nc, follower, stop, finished, at_once=finish))
+            end = (
+                _to_the_end(follower, stop, finished) if at_once else finish(follower, stop, finished, _FINISH_SECONDS)
+            )
+            finishing = asyncio.create_task(end)
             try:
                 await follower.run()
             finally:
@@ -74,33 +76,22 @@ async def derive(settings: Settings, stop: asyncio.Event, *, finish: bool) -> in
     return service.EXIT_OK
 
 
-async def _finish(
-    nc: Client, follower: Follower, stop: asyncio.Event, finished: asyncio.Event, *, at_once: bool
-) -> None:
-    """When told to stop, let it come to the end of what is there, for a while; `at_once` to the end in any case."""
-    if at_once:
-        end = asyncio.create_task(_end_reached(nc, follower))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((end, stopping), return_when=asyncio.FIRST_COMPLETED)
-        end.cancel()
-        stopping.cancel()
-    else:
-        await stop.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FINISH_SECONDS):
-                await _end_reached(nc, follower)
+async def _to_the_end(follower: Follower, stop: Stop, finished: asyncio.Event) -> None:
+    """Let it come to the end of what is there now, however long that takes, unless told to stop."""
+    with contextlib.suppress(StoppedError):
+        await stop.first(_end_reached(follower))
     finished.set()
 
 
-async def _end_reached(nc: Client, follower: Follower) -> None:
+async def _end_reached(follower: Follower) -> None:
     with contextlib.suppress(BusClosedError, RefusedError):
         while True:
             try:
-                last = await stored_message(nc, EVENTS_STREAM, {"last_by_subj": SUBJECT})
+                last = await follower.last()
                 break
             except BusUnavailableError:  # nobody knows where the end is
                 await asyncio.sleep(_LOOK_SECONDS)
-        while last is not None and follower.position.seq < last.seq:  # noqa: ASYNC110 - seen from outside
+        while follower.taken < last:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(_LOOK_SECONDS)
 
 
