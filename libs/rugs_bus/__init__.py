@@ -10,6 +10,7 @@ from rugs_bus.errors import (
     BusUnavailableError,
     InvalidMessageError,
     RefusedError,
+    StreamAbsentError,
 )
 from rugs_bus.publisher import PubAck, Publisher
 from rugs_bus.topology import (
@@ -35,6 +36,7 @@ __all__ = [
     "PubAck",
     "Publisher",
     "RefusedError",
+    "StreamAbsentError",
     "StreamSettings",
     "StreamState",
     "announce",

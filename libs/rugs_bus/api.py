@@ -10,7 +10,15 @@ from typing import Any, Final
 import nats.errors
 from nats.aio.client import Client
 
-from rugs_bus.errors import CLIENT_ERRORS, CLOSED, BusClosedError, BusError, BusUnavailableError, RefusedError
+from rugs_bus.errors import (
+    CLIENT_ERRORS,
+    CLOSED,
+    BusClosedError,
+    BusError,
+    BusUnavailableError,
+    RefusedError,
+    StreamAbsentError,
+)
 
 API: Final = "$JS.API"
 ANSWER: Final = 10.0
@@ -21,6 +29,7 @@ _ATTEMPT: Final = 2.0
 """Seconds that one request to the API may take before it is sent again; it may have been lost with a connection."""
 _JETSTREAM_IS_OFF: Final = frozenset({10039, 10076})
 """JetStream's own numbers for: not enabled for the account, not enabled."""
+_STREAM_NOT_FOUND: Final = 10059
 _NO_JETSTREAM: Final = "the NATS server has no JetStream, which keeps the events: start it with `-js`, or set NATS_URL"
 
 
@@ -38,7 +47,8 @@ async def ask(
 
     Raises:
         BusUnavailableError: if there is no answer in time.
-        RefusedError: if the answer is an error.
+        StreamAbsentError: if there is no such stream.
+        RefusedError: if the answer is another error.
         BusClosedError: if the connection is closed for good.
         BusError: if the server has no JetStream.
     """
@@ -66,6 +76,10 @@ async def ask(
                 if "error" not in answer:
                     return answer
                 refusal = _refusal(verb, answer["error"])
+                if refusal.err_code == _STREAM_NOT_FOUND:
+                    raise StreamAbsentError(
+                        f"there is no such stream now, the parquet-writer makes it ({verb})"
+                    ) from refusal
                 if refusal.err_code in _JETSTREAM_IS_OFF:
                     raise BusError(_NO_JETSTREAM) from refusal
                 if refusal.code != 503:  # JetStream is starting, or has no leader

@@ -58,8 +58,7 @@ async def put_blob(nc: Client, name: str, data: bytes) -> None:
     While the bucket is full it waits: the writer makes room.
 
     Raises:
-        BusUnavailableError: if the broker does not take them in time.
-        RefusedError: if there is no bucket.
+        BusUnavailableError: if the broker does not take them in time, or has no bucket yet.
         InvalidMessageError: if the bytes are more than `MAX_BLOB`.
         BusClosedError: if the connection is closed for good.
     """

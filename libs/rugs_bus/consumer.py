@@ -89,8 +89,9 @@ async def consume(
     Raises:
         TakenOverError: if another reader has taken the `durable` consumer over.
         BusClosedError: if the connection is closed for good.
-        RefusedError: if the broker refuses (no stream).
-            What `resume` raises passes through, except `BusUnavailableError`: it is tried again.
+        RefusedError: if the broker refuses.
+            What `resume` raises passes through, except `BusUnavailableError`: it is tried again, and so it is
+            while there is no stream.
     """
     max_bytes = max(max_bytes, _LARGEST_MESSAGE)
     is_first = True

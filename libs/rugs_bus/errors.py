@@ -19,6 +19,10 @@ class BusUnavailableError(BusError):
     retryable = True
 
 
+class StreamAbsentError(BusUnavailableError):
+    """The broker has no such stream now: the parquet-writer has not made it yet, or it is being restored."""
+
+
 class BusClosedError(BusError):
     """This connection, or this publisher, is closed: nothing was refused, and the same may work on a new one."""
 

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from rugs_bus import api
 from rugs_bus.api import ask
-from rugs_bus.errors import BusError, RefusedError
+from rugs_bus.errors import BusError, RefusedError, StreamAbsentError
 from rugs_bus.headers import parse_headers
 from rugs_core.time import to_us
 from rugs_proto.message import Message
@@ -24,7 +24,6 @@ INCARNATION: Final = "rugs-incarnation"
 BLOBS_STREAM: Final = f"OBJ_{BLOBS_BUCKET}"
 """The stream that the object store lies in."""
 
-_STREAM_NOT_FOUND: Final = 10059
 _STREAM_NAME_IN_USE: Final = 10058
 _MESSAGE_NOT_FOUND: Final = 10037
 
@@ -110,9 +109,7 @@ async def _ensure_stream(nc: Client, wanted: Mapping[str, Any]) -> None:
     try:
         try:
             current = await _config(nc, name)
-        except RefusedError as refusal:
-            if refusal.err_code != _STREAM_NOT_FOUND:
-                raise
+        except StreamAbsentError:
             try:
                 await ask(nc, f"STREAM.CREATE.{name}", wanted)
                 return
@@ -136,7 +133,8 @@ async def stream_state(nc: Client) -> StreamState:
     """Return what the stream holds now.
 
     Raises:
-        BusError: if there is no stream, or no broker.
+        StreamAbsentError: if there is no stream.
+        BusError: if the broker cannot be asked.
     """
     info = await ask(nc, f"STREAM.INFO.{EVENTS_STREAM}")
     state, config = info["state"], info["config"]

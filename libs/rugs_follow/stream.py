@@ -10,7 +10,7 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusUnavailableError, Durable, Message, RefusedError, StreamState
+from rugs_bus import BusUnavailableError, Durable, Message, StreamState
 from rugs_bus.topology import stored_message
 from rugs_core.patience import Patience, stopped_within
 from rugs_follow.continuity import Checkpoint, Gap, Match, parts, recognise
@@ -194,7 +194,7 @@ class StreamFollower:
             raise _NotDeliveredError(f"{gap.last + 1} came where {gap.first} was next, and the stream has {found}")
 
     async def _state(self) -> StreamState:
-        state = await self._retry.until_done("cannot read the bus", lambda: _state(self._nc))
+        state = await self._retry.until_done("cannot read the bus", lambda: rugs_bus.stream_state(self._nc))
         self.last_seq = state.last_seq
         return state
 
@@ -210,16 +210,9 @@ async def meet(nc: Client, known: Checkpoint) -> tuple[StreamState, Match]:
         BusUnavailableError: if the broker does not answer, or the parquet-writer has not made the stream yet, or not
             given it its incarnation.
     """
-    state = await _state(nc)
+    state = await rugs_bus.stream_state(nc)
     if state.incarnation is None:
         raise BusUnavailableError("the parquet-writer has not met this stream yet")
     is_there = state.first_seq <= known.seq <= state.last_seq
     message = await rugs_bus.get_message(nc, known.seq) if is_there and known.time_us is not None else None
     return state, recognise(known, state, message)
-
-
-async def _state(nc: Client) -> StreamState:
-    try:
-        return await rugs_bus.stream_state(nc)
-    except RefusedError as error:
-        raise BusUnavailableError(f"no stream yet, the parquet-writer makes it ({error})") from error

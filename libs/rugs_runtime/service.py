@@ -172,7 +172,7 @@ async def answer_status(nc: Client, name: str, describe: Callable[[], Mapping[st
     await rugs_bus.answer(nc, status_subject(name), told)
 
 
-async def ask_status(nc: Client, name: str, seconds: float = 1.0) -> dict[str, Any] | None:
+async def ask_status(nc: Client, name: str, seconds: float = 3.0) -> dict[str, Any] | None:
     """Return a service's answer to a status request, or None if there is none in time."""
     try:
         answer: dict[str, Any] = json.loads(await rugs_bus.request(nc, status_subject(name), timeout=seconds))

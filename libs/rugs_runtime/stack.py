@@ -251,7 +251,7 @@ class Stack:
             free = shutil.disk_usage(self._settings.data_dir).free
             try:
                 stored = (await rugs_bus.stream_state(nc)).bytes
-            except rugs_bus.RefusedError:  # no stream yet
+            except rugs_bus.StreamAbsentError:
                 stored = 0
             limit, keep = stream_limits(self._settings, free, stored)
             told |= {"RUGS_STREAM_MAX_BYTES": str(limit), "RUGS_STREAM_KEEP_BYTES": str(keep)}

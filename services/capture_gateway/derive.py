@@ -12,11 +12,9 @@ from typing import Any, Final
 
 import psutil
 import structlog
-from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusClosedError, BusUnavailableError, RefusedError
-from rugs_core.patience import stopped_within
+from rugs_bus import BusClosedError, BusUnavailableError
 from rugs_derive import Follower
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
@@ -62,15 +60,12 @@ async def derive(settings: Settings, stop: Stop, *, at_once: bool) -> int:
             return {**follower.status(), "memory_bytes": memory().rss}
 
         await service.answer_status(nc, NAME, describe)
-        if await _wait_for_stream(nc, stop):
-            end = (
-                _to_the_end(follower, stop, finished) if at_once else finish(follower, stop, finished, _FINISH_SECONDS)
-            )
-            finishing = asyncio.create_task(end)
-            try:
-                await follower.run()
-            finally:
-                finishing.cancel()
+        end = _to_the_end(follower, stop, finished) if at_once else finish(follower, stop, finished, _FINISH_SECONDS)
+        finishing = asyncio.create_task(end)
+        try:
+            await follower.run()
+        finally:
+            finishing.cancel()
     finally:
         await nc.close()
     return service.EXIT_OK
@@ -84,7 +79,7 @@ async def _to_the_end(follower: Follower, stop: Stop, finished: asyncio.Event) -
 
 
 async def _end_reached(follower: Follower) -> None:
-    with contextlib.suppress(BusClosedError, RefusedError):
+    with contextlib.suppress(BusClosedError):
         while True:
             try:
                 last = await follower.last()
@@ -93,18 +88,6 @@ async def _end_reached(follower: Follower) -> None:
                 await asyncio.sleep(_LOOK_SECONDS)
         while follower.taken < last:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _wait_for_stream(nc: Client, stop: asyncio.Event) -> bool:
-    """Wait until the writer has made the stream and said which one it is; False when told to stop before."""
-    while not stop.is_set():
-        try:
-            if (await rugs_bus.stream_state(nc)).incarnation is not None:
-                return True
-        except (RefusedError, BusUnavailableError):
-            pass
-        await stopped_within(stop, _LOOK_SECONDS)
-    return False
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from legacy_importer.progress import Watch, watching
 from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
-from rugs_bus import BusError, BusUnavailableError, RefusedError, stream_state
+from rugs_bus import BusError, BusUnavailableError, StreamAbsentError, stream_state
 from rugs_core.errors import RugsError
 from rugs_core.patience import Patience
 from rugs_core.reasons import one_line
@@ -178,11 +178,11 @@ async def _wait_for_stream(nc: Client, seconds: float) -> None:
         try:
             await stream_state(nc)
             return
-        except BusUnavailableError:
-            deadline = loop.time() + seconds
-        except RefusedError as error:
+        except StreamAbsentError as error:
             if loop.time() > deadline:
                 raise BusError("the broker has no stream for events: start the parquet-writer (rugs up)") from error
+        except BusUnavailableError:
+            deadline = loop.time() + seconds
         await asyncio.sleep(_LOOK_AGAIN)
 
 

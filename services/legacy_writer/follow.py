@@ -36,6 +36,8 @@ CONSUMER: Final = "legacy-writer"
 RETRY_SECONDS: Final = 1.0
 FLUSH_BYTES: Final = 8 * 1024**2
 """Bytes, of messages or of lines, after which is committed."""
+_BREATH: Final = 256
+"""Messages after which whoever waits for the event loop gets a turn."""
 _PASSING: Final = (OSError, LakeUnavailableError, BusUnavailableError)
 """What can be put right from outside: a full disk, a lake that cannot be read now, a broker that is away."""
 
@@ -166,7 +168,9 @@ class Follower:
     async def _write(self) -> None:
         """Write what was gathered."""
         incarnation = self._folder.checkpoint.incarnation
-        for message in self._pending:
+        for number, message in enumerate(self._pending, 1):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
             for captured in events.captured_in(message, self._source):
                 self._recorder.take(await self._whole(captured))
             if self._recorder.pending_bytes >= FLUSH_BYTES or message is self._pending[-1]:

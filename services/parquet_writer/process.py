@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 import rugs_bus
 from parquet_writer import upkeep
-from parquet_writer.pump import Pump
+from parquet_writer.pump import Pump, ensure_streams
 from rugs_lake.maintain.memory import keep_small
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
@@ -42,7 +42,7 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
     keep_small()
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)
     try:
-        await rugs_bus.ensure_streams(nc, stream_settings(settings))
+        await ensure_streams(nc, settings)
         writer = LakeWriter(LakePaths(settings.data_dir), EVENTS_STREAM)
         try:
             return await _write(nc, writer, settings, stop)
@@ -91,14 +91,3 @@ async def _beside(work: Coroutine[Any, Any, None], finished: asyncio.Event) -> b
         finished.set()
         return False
     return True
-
-
-def stream_settings(settings: Settings) -> rugs_bus.StreamSettings:
-    """Return how the stream is to be kept."""
-    return rugs_bus.StreamSettings(
-        replicas=settings.stream_replicas,
-        compression=settings.stream_compression,
-        duplicate_window=settings.duplicate_window,
-        max_bytes=int(settings.stream_max_bytes),
-        blob_max_bytes=int(settings.blob_max_bytes),
-    )

@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 
 import rugs_bus
-from rugs_bus import BusError, BusUnavailableError, Message
+from rugs_bus import BusError, BusUnavailableError, Message, StreamAbsentError, StreamState
 from rugs_core.patience import GivenUpError, Patience
 from rugs_follow.continuity import Checkpoint, Gap
 from rugs_follow.stream import StreamFollower
@@ -34,6 +34,8 @@ from rugs_runtime.settings import Settings
 
 RETRY_SECONDS: Final = 2.0
 """How long the writer waits before it tries again what failed."""
+GONE_SECONDS: Final = 10.0
+"""How long a stream may be gone, as it is while a backup of it is restored, before it is made anew."""
 IDLE_SECONDS: Final = 0.1
 """How often it looks at the clock while nothing comes."""
 
@@ -54,6 +56,7 @@ class Pump:
         self._retry = Patience(stop, _PASSING, RETRY_SECONDS)
         self._stream = StreamFollower(nc, self, self._retry, stop, idle=IDLE_SECONDS)
         self._commit: asyncio.Task[None] | None = None
+        self._gone_since: float | None = None  # when the stream was first found gone, on the monotonic clock
         self._since = 0.0  # when the first pending message came, on the monotonic clock
         self._ends_import = False  # whether the last message of an import is pending
         self._fetched: set[str] = set()  # objects whose bytes are in what is pending or being committed
@@ -111,7 +114,7 @@ class Pump:
         return await self._retry.until_done("cannot meet the stream", self._meet)
 
     async def _meet(self) -> Checkpoint:
-        state = await rugs_bus.stream_state(self._nc)
+        state = await self._state()
         before = self._writer.cursor
         at_cursor = await rugs_bus.get_message(self._nc, before.last_seq) if before.last_seq else None
         cursor = self._writer.meet(state.incarnation, at_cursor)
@@ -120,6 +123,19 @@ class Pump:
         if state.incarnation != cursor.incarnation:
             await rugs_bus.set_incarnation(self._nc, cursor.incarnation)
         return Checkpoint(cursor.incarnation, cursor.last_seq, cursor.last_time_us)
+
+    async def _state(self) -> StreamState:
+        """Return the stream's state; one that has been gone for too long is made anew first."""
+        try:
+            state = await rugs_bus.stream_state(self._nc)
+        except StreamAbsentError:
+            self._gone_since = self._gone_since or time.monotonic()
+            if time.monotonic() - self._gone_since < GONE_SECONDS:
+                raise
+            await ensure_streams(self._nc, self._settings)
+            state = await rugs_bus.stream_state(self._nc)
+        self._gone_since = None
+        return state
 
     async def take(self, messages: list[Message]) -> None:
         """Add messages to the batch."""
@@ -226,3 +242,19 @@ class Pump:
             "pending_bytes": pending.bytes,
             "totals": dict(self.totals),
         }
+
+
+async def ensure_streams(nc: Client, settings: Settings) -> None:
+    """Make the streams, or bring them to the settings.
+
+    Raises:
+        BusError: if the broker cannot hold them.
+    """
+    wanted = rugs_bus.StreamSettings(
+        replicas=settings.stream_replicas,
+        compression=settings.stream_compression,
+        duplicate_window=settings.duplicate_window,
+        max_bytes=int(settings.stream_max_bytes),
+        blob_max_bytes=int(settings.blob_max_bytes),
+    )
+    await rugs_bus.ensure_streams(nc, wanted)

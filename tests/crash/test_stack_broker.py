@@ -142,7 +142,7 @@ async def something_stored(url: str) -> None:
     """Wait until the stream is there and has a message."""
 
     async def has_message() -> bool:
-        with suppress(rugs_bus.RefusedError):  # the writer has not made it yet
+        with suppress(rugs_bus.StreamAbsentError):  # the writer has not made it yet
             return (await rugs_bus.stream_state(nc)).messages > 0
         return False
 

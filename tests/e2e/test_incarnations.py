@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -12,12 +11,12 @@ from typing import Any, NamedTuple
 import pytest
 from nats.aio.client import Client
 
-from rugs_bus import BusError, StreamSettings, ensure_streams, stream_state
+from rugs_bus import StreamAbsentError, StreamSettings, ensure_streams, stream_state
 from rugs_lake.maintain.verify import verify
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime.broker import Broker
 from tests.support.lakekit import body, envelope, id_of
-from tests.support.stackkit import Writer, caught_up, connected, cursor, publish, rows, until, wait
+from tests.support.stackkit import Writer, caught_up, connected, cursor, publish, rows, until
 
 pytestmark = pytest.mark.slow
 
@@ -160,6 +159,42 @@ async def test_a_stream_restored_from_an_older_backup(desk: Desk, running: bool,
     assert (first, last) == (31, None)
 
 
+async def test_a_stream_that_is_gone_for_a_while_is_waited_for(desk: Desk) -> None:
+    async with desk.bus() as nc:
+        desk.writer.start()
+        await desk.publish(nc, 1, 20)
+        known = (await caught_up(nc, desk.root)).incarnation
+        backup = await back_up(nc)
+        await ask(nc, "DELETE")
+        await until(lambda: "no such stream" in desk.writer.log)
+        await restore(nc, backup)
+        await desk.publish(nc, 21, 30)
+        await caught_up(nc, desk.root)
+        assert (await stream_state(nc)).incarnation == known
+    desk.check()
+    assert desk.gaps() == []
+
+
+async def test_a_stream_that_stays_gone_is_made_anew(desk: Desk) -> None:
+    async with desk.bus() as nc:
+        desk.writer.start()
+        await desk.publish(nc, 1, 20)
+        known = (await caught_up(nc, desk.root)).incarnation
+        await ask(nc, "DELETE")
+
+        async def is_another() -> bool:
+            with suppress(StreamAbsentError):
+                return (await stream_state(nc)).incarnation not in (None, known)
+            return False
+
+        await until(is_another)
+        await desk.publish(nc, 15, 30)  # some of them a second time
+        await caught_up(nc, desk.root)
+    assert desk.writer.ended is None
+    desk.told = desk.told[:20] + desk.told[26:]
+    desk.check()
+
+
 async def test_a_stream_restored_to_where_the_lake_is_goes_on(desk: Desk) -> None:
     async with desk.bus() as nc:
         desk.writer.start()
@@ -241,27 +276,3 @@ async def test_messages_purged_before_they_were_read_are_a_gap(desk: Desk) -> No
     ((first, last, reason),) = desk.gaps()
     assert (first, last) == (11, 20)
     assert "deleted from the stream" in reason
-
-
-async def test_a_stream_deleted_by_hand_stops_nobody_for_good(desk: Desk) -> None:
-    """Without a stream the writer ends with a line that says so; started again, it makes one."""
-    async with desk.bus() as nc:
-        desk.writer.start()
-        await desk.publish(nc, 1, 10)
-        await caught_up(nc, desk.root)
-        await ask(nc, "DELETE")
-        await asyncio.to_thread(wait, lambda: desk.writer.ended is not None)
-        assert desk.writer.ended == 1
-        assert "stream not found" in desk.writer.log
-        desk.writer.start()
-
-        async def made() -> bool:
-            with suppress(BusError):
-                return (await stream_state(nc)).incarnation is not None
-            return False
-
-        await until(made)
-        await desk.publish(nc, 5, 12)
-        await caught_up(nc, desk.root)
-    desk.told = desk.told[:10] + desk.told[16:]
-    desk.check()

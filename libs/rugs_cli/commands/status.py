@@ -95,7 +95,7 @@ async def _ask_bus(
         known = {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
         try:
             return (await rugs_bus.stream_state(nc))._asdict(), known, None
-        except rugs_bus.RefusedError:  # no stream yet
+        except rugs_bus.StreamAbsentError:
             return None, known, None
         except rugs_bus.BusError as error:
             return None, known, str(error)

@@ -72,7 +72,7 @@ async def test_an_empty_blob_and_one_that_is_not_there(nc: Client) -> None:
 
 async def test_a_missing_bucket_is_an_error_at_once(nc: Client) -> None:
     async with asyncio.timeout(5):
-        with pytest.raises(BusError, match="stream not found"):
+        with pytest.raises(BusError, match="no such stream"):
             await put_blob(nc, NAME, b"x")
 
 

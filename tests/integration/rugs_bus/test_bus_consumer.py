@@ -15,7 +15,6 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from rugs_bus import (
-    BusError,
     BusUnavailableError,
     Message,
     Publisher,
@@ -305,10 +304,15 @@ async def test_other_errors_of_resume_pass_through(stream: Client) -> None:
             pass
 
 
-async def test_no_stream_is_an_error(nc: Client) -> None:
-    with pytest.raises(BusError, match="stream not found"):
-        async for _ in consume(nc, resume=Reader(nc).resume, stop=asyncio.Event()):
-            pass
+async def test_a_stream_that_is_not_there_is_waited_for(nc: Client) -> None:
+    async with aclosing(consume(nc, resume=Reader(nc).resume, stop=asyncio.Event())) as batches:
+        assert await anext(batches) == []
+        await ensure_streams(nc, StreamSettings(max_bytes=1 << 28))
+        await nc.request("rugs.events.a.b.c", b"x", timeout=5)
+        async for messages in batches:
+            if messages:
+                assert [message.body for message in messages] == [b"x"]
+                break
 
 
 async def test_hostile_messages_do_not_stop_the_reader(broker: Broker, until: Until) -> None:

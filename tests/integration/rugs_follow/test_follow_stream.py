@@ -129,7 +129,7 @@ async def test_another_stream_in_its_place_is_met_anew(nc: Client, monkeypatch: 
 
 
 async def test_a_stream_that_nobody_has_given_an_incarnation_is_not_followed_yet(nc: Client) -> None:
-    with pytest.raises(BusUnavailableError, match="no stream yet"):
+    with pytest.raises(BusUnavailableError, match="no such stream"):
         await meet(nc, Checkpoint())
     await make_stream(nc, None)
     with pytest.raises(BusUnavailableError, match="not met"):
