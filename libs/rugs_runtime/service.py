@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from rugs_core.locks import try_lock
 from rugs_core.reasons import one_line
 from rugs_runtime import logs
 from rugs_runtime.cancelling import keep_cancellations
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import CommonSettings, SettingsError
 from rugs_runtime.stopping import Stop, stop_on_signals
 
 if TYPE_CHECKING:
@@ -40,14 +40,20 @@ _ANNOUNCE_SECONDS: Final = 0.5
 log = structlog.get_logger(__name__)
 
 
-Work = Callable[[Settings, Stop], Awaitable[int]]
+_S = TypeVar("_S", bound=CommonSettings)
+Work = Callable[[_S, Stop], Awaitable[int]]
 """What a service does until it is told to stop; returns the exit code."""
 
 
 def main(
-    name: str, work: Work, *, in_order: bool = False, unneeded: Callable[[Settings], str | None] = lambda settings: None
+    name: str,
+    work: Work[_S],
+    section: type[_S],
+    *,
+    in_order: bool = False,
+    unneeded: Callable[[_S], str | None] = lambda settings: None,
 ) -> int:
-    """Load the settings and run a service until it ends; return its exit code.
+    """Load a section of the settings and run a service until it ends; return its exit code.
 
     SIGTERM, SIGINT and SIGHUP set the event that `work` is given; it finishes what it does and
     returns its exit code. A second SIGINT kills the process; with `in_order` a second
@@ -56,7 +62,7 @@ def main(
     Where `unneeded` returns a reason, it is said, and nothing is done.
     """
     try:
-        settings = Settings.load()
+        settings = section.load()
     except SettingsError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -82,7 +88,7 @@ def debugging() -> bool:
     return os.environ.get("RUGS_DEBUG", "") not in ("", "0")
 
 
-async def _run(name: str, work: Work, settings: Settings, in_order: bool) -> int:
+async def _run(name: str, work: Work[_S], settings: _S, in_order: bool) -> int:
     stop = stop_on_signals(in_order=in_order)
     watch_lifeline(stop)
     async with _announced(settings.state_dir, name):

@@ -333,7 +333,7 @@ async def supervise(
 
 def main() -> int:
     """Run the stack in a process of its own: what `rugs up --detach` starts."""
-    return service.main("stack-supervisor", _supervise, in_order=True)
+    return service.main("stack-supervisor", _supervise, Settings, in_order=True)
 
 
 async def _supervise(settings: Settings, stop: Stop) -> int:

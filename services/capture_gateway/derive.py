@@ -18,7 +18,7 @@ from rugs_bus import BusClosedError, BusUnavailableError
 from rugs_derive import Follower
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import CommonSettings
 from rugs_runtime.stopping import Stop, StoppedError
 
 NAME: Final = "derive"
@@ -34,7 +34,7 @@ def main() -> int:
     """Derive until SIGTERM; exit code 3 says that another process has taken over."""
     options = _options()
     os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-    return service.main(NAME, partial(derive, at_once=options.finish))
+    return service.main(NAME, partial(derive, at_once=options.finish), CommonSettings)
 
 
 def _options() -> argparse.Namespace:
@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def derive(settings: Settings, stop: Stop, *, at_once: bool) -> int:
+async def derive(settings: CommonSettings, stop: Stop, *, at_once: bool) -> int:
     """Follow the stream until `stop` is set, or with `at_once` to its end; return the exit code.
 
     Raises:

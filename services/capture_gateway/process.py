@@ -18,7 +18,7 @@ from capture_gateway.sources import build
 from capture_gateway.work import Work
 from rugs_bus import BusError
 from rugs_runtime import service
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import CaptureSettings
 
 NAME: Final = "capture-gateway"
 _AGAIN: Final = 1.0
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 def main() -> int:
     """Run the capture-gateway until SIGTERM."""
     options = _options()
-    return service.main(options.name, partial(capture, options))
+    return service.main(options.name, partial(capture, options), CaptureSettings)
 
 
 def _options() -> argparse.Namespace:
@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def capture(options: argparse.Namespace, settings: Settings, stop: asyncio.Event) -> int:
+async def capture(options: argparse.Namespace, settings: CaptureSettings, stop: asyncio.Event) -> int:
     """Capture from the sources of the settings until `stop` is set; return the exit code."""
     name: str = options.name
     holder = service.presence(settings.data_dir, name)
@@ -69,7 +69,7 @@ async def capture(options: argparse.Namespace, settings: Settings, stop: asyncio
     return service.EXIT_OK
 
 
-async def _answer(name: str, settings: Settings, work: Work) -> None:
+async def _answer(name: str, settings: CaptureSettings, work: Work) -> None:
     """Answer status requests; where the broker is away, capture goes on without anybody asking."""
     memory = psutil.Process().memory_info
 

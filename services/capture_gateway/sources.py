@@ -10,7 +10,7 @@ from rugs_capture.ingest.bus import BusDoor
 from rugs_capture.ingest.http import HttpDoor
 from rugs_capture.public import PublicFeed
 from rugs_capture.source import Source
-from rugs_runtime.settings import Settings, SettingsError, environment_name
+from rugs_runtime.settings import CaptureSettings, SettingsError, environment_name
 
 
 class Wanted(NamedTuple):
@@ -28,12 +28,12 @@ def kind_of(name: str) -> str:
     return _KINDS.get(name, name)
 
 
-def build(settings: Settings) -> list[Wanted]:
+def build(settings: CaptureSettings) -> list[Wanted]:
     """Return the sources that are to be captured, in the settings' order."""
     return [Wanted(_build(name, settings), kind_of(name)) for name in dict.fromkeys(settings.capture_sources)]
 
 
-def _build(name: str, settings: Settings) -> Source:
+def _build(name: str, settings: CaptureSettings) -> Source:
     feeds = {"public": settings.feed_options, **settings.named_feeds}
     if name in feeds:
         return PublicFeed(_address(name, feeds[name]), name=name, connect_timeout=settings.feed_timeout)

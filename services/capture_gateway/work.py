@@ -18,7 +18,7 @@ from rugs_client import Publisher
 from rugs_proto.rules import is_source
 from rugs_runtime.keeper import Keeper
 from rugs_runtime.programs import Program
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import CaptureSettings
 
 DERIVE: Final = "derive"
 _CANCEL_AGAIN: Final = 6.0
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 class Work:
     """Every source, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, settings: CaptureSettings, wanted: Sequence[Wanted]) -> None:
         self._settings = settings
         self._sources = [Supervised(each.source, Tap(self._publisher(each.source.name), each.kind)) for each in wanted]
         self._tasks: list[asyncio.Task[None]] = []

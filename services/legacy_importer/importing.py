@@ -31,7 +31,7 @@ from rugs_legacy.files import find_files, named_by
 from rugs_legacy.formats import FORMATS
 from rugs_legacy.repeated import repeated_games
 from rugs_runtime import logs, service
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import CommonSettings, SettingsError
 from rugs_runtime.stack import running_stack, stack_stops
 from rugs_runtime.stopping import stop_on_signals
 
@@ -50,7 +50,7 @@ def main() -> int:
     """Import what the command line names; exit code 0 for success, 1 for failure, 2 for wrong usage."""
     options = _options()
     try:
-        settings = Settings.load()
+        settings = CommonSettings.load()
     except SettingsError as error:
         return _complain(str(error), FAILED)
     logs.configure(NAME, settings.log_level)
@@ -106,7 +106,7 @@ def _formats() -> str:
     return ", ".join(f"{name} {' and '.join(each)}" for name, each in titles.items())
 
 
-async def _import(options: argparse.Namespace, settings: Settings, report: Report) -> None:
+async def _import(options: argparse.Namespace, settings: CommonSettings, report: Report) -> None:
     """Do the import until it is done, told to stop, or out of time; `report` is kept up meanwhile."""
     stop = stop_on_signals()
     service.watch_lifeline(stop)
@@ -135,7 +135,7 @@ def _why(stop: asyncio.Event, ending: list[asyncio.Task[Any]], options: argparse
     return f"not done within {options.timeout:g} seconds"
 
 
-async def _work(options: argparse.Namespace, settings: Settings, report: Report) -> None:
+async def _work(options: argparse.Namespace, settings: CommonSettings, report: Report) -> None:
     files = list(find_files(options.paths, settings.data_dir, report.fail_to_read))
     nc = await rugs_bus.connect(_broker_url(settings), name=NAME, timeout=settings.connect_timeout)
     try:
@@ -160,7 +160,7 @@ async def _look_for_repeated_games(root: Path, report: Report) -> None:
         report.repeated_games = await waiting.until_done("cannot read the lake", look)
 
 
-def _broker_url(settings: Settings) -> str:
+def _broker_url(settings: CommonSettings) -> str:
     """Return where the broker is: `NATS_URL`, or the running stack's own, or where that would be."""
     stack = None if settings.nats_url else running_stack(settings.data_dir)
     return stack.nats_url if stack else settings.broker_url
@@ -194,7 +194,7 @@ async def _send(nc: Client, root: Path, timezone: str, files: list[Path], report
         await sender.close()
 
 
-def _keep(report: Report, settings: Settings) -> None:
+def _keep(report: Report, settings: CommonSettings) -> None:
     """Keep the report with every file in the manifests."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     try:

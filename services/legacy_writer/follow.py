@@ -29,7 +29,7 @@ from rugs_legacy.dual_write.events import Captured
 from rugs_legacy.dual_write.folder import Folder
 from rugs_legacy.dual_write.recorder import Recorder
 from rugs_legacy.line_formats.stored import Stored
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import DualWriteSettings
 
 CONSUMER: Final = "legacy-writer"
 """The consumer's name in the broker."""
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 class Follower:
     """Writes what one source captures into a folder, until told to stop. The folder is opened already."""
 
-    def __init__(self, nc: Client, folder: Folder, settings: Settings, stop: asyncio.Event) -> None:
+    def __init__(self, nc: Client, folder: Folder, settings: DualWriteSettings, stop: asyncio.Event) -> None:
         self.missing = 0
         """Messages that neither the stream nor the lake has any more."""
         self._nc = nc

@@ -15,7 +15,7 @@ from rugs_core.patience import stopped_within
 from rugs_legacy.dual_write.folder import Folder
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings, SettingsError
+from rugs_runtime.settings import DualWriteSettings, SettingsError
 
 NAME: Final = "legacy-writer"
 _LOCK: Final = ".dual-write.lock"
@@ -26,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Write the old formats until SIGTERM. Where they are not wanted it says so and ends: a stack need not know."""
-    return service.main(NAME, write, unneeded=_unneeded)
+    return service.main(NAME, write, DualWriteSettings, unneeded=_unneeded)
 
 
-def _unneeded(settings: Settings) -> str | None:
+def _unneeded(settings: DualWriteSettings) -> str | None:
     return None if settings.legacy_recorders_enabled else "REPLAYER_LEGACY_RECORDERS_ENABLED is not true"
 
 
-async def write(settings: Settings, stop: asyncio.Event) -> int:
+async def write(settings: DualWriteSettings, stop: asyncio.Event) -> int:
     """Write what is captured into the folder until `stop` is set, to the end of the stream; return the exit code.
 
     Raises:
@@ -55,7 +55,7 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
         return await _write(settings.legacy_dir, settings, stop)
 
 
-async def _write(path: Path, settings: Settings, stop: asyncio.Event) -> int:
+async def _write(path: Path, settings: DualWriteSettings, stop: asyncio.Event) -> int:
     folder = Folder(path)
     folder.open()
     nc = await rugs_bus.connect(settings.broker_url, name=NAME, timeout=settings.connect_timeout)

@@ -19,7 +19,7 @@ from rugs_lake.write.writer import LakeWriter
 from rugs_proto.subjects import EVENTS_STREAM
 from rugs_runtime import service
 from rugs_runtime.finishing import finish
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import WriterSettings
 
 NAME: Final = "parquet-writer"
 
@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 def main() -> int:
     """Run the parquet-writer until SIGTERM; exit code 3 says that another one has taken over."""
-    return service.main(NAME, write)
+    return service.main(NAME, write, WriterSettings)
 
 
-async def write(settings: Settings, stop: asyncio.Event) -> int:
+async def write(settings: WriterSettings, stop: asyncio.Event) -> int:
     """Take the stream into the lake until `stop` is set, and what it holds then; return the exit code.
 
     Raises:
@@ -52,7 +52,7 @@ async def write(settings: Settings, stop: asyncio.Event) -> int:
         await nc.close()
 
 
-async def _write(nc: Client, writer: LakeWriter, settings: Settings, stop: asyncio.Event) -> int:
+async def _write(nc: Client, writer: LakeWriter, settings: WriterSettings, stop: asyncio.Event) -> int:
     finished = asyncio.Event()
     pump = Pump(nc, writer, settings, finished)
     memory = psutil.Process().memory_info

@@ -30,7 +30,7 @@ from rugs_lake.store.rows import Row
 from rugs_lake.write import blobs
 from rugs_lake.write.writer import Committed, LakeWriter, Pending
 from rugs_proto.subjects import COMMITTED, HEADER_IMPORT_DONE
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import WriterSettings
 
 RETRY_SECONDS: Final = 2.0
 """How long the writer waits before it tries again what failed."""
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 class Pump:
     """Moves messages from the stream into the lake until told to stop."""
 
-    def __init__(self, nc: Client, writer: LakeWriter, settings: Settings, stop: asyncio.Event) -> None:
+    def __init__(self, nc: Client, writer: LakeWriter, settings: WriterSettings, stop: asyncio.Event) -> None:
         self._nc = nc
         self._writer = writer
         self._settings = settings
@@ -244,7 +244,7 @@ class Pump:
         }
 
 
-async def ensure_streams(nc: Client, settings: Settings) -> None:
+async def ensure_streams(nc: Client, settings: WriterSettings) -> None:
     """Make the streams, or bring them to the settings.
 
     Raises:

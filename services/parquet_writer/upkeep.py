@@ -24,7 +24,7 @@ from rugs_lake.maintain import compaction, retention
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.cursor import Cursor
 from rugs_lake.store.paths import LakePaths
-from rugs_runtime.settings import Settings
+from rugs_runtime.settings import WriterSettings
 
 PURGE_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 86400.0
@@ -35,7 +35,7 @@ _END_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def purge(nc: Client, settings: Settings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
+async def purge(nc: Client, settings: WriterSettings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
     """Keep the stream within its age and bytes, never beyond what the lake has taken, until stopped."""
     while not await stopped_within(stop, PURGE_SECONDS):
         try:
@@ -44,7 +44,7 @@ async def purge(nc: Client, settings: Settings, cursor: Callable[[], Cursor], st
             log.warning("could not purge", reason=str(error))
 
 
-async def purge_once(nc: Client, settings: Settings, cursor: Cursor) -> None:
+async def purge_once(nc: Client, settings: WriterSettings, cursor: Cursor) -> None:
     """Purge what is too old or too much. The cursor's own message always stays: it proves which stream this is.
 
     A stream that was made anew or restored since holds other messages at these sequences,
@@ -95,7 +95,7 @@ async def _first_within_age(nc: Client, keep_seconds: float, limit: int) -> int:
     return low
 
 
-async def compact(settings: Settings, stop: asyncio.Event) -> None:
+async def compact(settings: WriterSettings, stop: asyncio.Event) -> None:
     """Compact in the background where there is something to compact, and expire, until stopped."""
     paths = LakePaths(settings.data_dir)
     while not await stopped_within(stop, settings.compact_seconds):
@@ -112,7 +112,7 @@ def _is_due(paths: LakePaths) -> bool:
         return compaction.is_due(catalog)
 
 
-async def _compact_once(settings: Settings, stop: asyncio.Event) -> None:
+async def _compact_once(settings: WriterSettings, stop: asyncio.Event) -> None:
     """Run a compaction as a process of its own with low priority; end it when told to stop, or cancelled."""
     command = (sys.executable, "-m", "rugs_lake.maintain.compaction", str(settings.data_dir))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
@@ -162,7 +162,7 @@ def _expire(paths: LakePaths, keep_seconds: float) -> None:
         log.info("forgot old snapshots", snapshots=expired.snapshots, files=expired.files)
 
 
-async def forget_blobs(nc: Client, settings: Settings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
+async def forget_blobs(nc: Client, settings: WriterSettings, cursor: Callable[[], Cursor], stop: asyncio.Event) -> None:
     """Remove objects that were left behind, at the start and then daily, until stopped.
 
     The writer deletes an event's object once it has stored the event. What stays is of
@@ -177,7 +177,7 @@ async def forget_blobs(nc: Client, settings: Settings, cursor: Callable[[], Curs
             return
 
 
-async def forget_blobs_once(nc: Client, settings: Settings, cursor: Cursor) -> None:
+async def forget_blobs_once(nc: Client, settings: WriterSettings, cursor: Cursor) -> None:
     """Remove objects that are too old, but none whose message may still be waiting to be taken.
 
     A stream that is not the one that the cursor knows may have any message waiting: then nothing is removed.

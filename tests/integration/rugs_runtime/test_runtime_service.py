@@ -22,12 +22,13 @@ pytestmark = pytest.mark.slow
 SERVICE = """
 import asyncio, sys
 from rugs_runtime import service
+from rugs_runtime.settings import CommonSettings
 
 async def work(settings, stop):
     {body}
     return 0
 
-sys.exit(service.main("demo", work))
+sys.exit(service.main("demo", work, CommonSettings))
 """
 WAIT = "await stop.wait()"
 

@@ -246,13 +246,14 @@ TOY = """
 import asyncio, os, signal, sys
 import rugs_bus
 from rugs_runtime import service
+from rugs_runtime.settings import CommonSettings
 
 async def work(settings, stop):
     nc = await rugs_bus.connect(settings.broker_url, name="toy")
     await service.answer_status(nc, "toy", dict)
     {body}
 
-sys.exit(service.main("toy", work))
+sys.exit(service.main("toy", work, CommonSettings))
 """
 
 

@@ -41,7 +41,7 @@ FOLDERS_NAMED: Final = {
     "rugs_cli.demo": "the folder of the shipped recordings, in the repository",
 }
 HOMES_NAMED: Final = {
-    "rugs_runtime.settings": "the default of RUGS_DATA_DIR",
+    "rugs_runtime.settings.base": "the default of RUGS_DATA_DIR",
     "rugs_guard.names": "what `rugs guard` looks for",
 }
 PINNED: Final = {"1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51"}
