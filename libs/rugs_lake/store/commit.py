@@ -259,7 +259,8 @@ def _insert_ranges(connection: sqlite3.Connection, cursor: Cursor, ranges: Seque
 
 def _add_totals(connection: sqlite3.Connection, totals: Counter[str]) -> None:
     connection.executemany(
-        "UPDATE rugs_total SET value = value + ? WHERE name = ?", [(count, name) for name, count in totals.items()]
+        "INSERT INTO rugs_total VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
+        list(totals.items()),
     )
 
 

@@ -23,12 +23,14 @@ GAME_RULES: Final = ("game_tick", "game")
 class Row(NamedTuple):
     """One row to be: a judged event and where it came from.
 
-    `subject` is kept for rejected messages only, so that they can be fed again.
+    `subject` is kept for rejected messages only, so that they can be fed again. `owner` is whose private row it is;
+    None for a public one.
     """
 
     event: Event
     stream_seq: int
     subject: str | None = None
+    owner: str | None = None
 
     @property
     def partition(self) -> tuple[str, int]:

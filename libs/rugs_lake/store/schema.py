@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 
 _MICROS = pa.timestamp("us", tz="UTC")
 
@@ -107,9 +107,14 @@ _COLUMNS: Final[dict[str, tuple[pa.DataType, str]]] = {
     "subject": _TEXT,
     "incarnation": _TEXT,
     "stream_seq": _INT,
+    "owner": _TEXT,
 }
+_SINCE: Final = {"owner": "1.1.0"}
 
-COLUMNS: Final = tuple(Column(place, name, *types) for place, (name, types) in enumerate(_COLUMNS.items(), start=1))
+COLUMNS: Final = tuple(
+    Column(place, name, *types, since=_SINCE.get(name, "1.0.0"))
+    for place, (name, types) in enumerate(_COLUMNS.items(), start=1)
+)
 BY_NAME: Final = {column.name: column for column in COLUMNS}
 ARROW_SCHEMA: Final = pa.schema([column.field for column in COLUMNS])
 

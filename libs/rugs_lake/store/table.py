@@ -49,6 +49,7 @@ def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
         "subject": [row.subject for row in rows],
         "incarnation": pa.repeat(incarnation, count),
         "stream_seq": [row.stream_seq for row in rows],
+        "owner": [row.owner for row in rows],
         **fields.columns,
         "extra": fields.others,
         **_origin_columns(rows),

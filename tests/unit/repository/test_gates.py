@@ -44,7 +44,10 @@ HOMES_NAMED: Final = {
     "rugs_runtime.settings.base": "the default of RUGS_DATA_DIR",
     "rugs_guard.names": "what `rugs guard` looks for",
 }
-PINNED: Final = {"1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51"}
+PINNED: Final = {
+    "1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51",
+    "1.1.0": "239c618761af6ade9c1c7dbcdf251814faa2dcb2e03ae629ae36d7a90933135e",
+}
 """Digest of the columns that each schema version has. A released version's never changes: a new one is added."""
 OLD_FOLDER: Final = re.compile(r"(^|[/\\])(raw_captures|cdp_captures|rag_events|(rugs_)?recordings)($|[/\\])")
 HOME: Final = re.compile(r"(^|[^\w.])(/home/|/Users/|/root/|~[/\\])|^~$|[A-Z]:\\Users\\")

@@ -41,7 +41,7 @@ FULL_FIELDS: dict[str, Any] = {
 
 def test_the_columns_of_this_schema_version_are_pinned() -> None:
     """A column keeps its field id for ever; a change here needs a new schema version."""
-    assert SCHEMA_VERSION == "1.0.0"
+    assert SCHEMA_VERSION == "1.1.0"
     assert [(c.field_id, c.name, c.ducklake) for c in COLUMNS] == [
         (place, *pair)
         for place, pair in enumerate(
@@ -57,7 +57,7 @@ def test_the_columns_of_this_schema_version_are_pinned() -> None:
                 *[("extra", "varchar"), ("raw", "varchar"), ("raw_bin", "blob"), ("cause", "blob")],
                 *[("origin_sha256", "varchar"), ("origin_file", "varchar"), ("origin_line", "int64")],
                 *[("origin_offset", "int64"), ("origin_tz", "varchar"), ("origin_extra", "varchar")],
-                *[("subject", "varchar"), ("incarnation", "varchar"), ("stream_seq", "int64")],
+                *[("subject", "varchar"), ("incarnation", "varchar"), ("stream_seq", "int64"), ("owner", "varchar")],
             ],
             start=1,
         )
@@ -96,6 +96,7 @@ def test_every_key_of_an_envelope_comes_back(tmp_path: Path) -> None:
         "subject": None,
         "incarnation": INCARNATION,
         "stream_seq": 1,
+        "owner": None,
     }
 
 
