@@ -65,6 +65,10 @@ class Changed(NamedTuple):
     by_doc_type: Counter[str]
 
 
+UNCHANGED: Final = Changed(0, 0, 0, 0, NOTHING, Counter())
+"""Nothing was to be done."""
+
+
 @dataclass
 class _Looked:
     """A live file that was looked at: with rows of the scope it has a replacement."""
