@@ -7,11 +7,11 @@ stream stay as they are.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,26 +52,42 @@ class Corrections:
         self._waiting.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes >= PIECE_BYTES:
-            self._write()
+            self.flush()
 
-    def add_envelopes(self, envelopes: Sequence[Mapping[str, Any]]) -> None:
-        """Gather envelopes that are not packed yet."""
-        if envelopes:
-            self.add(wire.encode([dict(each) for each in envelopes]))
+    def flush(self) -> None:
+        """Write what was gathered to the disk: little stays in memory then, 16 bytes a row."""
+        events = [event for body in self._waiting for event in wire.judge(body).events]
+        self._waiting, self._waiting_bytes = [], 0
+        if not events:
+            return
+        by_partition: dict[tuple[str, int], list[Row]] = {}
+        for event in events:
+            row = Row(event, 0)
+            by_partition.setdefault(row.partition, []).append(row)
+        table = pa.concat_tables([to_table(rows, "") for rows in by_partition.values()])
+        try:
+            self._path(len(self._ids)).write_bytes(parquet.encode(table, 1))
+        except OSError as error:
+            raise LakeError(f"cannot keep corrections in {self._folder.name}: {error}") from error
+        self._ids.append(table["id"].combine_chunks())
 
     def apply(
         self,
         catalog: Catalog,
         kind: str,
         scope: ChangeScope,
+        *,
+        sessions: Collection[tuple[str, str]] | None = None,
         progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> Changed:
         """Rewrite the stored rows of a scope that differ from those gathered; the others stay as they are.
 
+        With `sessions` the rows gathered are all of these: files without any of them are not looked at.
+
         Raises:
             LakeError: as `change` does; nothing was changed then.
         """
-        self._write()
+        self.flush()
         if not self._ids:
             return UNCHANGED
         ids = pa.concat_arrays(self._ids)
@@ -89,26 +105,10 @@ class Corrections:
                     parts.append(_corrected(old.filter(is_here), rows))
             return pa.concat_tables(parts)
 
-        return change(catalog, kind, scope, rewrite, progress=progress)
+        return change(catalog, kind, scope, rewrite, sessions=sessions, progress=progress)
 
     def _path(self, number: int) -> Path:
         return Path(self._folder.name) / f"{number}.parquet"
-
-    def _write(self) -> None:
-        events = [event for body in self._waiting for event in wire.judge(body).events]
-        self._waiting, self._waiting_bytes = [], 0
-        if not events:
-            return
-        by_partition: dict[tuple[str, int], list[Row]] = {}
-        for event in events:
-            row = Row(event, 0)
-            by_partition.setdefault(row.partition, []).append(row)
-        table = pa.concat_tables([to_table(rows, "") for rows in by_partition.values()])
-        try:
-            self._path(len(self._ids)).write_bytes(parquet.encode(table, 1))
-        except OSError as error:
-            raise LakeError(f"cannot keep corrections in {self._folder.name}: {error}") from error
-        self._ids.append(table["id"].combine_chunks())
 
 
 def _corrected(old: pa.Table, new: pa.Table) -> pa.Table:
