@@ -36,6 +36,8 @@ from rugs_lake.store.ledger import ImportProgress, write_progress
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.schema import BY_NAME, COLUMNS, SCHEMA_VERSION
 
+SLICE: Final = 50
+"""Files whose scopes one transaction forgets."""
 MIGRATED: Final = "migrated"
 """The kind of change that a migration is; its scope is the schema version it led to."""
 
@@ -196,9 +198,6 @@ def commit_change(
         )
         if replacements and ended.rowcount != len(replacements):
             raise NotLiveError("a file to be changed has been replaced meanwhile")
-        connection.executemany(
-            "DELETE FROM rugs_scope WHERE data_file_id = ?", [(each.file_id,) for each in replacements]
-        )
         if new:
             _insert_files(connection, snapshot, new)
         number = insert_change(connection, snapshot, change.kind, change.scope, change.rows, change.touched)
@@ -210,7 +209,18 @@ def commit_change(
         _check_there(catalog, new)
         faults.reached("change_before_commit")
     faults.reached("change_after_commit")
+    _forget_scopes(catalog, [each.file_id for each in replacements])
     return number, snapshot
+
+
+def _forget_scopes(catalog: Catalog, files: Sequence[int]) -> None:
+    """Forget the scopes of replaced files, in short transactions; what a killed process leaves, expiry deletes."""
+    for start in range(0, len(files), SLICE):
+        with catalog.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM rugs_scope WHERE data_file_id = ?",
+                [(file_id,) for file_id in files[start : start + SLICE]],
+            )
 
 
 def commit_migration(
