@@ -31,7 +31,7 @@ from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.evolution import check_readable, is_readable
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, columns_of
-from rugs_proto.envelope import DOC_TYPES
+from rugs_proto.domains import doc_types
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -104,7 +104,7 @@ class Lake:
             raise LakeUnavailableError(f"cannot open the lake's files: {reason}; see `rugs verify`") from error
 
     def _make_views(self) -> None:
-        by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}
+        by_type: dict[str, dict[str, list[str]]] = {name: {} for name in doc_types()}
         for file in self.files:
             by_type.setdefault(file.doc_type, {}).setdefault(file.schema_version, []).append(file)
         everything: dict[str, list[str]] = {}
