@@ -1,0 +1,1 @@
+"""What the lake knows of the domains that it stores."""
