@@ -101,13 +101,15 @@ def id_of_key(envelope: Said) -> str | None:
     """Return the id of an event whose doc type is keyed; None for any other.
 
     Raises:
-        ValueError: if the envelope has no key, or claims a place in a session.
+        ValueError: if the envelope has no key, or claims a place in a session, or left its bytes elsewhere.
     """
     keyed = KEYED.get(envelope.doc_type)
     if keyed is None:
         return None
     if envelope.seq != 1:
         raise ValueError(f"seq of a keyed event is 1, not {envelope.seq}")
+    if envelope.blob is not None:
+        raise ValueError("a keyed event has no blob")
     return keyed_id(envelope.doc_type, *keyed.key(envelope))
 
 

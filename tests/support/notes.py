@@ -9,6 +9,9 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
+from rugs_lake import domains as lake
+from rugs_lake.domains.domain import Domain as LakeDomain
+from rugs_lake.domains.domain import Private
 from rugs_proto import domains as contract
 from rugs_proto.domains.domain import Domain, Keyed, KeyPart, Said
 from tests.support.lakekit import NOON_US
@@ -27,15 +30,26 @@ NOTES: Final = Domain(
     keyed={"note": Keyed(_key, frozenset({"text", "price", "detail"}), "`[session_id, key]` (`key` from `fields`)")},
 )
 
+IN_LAKE: Final = LakeDomain(
+    contract=NOTES,
+    views={
+        "notes": "SELECT session_id AS scope, extra->>'$.key' AS key, extra->>'$.text' AS text, price, owner FROM note"
+        " WHERE extra->>'$.kind' IS DISTINCT FROM 'hidden'"
+    },
+    private={"note": Private(owner="fields.owner")},
+    retention={"note_seen": 30},
+)
+
 
 @contextmanager
 def notes_registered() -> Iterator[None]:
     """Register the domain while the body runs."""
-    tables: list[MutableMapping[str, Any]] = [contract.DOMAINS, contract.NATURAL, contract.KEYED]
+    tables: list[MutableMapping[str, Any]] = [contract.DOMAINS, contract.KEYED, lake.DOMAINS, lake.PRIVATE]
     with ExitStack() as stack:
         for table in tables:
             stack.callback(_restore, table, dict(table))
         contract.register(NOTES)
+        lake.register(IN_LAKE)
         yield
 
 

@@ -66,10 +66,10 @@ Where there is a `game_id`, these derived doc types have a natural key:
 {natural}
 
 An event of a keyed doc type has no place in a session: `session_id` is its scope, `seq` is 1, and its id is that of its
-key, also where it has a `cause`, a `raw` or a `blob`. A second event of the same key is a duplicate if its *content* is
-equal, and a reject with the reason `conflicting_key` if not. Content is the set of `fields` that the doc type lists;
-times, session and names for display are no part of it. Two values are equal if their JSON is, an absent one and null
-alike.
+key, also where it has a `raw` or a `cause`. It has no `blob`. A second event of the same key is a duplicate if its
+*content* is equal, and a reject with the reason `conflicting_key` if not. Content is the set of `fields` that the doc
+type lists; times, session and names for display are no part of it. Two values are equal if their JSON is, an absent one
+and null alike.
 
 {keyed}
 

@@ -1,8 +1,45 @@
-"""Games in the lake: each tick once, and how complete each game is."""
+"""Games in the lake: their columns, which rows are a player's own, each tick once, and how complete each game is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
+
+from rugs_lake.domains.domain import BOOL, INT, REAL, TEXT, Domain, FieldType, Private
+from rugs_proto.domains.games import GAMES as CONTRACT
+
+COLUMNS: Final[dict[str, FieldType]] = {
+    "price": REAL,
+    "tick": INT,
+    "phase": TEXT,
+    "active": BOOL,
+    "rugged": BOOL,
+    "cooldown_timer": INT,
+    "trade_count": INT,
+    "is_filler": BOOL,
+    "filled": BOOL,
+    "cash": REAL,
+    "position_qty": REAL,
+    "avg_cost": REAL,
+    "total_invested": REAL,
+    "cumulative_pnl": REAL,
+    "amount": REAL,
+    "action": TEXT,
+    "reason": TEXT,
+}
+
+PRIVATE_EVENTS: Final = frozenset(
+    {
+        # What the feed tells one player.
+        *("playerUpdate", "gameStatePlayerUpdate", "usernameStatus", "authenticate", "checkUsername"),
+        *("inboxMessages", "mutedPlayers", "playerCosmetics", "getPlayerCosmetics", "rugpassStatus"),
+        *("playerLeaderboardPosition", "getPlayerLeaderboardPosition", "rugPassQuestCompleted"),
+        # What a player orders, and the answers. The answer to an emitted event has no name: it goes by its packet.
+        *("buyOrder", "buyOrderResponse", "sellOrder", "sellOrderResponse", "success", "ack", "binary_ack"),
+        *("requestSidebet", "sidebet", "sidebetResponse", "currentSidebet", "currentSidebetResult"),
+    }
+)
+"""Frames that concern one player alone; every other received frame is the same for all who watch."""
 
 LAST_TICK: Final = 100_000
 """No game is as long: a tick above it is none."""
@@ -85,3 +122,17 @@ SELECT game_id, first_ts, last_ts, sources, ended, rugged, last_tick, coalesce(e
     ended AND last_tick + 1 = coalesce(direct, 0) + coalesce(filled, 0) AS complete, history_prices
 FROM ends LEFT JOIN counts USING (game_id) LEFT JOIN runs USING (game_id)
 """  # noqa: S608 - our own text
+
+
+_OF_A_PLAYER: Final = Private(owner="player_id", by_session=True)
+
+GAMES: Final = Domain(
+    contract=CONTRACT,
+    columns=COLUMNS,
+    views={"tick": TICK, "game_completeness": completeness()},
+    private={
+        "player_action": _OF_A_PLAYER,
+        "server_state": _OF_A_PLAYER,
+        "ws_event": replace(_OF_A_PLAYER, directions=frozenset({"sent"}), events=PRIVATE_EVENTS),
+    },
+)

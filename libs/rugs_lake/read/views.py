@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rugs_lake.domains.games import TICK, completeness
+from rugs_lake import domains
 
 OUTAGE: Final = """
 SELECT source, coalesce(said[5], session_id) AS session_id, make_timestamptz(since) AS since,
@@ -28,5 +28,6 @@ sent again what it sent in that time.
 """
 
 
-VIEWS: Final = {"tick": TICK, "game_completeness": completeness(), "outage": OUTAGE}
-"""Views over those of the doc types, by name."""
+def views() -> dict[str, str]:
+    """Return the queries of the views over those of the doc types, by name."""
+    return {**domains.views(), "outage": OUTAGE}

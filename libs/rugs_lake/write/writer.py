@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from rugs_lake.domains import PRIVATE
 from rugs_lake.errors import LakeError, LakeIncompatibleError, told_apart
 from rugs_lake.store import derived_ids, faults, ledger, parquet
 from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
@@ -31,11 +32,12 @@ from rugs_lake.store.evolution import bring_up
 from rugs_lake.store.held import with_held
 from rugs_lake.store.ledger import ImportHeaders, ImportProgress
 from rugs_lake.store.orphans import discard, sweep
+from rugs_lake.store.owners import Owners
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.rows import Row, rows_of
 from rugs_lake.store.table import to_table
-from rugs_lake.write import blobs, scopes
+from rugs_lake.write import blobs, keyed, scopes
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
@@ -242,8 +244,10 @@ class LakeWriter:
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Tell new rows from known ones, count both, and sort the new ones into partitions."""
+        pending.taken = keyed.settled(self.catalog, pending.taken, self.cursor.stream)
         candidates = [row for taken in pending.taken for row in taken.rows]
         seen = scopes.known_ids(self.catalog, candidates)
+        owners = Owners(self.catalog.connection)
         runs = _Runs(self.catalog, pending)
         totals: Counter[str] = Counter(taken=len(candidates))
         partitions: dict[tuple[str, int], list[Row]] = {}
@@ -258,7 +262,10 @@ class LakeWriter:
                 else:
                     seen.add(row.event.digest)
                     kept = self._complete(row, message)
-                    outcome = "rejected" if kept.event.envelope.doc_type == "reject" else "stored"
+                    doc_type = kept.event.envelope.doc_type
+                    outcome = "rejected" if doc_type == "reject" else "stored"
+                    if doc_type in PRIVATE:
+                        kept = owners.owned(kept)
                     partitions.setdefault(kept.partition, []).append(kept)
                 understood = understood and kept.event.envelope.doc_type != "reject"
                 totals[outcome] += 1
@@ -270,7 +277,7 @@ class LakeWriter:
             derived_ids.entry_of(row.event.digest, day)
             for (_, day), rows in partitions.items()
             for row in rows
-            if row.is_known_by_cause
+            if row.is_known_by_entry
         )
         batch = Batch(
             pending.end,
@@ -280,6 +287,7 @@ class LakeWriter:
             imports=runs.all,
             retried=retried,
             entries=entries,
+            owners=owners.named,
         )
         return Prepared(partitions, batch)
 

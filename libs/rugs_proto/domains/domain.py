@@ -32,6 +32,8 @@ class Said(Protocol):
     @property
     def username(self) -> str | None: ...  # noqa: D102
     @property
+    def blob(self) -> str | None: ...  # noqa: D102
+    @property
     def fields(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 

@@ -44,7 +44,6 @@ SAME = {
     "other bytes": packed(raw=b"\xff"),
     "no bytes": packed(raw=...),
     "caused": packed(raw=..., cause=CAUSE),
-    "bytes elsewhere": packed(raw=..., blob="b" * 64),
 }
 OTHERS = {"other key": packed(key="l"), "other scope": packed(scope="scope-2")}
 REFUSED = {
@@ -56,7 +55,8 @@ REFUSED = {
     "a derived id": packed(raw=..., cause=CAUSE, id=ids.derived_id("note", CAUSE, 0)),
     "id in upper case": packed(id=id_of("k").upper()),
     "raw and cause": packed(cause=CAUSE),
-    "raw and blob": packed(blob="b" * 64),
+    "bytes elsewhere": packed(raw=..., blob="b" * 64),
+    "bytes elsewhere and its id": packed(raw=..., blob="b" * 64, id=id_of("k")),
     "cause malformed": packed(raw=..., cause="x"),
     "blob malformed": packed(raw=..., blob="x"),
 }
