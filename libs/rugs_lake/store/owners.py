@@ -35,6 +35,9 @@ CREATE TABLE rugs_session_owner (
 ) WITHOUT ROWID
 """
 
+OWNER_COLUMNS: Final = ("doc_type", "source", "session_id", "direction", "event", "player_id", "username", "extra")
+"""The columns that `owner_column` reads."""
+
 
 class Named(NamedTuple):
     """An owner that a row of a session named: the session's scope, and the row's `seq` there."""
