@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -44,16 +44,15 @@ IN_LAKE: Final = LakeDomain(
 @contextmanager
 def notes_registered() -> Iterator[None]:
     """Register the domain while the body runs."""
-    tables: list[MutableMapping[str, Any]] = [contract.DOMAINS, contract.KEYED, lake.DOMAINS, lake.PRIVATE]
     with ExitStack() as stack:
-        for table in tables:
-            stack.callback(_restore, table, dict(table))
+        for table in (contract.DOMAINS, contract.KEYED, lake.DOMAINS, lake.PRIVATE):
+            stack.callback(_restore, table, table.copy())
         contract.register(NOTES)
         lake.register(IN_LAKE)
         yield
 
 
-def _restore(table: MutableMapping[str, Any], before: dict[str, Any]) -> None:
+def _restore(table: dict[str, Any], before: dict[str, Any]) -> None:
     table.clear()
     table.update(before)
 

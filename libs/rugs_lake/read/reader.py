@@ -183,9 +183,10 @@ class Lake:
         """Run a query as `sql` does; return its rows as an Arrow table."""
         return self.connection.sql(self._checked(query), params=parameters).to_arrow_table()
 
-    def received(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
-        """Return the bytes of one captured event, as text where they are; None if the snapshot has none."""
-        query = "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?"
+    def received(self, doc_type: str, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
+        """Return the bytes of one event, as text where they are; None if the snapshot has none."""
+        view = _identifier(doc_type)
+        query = f"SELECT raw, raw_bin FROM {view} WHERE source = ? AND session_id = ? AND seq = ? AND id = ?"  # noqa: S608
         row = self.sql(query, [source, session_id, seq, event_id]).fetchone()
         if row is None:
             return None
