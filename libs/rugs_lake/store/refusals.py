@@ -51,9 +51,9 @@ class Refusals:
         self.seen = newest
 
     def refused(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:
-        """Return the ids of those rows that a rule or a tombstone keeps out; they have no owners yet, see `refuses`."""
+        """Return the ids of those rows that a rule or a tombstone keeps out, as far as their owners are known."""
         found: set[bytes] = set()
-        if self._by_game or self._by_session or self._others:
+        if self._by_game or self._by_session or self._by_owner or self._others:
             found.update(row.event.digest for row in rows if self.refuses(row))
         if self._has_tombstones:
             found.update(_entombed(connection, rows))

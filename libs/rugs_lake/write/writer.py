@@ -38,7 +38,9 @@ from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.refusals import REFUSED, Refusals
 from rugs_lake.store.rows import Row, rows_of
 from rugs_lake.store.table import to_table
-from rugs_lake.write import blobs, keyed, scopes
+from rugs_lake.write import blobs, scopes
+from rugs_lake.write.conflicts import Conflicts
+from rugs_proto.domains import KEYED
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
@@ -253,36 +255,38 @@ class LakeWriter:
 
     def _prepare(self, pending: Pending) -> Prepared:
         """Tell new rows from known and from refused ones, count each, and sort the new ones into partitions."""
-        settled = keyed.settled(self.catalog, pending.taken, self.cursor.stream)
-        candidates = [row for taken in settled for row in taken.rows]
+        candidates = [row for taken in pending.taken for row in taken.rows]
         self._refusals.refresh(self.catalog.connection)
         refused = self._refusals.refused(self.catalog.connection, candidates)
         seen = scopes.known_ids(self.catalog, candidates)
         owners = Owners(self.catalog.connection)
+        conflicts = Conflicts(self.catalog, candidates, self.cursor.stream)
         runs = _Runs(self.catalog, pending)
         totals: Counter[str] = Counter(taken=len(candidates))
         partitions: dict[tuple[str, int], list[Row]] = {}
         retried = []
-        for message, rows, imported, reject_id in settled:
+        for message, rows, imported, reject_id in pending.taken:
             run = runs.of(imported)
             understood = bool(rows)
             for row in rows:
-                kept = row
+                kept, conflict = row, None
                 if row.event.digest in refused:
                     outcome = REFUSED
-                elif row.event.digest in seen:
+                elif row.event.digest in seen and (conflict := conflicts.reject_of(row, rows, message)) is None:
                     outcome = "duplicates"
                 else:
-                    seen.add(row.event.digest)
-                    kept = self._complete(row, message)
+                    kept = conflict or self._complete(row, message)
                     doc_type = kept.event.envelope.doc_type
                     outcome = "rejected" if doc_type == "reject" else "stored"
                     if doc_type in PRIVATE:
                         kept = owners.owned(kept)
-                        if kept.owner is not None and self._refusals.refuses(kept):
-                            outcome = REFUSED
-                    if outcome != REFUSED:
+                    if self._is_refused_now(kept, row):
+                        outcome = REFUSED
+                    else:
+                        seen.add(row.event.digest)
                         partitions.setdefault(kept.partition, []).append(kept)
+                        if doc_type in KEYED:
+                            conflicts.add(kept)
                 understood = understood and kept.event.envelope.doc_type != "reject"
                 totals[outcome] += 1
                 if run is not None and imported is not None:
@@ -307,6 +311,12 @@ class LakeWriter:
             owners=owners.named,
         )
         return Prepared(partitions, batch)
+
+    def _is_refused_now(self, kept: Row, row: Row) -> bool:
+        """Whether a new row is refused for what was not known of it before: its owner, or that it is a reject."""
+        if kept.event is not row.event:
+            return bool(self._refusals.refused(self.catalog.connection, [kept]))
+        return kept.owner is not None and self._refusals.refuses(kept)
 
     def _complete(self, row: Row, message: Message) -> Row:
         """Return a new row as it is to be stored: a reject, where its bytes never came."""

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 import rugs_lake
 from rugs_lake import domains
+from rugs_lake.maintain import removal
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.store import derived_ids
 from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.change_scope import ChangeScope
 from rugs_lake.store.paths import LakePaths
 from rugs_proto.envelope import Envelope
 from rugs_proto.message import Message
@@ -154,6 +156,18 @@ def test_a_restored_stream_doubles_neither_events_nor_their_conflicts(tmp_path: 
     checked(tmp_path)
 
 
+def test_a_conflict_that_was_removed_stays_away(tmp_path: Path) -> None:
+    messages = [message(1, note(text="a")), message(2, note(text="b"))]
+    store(tmp_path, *messages)
+    with Catalog(LakePaths(tmp_path)) as catalog:
+        ((reject,),) = select(tmp_path, "SELECT id FROM reject")
+        assert removal.remove_scope(catalog, ChangeScope(ids=frozenset([reject]))).rows == 1
+    writer = open_writer(tmp_path, at_cursor=None)
+    assert commit(writer, *messages).totals == {"taken": 2, "duplicates": 1, "refused_by_rule": 1}
+    writer.close()
+    checked(tmp_path)
+
+
 def test_a_conflict_is_one_whatever_compaction_did(tmp_path: Path) -> None:
     store(tmp_path, *(message(n, note(f"k{n}", text="a", ts=NOON_US + n * DAY_US)) for n in range(1, 4)))
     with Catalog(LakePaths(tmp_path)) as catalog:
@@ -165,6 +179,40 @@ def test_a_conflict_is_one_whatever_compaction_did(tmp_path: Path) -> None:
     with Catalog(LakePaths(tmp_path)) as catalog:
         assert compact(catalog).files_after > 0
     checked(tmp_path)
+
+
+def test_what_was_removed_is_no_conflict_and_never_returns_however_the_stream_is_cut(tmp_path: Path) -> None:
+    """Neither does it come back as a reject."""
+    told = [message(n, note("k1", text=text, owner=owner)) for n, text, owner in TOLD]
+    for commits in (1, len(told)):
+        root = tmp_path / str(commits)
+        first = message(1, note("k1", text="a", owner="ann"), note("k2", text="a", owner="bob"))
+        store(root, first)
+        with Catalog(LakePaths(root)) as catalog:
+            removal.remove_scope(catalog, ChangeScope(owner="ann"))
+            removal.remove_scope(catalog, ChangeScope(ids=frozenset([str(Envelope(**note("k2")).computed_id())])))
+        writer = open_writer(root, at_cursor=first)
+        more = message(6, note("k2", text="a"), note("k2", text="b"))
+        for some in [[*told, more]] if commits == 1 else [[each] for each in (*told, more)]:
+            commit(writer, *some)
+        writer.close()
+        assert select(root, "SELECT extra->>'$.key', extra->>'$.text', owner, stream_seq FROM note") == [
+            ("k1", "b", "bob", 3)
+        ]
+        assert select(root, REJECTS_OF) == [("conflicting_key", 5, "cat")]
+        assert checked(root).totals["refused_by_rule"] == 4
+        compact_all(root)
+        checked(root)
+
+
+TOLD = [(2, "a", "ann"), (3, "b", "bob"), (4, "c", "ann"), (5, "d", "cat")]
+"""Stream sequence, text and owner of notes of one key. What is ann's is refused, also where it would be a conflict."""
+REJECTS_OF = "SELECT reason, stream_seq, owner FROM reject"
+
+
+def compact_all(root: Path) -> None:
+    with Catalog(LakePaths(root)) as catalog:
+        compact(catalog)
 
 
 NOTES = st.builds(

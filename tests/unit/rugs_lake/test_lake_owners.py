@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rugs_lake.domains.games import PRIVATE_EVENTS
+from rugs_lake.maintain import removal
 from rugs_lake.maintain.compaction import compact
 from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.change_scope import ChangeScope
 from rugs_lake.store.owners import owner_column, owner_of, owner_sql
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.rows import Row
@@ -127,6 +129,31 @@ def test_a_duplicate_names_nobody(tmp_path: Path) -> None:
     sent = envelope(3, direction="sent", event="x")
     store(tmp_path, message(1, ann), message(2, bob), message(3, ann), message(4, sent))
     assert select(tmp_path, OWNERS) == [(1, "ann"), (2, "bob"), (4, "bob")]
+
+
+@pytest.mark.parametrize("together", [1, 5])
+def test_a_rule_about_an_owner_refuses_also_rows_that_name_nobody(tmp_path: Path, together: int) -> None:
+    writer = open_writer(tmp_path)
+    commit(
+        writer, message(1, envelope(1, event="playerUpdate", player_id="ann")), message(2, envelope(2, player_id="ann"))
+    )
+    with Catalog(LakePaths(tmp_path)) as catalog:
+        assert removal.remove_scope(catalog, ChangeScope(owner="ann")).rows == 1
+    sent = {"direction": "sent", "event": "x"}
+    told = [
+        envelope(3, **sent),
+        envelope(1, session_id="session-2", event="usernameStatus", player_id="ann"),
+        envelope(2, **sent, session_id="session-2"),
+        envelope(3, event="standard/newTrade", session_id="session-2", player_id="ann"),
+        envelope(4, **sent, player_id="bob"),
+    ]
+    for first in range(0, len(told), together):
+        commit(
+            writer, *(message(seq, each) for seq, each in enumerate(told[first : first + together], start=first + 3))
+        )
+    writer.close()
+    assert select(tmp_path, OWNERS) == [(2, None), (6, None), (7, "bob")]
+    assert checked(tmp_path).totals["refused_by_rule"] == 3
 
 
 ROWS = st.one_of(

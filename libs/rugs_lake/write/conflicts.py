@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -21,48 +21,54 @@ from rugs_lake.store.schema import FIELD_COLUMNS
 from rugs_lake.write import scopes
 from rugs_proto import wire
 from rugs_proto.domains import KEYED
+from rugs_proto.message import Message
 from rugs_proto.packing import pack
 from rugs_proto.wire import Event, Fault
-
-if TYPE_CHECKING:
-    from rugs_lake.write.writer import Taken
 
 CONFLICTING_KEY: Final = "conflicting_key"
 """The reason of a reject whose key the lake has with other content."""
 
 
-def settled(catalog: Catalog, taken: list[Taken], stream: str) -> list[Taken]:
-    """Return a batch's messages, with each conflicting event as a reject.
+class Conflicts:
+    """The content of the keyed events that stand: those of the lake that a batch's may meet, and those of the batch."""
 
-    Raises:
-        TornFileError: if a file that must be looked into cannot be read.
-    """
-    keyed = [row for each in taken if _has_keyed(each) for row in each.rows if row.is_keyed]
-    if not keyed:
-        return taken
-    contents = dict(_stored(catalog, keyed))
-    return [each._replace(rows=_settled(each, stream, contents)) if _has_keyed(each) else each for each in taken]
+    def __init__(self, catalog: Catalog, rows: Sequence[Row], stream: str) -> None:
+        keyed = [row for row in rows if row.is_keyed] if KEYED else []
+        self._catalog = catalog
+        self._stream = stream
+        self._contents = dict(_stored(catalog, keyed)) if keyed else {}
+        self._rejects: set[bytes] = set()
+
+    def add(self, row: Row) -> None:
+        """Note a new keyed event of the batch."""
+        self._contents[row.event.digest] = _content(row)
+
+    def reject_of(self, row: Row, rows: Sequence[Row], message: Message) -> Row | None:
+        """Return the reject to store for a row whose id is known; None if it is a duplicate, or was rejected before.
+
+        Args:
+            rows: all rows of the row's message.
+        """
+        if not row.is_keyed or self._contents.get(row.event.digest) == _content(row):
+            return None
+        reject = reject_row(message, self._stream, Fault(_place(row, rows), _packed(row.event), CONFLICTING_KEY))
+        digest = reject.event.digest
+        if digest in self._rejects or scopes.known_ids(self._catalog, [reject]):
+            return None
+        self._rejects.add(digest)
+        return reject._replace(owner=owner_of(row.event.envelope))
 
 
-def _has_keyed(taken: Taken) -> bool:
-    """Whether a message has keyed events: it has one doc type, and its rejects come last."""
-    return bool(taken.rows) and taken.rows[0].is_keyed
-
-
-def _settled(taken: Taken, stream: str, contents: dict[bytes, bytes]) -> list[Row]:
-    """Return a message's rows; add the content of the events that stand."""
-    faults = {row.event.envelope.seq - 1 for row in taken.rows if not row.is_keyed}
+def _place(row: Row, rows: Sequence[Row]) -> int:
+    """Return the place of a row's element in its message: the message's other rejects have theirs."""
+    faults = {each.event.envelope.seq - 1 for each in rows if not each.is_keyed}
     places = (place for place in count() if place not in faults)
-    rows = []
-    for row in taken.rows:
-        if row.is_keyed:
-            place, envelope = next(places), row.event.envelope
-            content = content_of(envelope.doc_type, envelope.fields)
-            if contents.setdefault(row.event.digest, content) != content:
-                fault = Fault(place, _packed(row.event), CONFLICTING_KEY)
-                row = reject_row(taken.message, stream, fault)._replace(owner=owner_of(envelope))  # noqa: PLW2901
-        rows.append(row)
-    return rows
+    return next(place for each, place in zip(rows, places, strict=False) if each is row)
+
+
+def _content(row: Row) -> bytes:
+    envelope = row.event.envelope
+    return content_of(envelope.doc_type, envelope.fields)
 
 
 def _packed(event: Event) -> bytes:
