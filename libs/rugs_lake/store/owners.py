@@ -149,10 +149,15 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def owner_column(table: pa.Table) -> pa.ChunkedArray | pa.Array:
-    """Return `owner_of` for each row of a file that has no owners."""
+def owner_column(table: pa.Table, before: pa.ChunkedArray | None = None) -> pa.ChunkedArray | pa.Array:
+    """Return `owner_of` for each row of a table.
+
+    Args:
+        before: the owners that rows had before they were corrected: theirs are the private rows that name nobody.
+    """
     owners = pa.nulls(table.num_rows, pa.string())
     session = pc.binary_join_element_wise(table["source"], table["session_id"], "/")
+    unnamed = session if before is None else pc.coalesce(before, session)
     for doc_type, rule in PRIVATE.items():
         is_private = pc.equal(table["doc_type"], doc_type)
         if not pc.any(is_private).as_py():
@@ -162,7 +167,7 @@ def owner_column(table: pa.Table) -> pa.ChunkedArray | pa.Array:
             is_private = pc.and_(is_private, pc.or_(*listed))
         named = _named_column(table, rule)
         named = pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
-        owners = pc.if_else(is_private, pc.coalesce(named, session), owners)
+        owners = pc.if_else(is_private, pc.coalesce(named, unnamed), owners)
     return owners
 
 
