@@ -216,7 +216,7 @@ def _told_digest(envelope: WireEnvelope) -> bytes:
         raise ValueError("blob is not 64 hex digits")
     if envelope.cause is not None and not _hex_id_fits(envelope.cause):
         raise ValueError("cause is not 32 hex digits")
-    made = ids.id_of_key(envelope)
+    made = ids.id_of_key(envelope) if envelope.doc_type in KEYED else None
     if made is None and envelope.cause is not None:
         made = ids.natural_id(envelope.doc_type, envelope.source, envelope.game_id, envelope.fields)
     told = made if envelope.id is None else envelope.id

@@ -70,7 +70,8 @@ class Refusals:
 
 def tombstone_scope(row: Row) -> bytes:
     """Return the scope that the tombstone of a row's id is found by."""
-    return BY_ENTRY if row.is_known_by_entry else row.scope[0]
+    scope = row.scope
+    return BY_ENTRY if scope is None else scope[0]
 
 
 def _entombed(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:

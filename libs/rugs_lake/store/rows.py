@@ -49,8 +49,8 @@ class Row(NamedTuple):
         return envelope.game_id is None or envelope.doc_type not in NATURAL
 
     @property
-    def scope(self) -> tuple[bytes, int]:
-        """The scope that the id is unique in, hashed, and the row's position there, unless it is known by its entry.
+    def scope(self) -> tuple[bytes, int] | None:
+        """The scope that the id is unique in, hashed, and the row's position there; None if it is known by its entry.
 
         An id can come twice only within its session; with a natural key within its
         game, for a rejected message's elements within its stream. The catalog keeps
@@ -60,10 +60,14 @@ class Row(NamedTuple):
         envelope = self.event.envelope
         if envelope.cause is not None:
             natural = NATURAL.get(envelope.doc_type)
-            position = None if natural is None or natural.position is None else envelope.fields.get(natural.position)
+            if natural is None or envelope.game_id is None:
+                return None
+            position = None if natural.position is None else envelope.fields.get(natural.position)
             if type(position) is not int or not -(2**63) <= position < 2**63:  # what SQLite's integers hold
                 position = 0
-            return scope_hash("game", str(envelope.game_id)), position
+            return scope_hash("game", envelope.game_id), position
+        if envelope.doc_type in KEYED:
+            return None
         if envelope.doc_type == "reject" and (place := message_session(envelope.session_id)):
             return scope_hash("stream", place[1]), int(place[2])
         return scope_hash(envelope.source, envelope.session_id), envelope.seq

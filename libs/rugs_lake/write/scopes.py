@@ -31,9 +31,10 @@ def spans(rows: Iterable[Row]) -> list[tuple[bytes, int, int]]:
     """Return for each scope the first and last position that the rows have there."""
     found: dict[bytes, list[int]] = {}
     for row in rows:
-        if row.is_known_by_entry:
+        place = row.scope
+        if place is None:
             continue
-        scope, position = row.scope
+        scope, position = place
         ends = found.get(scope)
         if ends is None:
             found[scope] = [position, position]
@@ -135,6 +136,6 @@ def _read(catalog: Catalog, path: str, columns: list[str]) -> pa.Table:
 def _by_scope(rows: Sequence[Row]) -> dict[bytes, set[bytes]]:
     grouped: dict[bytes, set[bytes]] = {}
     for row in rows:
-        if not row.is_known_by_entry:
-            grouped.setdefault(row.scope[0], set()).add(row.event.digest)
+        if (place := row.scope) is not None:
+            grouped.setdefault(place[0], set()).add(row.event.digest)
     return grouped

@@ -280,7 +280,7 @@ class LakeWriter:
                     outcome = "rejected" if doc_type == "reject" else "stored"
                     if doc_type in PRIVATE:
                         kept = owners.owned(kept)
-                    if self._is_refused_now(kept, row):
+                    if kept is not row and self._is_refused_now(kept, row):
                         outcome = REFUSED
                     else:
                         seen.add(row.event.digest)
