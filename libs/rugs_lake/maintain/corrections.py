@@ -49,7 +49,7 @@ class Corrections:
         self._folder.cleanup()
 
     def add(self, body: bytes) -> None:
-        """Gather the envelopes of a message's body; what breaks the contract is no row, and left out."""
+        """Gather the envelopes of a message's body; rejects, and what breaks the contract, are left out."""
         self._waiting.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes >= PIECE_BYTES:
@@ -57,13 +57,16 @@ class Corrections:
 
     def flush(self) -> None:
         """Write what was gathered to the disk: little stays in memory then, 16 bytes a row."""
-        events = [event for body in self._waiting for event in wire.judge(body).events]
+        first_of: dict[bytes, Row] = {}
+        for body in self._waiting:
+            for event in wire.judge(body).events:
+                if event.envelope.doc_type != "reject":  # its time is when it was refused
+                    first_of.setdefault(event.digest, Row(event, 0))
         self._waiting, self._waiting_bytes = [], 0
-        if not events:
+        if not first_of:
             return
         by_partition: dict[tuple[str, int], list[Row]] = {}
-        for event in events:
-            row = Row(event, 0)
+        for row in first_of.values():
             by_partition.setdefault(row.partition, []).append(row)
         table = pa.concat_tables([to_table(rows, "") for rows in by_partition.values()])
         try:
