@@ -21,6 +21,7 @@ from rugs_lake.maintain.change import UNCHANGED, Changed, change
 from rugs_lake.store import parquet
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.change_scope import ChangeScope
+from rugs_lake.store.owners import owner_column
 from rugs_lake.store.rows import Row
 from rugs_lake.store.schema import ARROW_SCHEMA
 from rugs_lake.store.table import to_table
@@ -28,8 +29,8 @@ from rugs_proto import wire
 
 PIECE_BYTES: Final = 16 * 1024 * 1024
 """Bytes of envelopes after which a piece is written."""
-_STAYS: Final = ("id", "raw", "raw_bin", "subject", "incarnation", "stream_seq", "owner")
-"""Columns that no correction changes: what the id is made of, where the row came from, and whose it is."""
+_STAYS: Final = ("id", "raw", "raw_bin", "subject", "incarnation", "stream_seq")
+"""Columns that no correction changes: what the id is made of, and where the row came from."""
 
 
 class Corrections:
@@ -115,6 +116,7 @@ class Corrections:
 
 
 def _corrected(old: pa.Table, new: pa.Table) -> pa.Table:
-    """Return the new rows with what stays of the old ones, row by row."""
-    columns = [old[name] if name in _STAYS else new[name] for name in ARROW_SCHEMA.names]
+    """Return the new rows with what stays of the old ones, row by row; the owner stays where a row names nobody."""
+    columns = {name: old[name] if name in _STAYS else new[name] for name in ARROW_SCHEMA.names}
+    columns["owner"] = owner_column(pa.table(columns), old["owner"])
     return pa.table(columns, schema=ARROW_SCHEMA)

@@ -20,7 +20,7 @@ import orjson
 
 from rugs_core.time import EPOCH_DAY, now_us, to_us
 from rugs_lake.errors import LakeError
-from rugs_lake.store import derived_ids, faults, held
+from rugs_lake.store import derived_ids, faults, held, owners
 from rugs_lake.store.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.store.change_scope import ChangeScope, Touched
 from rugs_lake.store.changes import (
@@ -69,7 +69,8 @@ class Batch:
         ranges: (first, last) sequences taken, in order; what lies between them is in `gaps`.
         totals: `taken`, `stored`, `duplicates`, `rejected`: how many events of each.
         retried: ids of rejects that this batch has fed again.
-        entries: of rows that are known by their cause, see `derived_ids`.
+        entries: of rows that are known by their entry, see `derived_ids`.
+        owners: what sessions say of their owners, see `owners`.
         change: number of the last change whose rules were applied to the batch.
     """
 
@@ -82,6 +83,7 @@ class Batch:
     retried: list[bytes] = field(default_factory=list)
     entries: Sequence[int] = ()
     change: int = 0
+    owners: Sequence[owners.Named] = ()
 
 
 def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
@@ -104,6 +106,7 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
             snapshot = insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
             _insert_files(connection, snapshot, batch.files)
         derived_ids.add(connection, batch.entries)
+        owners.add(connection, batch.owners)
         _insert_ranges(connection, start, batch.ranges)
         insert_gaps(connection, start, batch.gaps)
         _add_totals(connection, batch.totals)

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from rugs_core.time import DAY_US
+from rugs_lake.store.owners import owner_column
 from rugs_lake.store.rows import Row
 from rugs_lake.store.schema import ARROW_SCHEMA, COLUMNS, FIELD_COLUMNS
 from rugs_proto import ids
@@ -67,10 +68,11 @@ def field_columns(fields: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
 
 
 def conform(table: pa.Table) -> pa.Table:
-    """Return a table of an older schema version with exactly the lake's columns: those it lacks are null."""
+    """Return a table of an older schema version with exactly the lake's columns: an owner by the rule, others null."""
     for place, field in enumerate(ARROW_SCHEMA):
         if field.name not in table.column_names:
-            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+            absent = owner_column(table) if field.name == "owner" else pa.nulls(table.num_rows, field.type)
+            table = table.add_column(place, field, absent)
     return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
 
 
