@@ -31,7 +31,7 @@ def pretend(program: str) -> None:
         schema.FIELD_COLUMNS.pop("amount")
         become(schema.SCHEMA_VERSION, columns)
     else:
-        become("1.1.0", [replace(c, since="1.1.0") if c.name in LATER else c for c in schema.COLUMNS])
+        become("1.2.0", [replace(c, since="1.2.0") if c.name in LATER else c for c in schema.COLUMNS])
 
 
 def become(version: str, columns: Sequence[schema.Column]) -> None:
