@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
@@ -30,8 +29,10 @@ from rugs_lake.read.views import VIEWS
 from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.evolution import check_readable, is_readable
 from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.positions import cursors_at, position_at
 from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, columns_of
 from rugs_proto.envelope import DOC_TYPES
+from rugs_proto.subjects import EVENTS_STREAM
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -66,6 +67,7 @@ class Lake:
         snapshot: number of the pinned snapshot.
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
+        position: the same as a follower of `RUGS_EVENTS` counts it, with the number of the last change.
         views: names of the views.
         files: those of the snapshot's files that the views read: paths, each with its `doc_type`, `date`, `rows`
             and `bytes`.
@@ -85,8 +87,9 @@ class Lake:
         with reading_catalog(root) as catalog, catalog.reading():
             self.snapshot = pin(catalog, at_snapshot, at_time)
             self.files = live_files_at(catalog, self.snapshot, asked)
-            self.cursors = _cursors(catalog, self.snapshot)
-            _check_versions(catalog, self.snapshot, {file.schema_version for file in self.files})
+            self.cursors = cursors_at(catalog, self.snapshot)
+            self.position = position_at(catalog, self.snapshot, EVENTS_STREAM)
+            check_versions(catalog, self.snapshot, {file.schema_version for file in self.files})
             self._add_tables = _catalog_tables(catalog)
         self.root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -123,7 +126,7 @@ class Lake:
 
     def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
         """Make a view over files; those of one schema version are alike, so no file is opened to find out."""
-        parts = [_select(version, names) for version, names in versions.items()] or [_select_nothing()]
+        parts = [select_rows(version, names) for version, names in versions.items()] or [_select_nothing()]
         self._create_view(name, " UNION ALL ".join(parts))
 
     def _create_view(self, name: str, query: str) -> None:
@@ -205,7 +208,12 @@ class Lake:
         self.close()
 
 
-def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:
+def check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:
+    """Check that this program can read the schema versions of a snapshot's files.
+
+    Raises:
+        LakeIncompatibleError: if it cannot.
+    """
     unknown = [version for version in versions if not is_readable(version)]
     if unknown:
         check_readable(catalog)
@@ -213,13 +221,6 @@ def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None
             f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
             f" this program {SCHEMA_VERSION}"
         )
-
-
-def _cursors(catalog: Catalog, snapshot: int) -> list[tuple[str, str, int]]:
-    """Return how far a snapshot had come: none where it is older than the first event."""
-    row = catalog.one("SELECT commit_extra_info FROM ducklake_snapshot_changes WHERE snapshot_id = ?", snapshot)
-    told = orjson.loads(row[0]) if row and row[0] else {}
-    return [tuple(cursor) for cursor in told.get("cursors", [])]
 
 
 def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
@@ -231,7 +232,8 @@ def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     return {"gap": pa.table(columns, names=names)}
 
 
-def _select(version: str, files: Sequence[str]) -> str:
+def select_rows(version: str, files: Sequence[str]) -> str:
+    """Return a query for all rows of files of one schema version, with the columns that views have."""
     there = {column.name for column in columns_of(version)}
     columns = [
         _expression(column.name) if column.name in there else f"NULL::{column.duckdb} AS {column.name}"
@@ -239,7 +241,7 @@ def _select(version: str, files: Sequence[str]) -> str:
     ]
     # The partition columns come from the path: a filter on them leaves other files unopened.
     return (
-        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(_literal, files))}],"  # noqa: S608 - quoted literals
+        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(literal, files))}],"  # noqa: S608 - quoted literals
         " hive_partitioning = true, hive_types = {'doc_type': VARCHAR, 'date': DATE})"
     )
 
@@ -258,7 +260,8 @@ def _select_nothing() -> str:
     return f"SELECT {', '.join(columns)} WHERE false"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
 
 
