@@ -24,10 +24,10 @@ class FileReport:
     `state`: its messages are on their way (sending), at the broker (sent), in the lake
     (committed); it stands in the ledger already (known), came twice in this import (copy),
     or something went wrong (failed, and `error` says what). `stored` and `duplicates` cover
-    records and salvaged ones, and are None until the lake has them; `known` of the duplicates were not
-    sent, since the file is an export's, and they were found there. `derived` events were read out
-    of a document and are not among these; None where the file was not read. `note` says what is odd, and
-    `stored_tz` with which other time zone the file was imported before.
+    records and salvaged ones, and are None until the lake has them; so does `refused`: those that were removed from the
+    lake, and must not come back. `known` of the duplicates were not sent, since the file is an export's, and they
+    were found there. `derived` events were read out of a document and are not among these; None where the file was
+    not read. `note` says what is odd, and `stored_tz` with which other time zone the file was imported before.
     """
 
     file: str
@@ -51,6 +51,7 @@ class FileReport:
     stored_tz: str | None = None
     stored: int | None = None
     duplicates: int | None = None
+    refused: int = 0
     error: str | None = None
 
     @classmethod
@@ -155,6 +156,7 @@ class Report:
         for name in ("stored", "duplicates"):
             known = [getattr(one, name) for one in self.files]
             figures[name] = None if None in known else sum(known)
+        figures["refused"] = sum(one.refused for one in self.files)
         names = [skipped["file"] for skipped in self.skipped_files]
         told = {"skipped_files": names, "notes": self.notes(), "failures": self.failures}
         return {**figures, **told, "seconds": round(self.seconds, 3)}
@@ -171,6 +173,8 @@ class Report:
         if zones := Counter(one.stored_tz for one in self.files if one.stored_tz):
             told = ", ".join(f"{count} with {zone}" for zone, count in zones.items())
             notes.append(f"files imported before with another time zone: {told}; what is stored keeps its times")
+        if refused := sum(one.refused for one in self.files):
+            notes.append(f"records that were removed from the lake, and stay away: {refused}")
         if self.repeated_games:
             ticks = sum(game["repeated"] for game in self.repeated_games)
             notes.append(

@@ -60,8 +60,10 @@ def _take_committed(root: Path, waiting: list[FileReport]) -> tuple[int, int] | 
 def compare(one: FileReport, run: ledger.Run) -> None:
     """Take the lake's counts of a file; they have to be ours."""
     one.stored, one.duplicates, one.state = run.stored, run.duplicates + one.known, "committed"
-    if one.stored + one.duplicates != one.events:
-        one.fail(f"the lake counts {one.stored} stored + {one.duplicates} duplicates, the file has {one.events} events")
+    one.refused = run.refused
+    if one.stored + one.duplicates + one.refused != one.events:
+        counts = f"{one.stored} stored + {one.duplicates} duplicates + {one.refused} refused"
+        one.fail(f"the lake counts {counts}, the file has {one.events} events")
     elif run.rejected + run.rejected_before < one.rejected:
         one.fail(f"the lake counts {run.rejected + run.rejected_before} rejects, the file has {one.rejected}")
     elif not run.done:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rugs_core.files import sha256_of
 from rugs_lake.errors import LakeError
 from rugs_lake.maintain.lost import LOST, give_up, lost_files, move_given_up
-from rugs_lake.store import parquet
+from rugs_lake.store import changes, parquet
 from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
+from rugs_lake.store.changes import Rule
 from rugs_lake.store.cursor import read_cursor
 from rugs_lake.store.orphans import orphans, sweep
 from rugs_lake.store.parquet import TornFileError
 from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.refusals import REFUSED
+from rugs_lake.store.table import conform
 
 DUCKDB_MEMORY: Final = "256MB"
 FRESH_SECONDS: Final = 30.0
@@ -39,7 +45,7 @@ class Report:
         missing, torn: files that are gone, or not what the catalog says; of any snapshot still kept.
         sequences: faults in the accounting of the stream's sequences.
         catalog: faults of the catalog itself.
-        totals: taken, stored, duplicates, rejected, over all commits; lost, if rows were.
+        totals: taken, stored, duplicates, rejected, over all commits; lost, removed, refused_by_rule, if rows were.
         lost: files that were damaged or gone, and given up by `repair`, now or before: a fact, not a fault.
         moved: where `repair` moved the orphans.
     """
@@ -131,6 +137,7 @@ def _look(paths: LakePaths, fast: bool, progress: Callable[[int, int], None]) ->
             report.catalog = _catalog_faults(catalog)
             report.sequences = _sequence_faults(catalog)
             ranges = catalog.all("SELECT incarnation, first_seq, last_seq FROM rugs_range")
+            refused = changes.rules(catalog), changes.tombstones(catalog)
     files = [file for file in files if file[0] not in set(report.lost)]
     live = {path: (rows, digest) for path, rows, _, digest, is_live in files if is_live}
     report.files = len(live)
@@ -144,6 +151,7 @@ def _look(paths: LakePaths, fast: bool, progress: Callable[[int, int], None]) ->
     report.missing = _still_named(paths, report.missing)
     report.torn = _still_named(paths, report.torn)
     _check_rows(paths, live, ranges, report)
+    _check_refused(paths, live, *refused, report)
     _check_totals(report)
     return report
 
@@ -267,6 +275,36 @@ def _check_readable_rows(
         report.sequences.append(f"{outside[0]} rows lie outside every range that was taken")
 
 
+def _check_refused(
+    paths: LakePaths, files: dict[str, tuple[int, str]], rules: list[Rule], tombstones: set[bytes], report: Report
+) -> None:
+    """Check that no row is there that was removed for good. Files that are gone by now were replaced."""
+    if not rules and not tombstones:
+        return
+    columns = ["id", "doc_type", "date", "source", "session_id", "game_id", "owner"]
+    ids = pa.array(sorted(tombstones), pa.binary(16))
+    back = 0
+    for name in files:
+        try:
+            table = conform(parquet.read(paths.data / name, columns=columns))
+        except (TornFileError, FileNotFoundError):
+            continue  # said already, or replaced meanwhile
+        masks = [pc.is_in(table["id"], value_set=ids), *(rule.scope.mask(table) for rule in _about(rules, table))]
+        back += pc.sum(reduce(pc.or_, masks)).as_py() or 0
+    if back:
+        report.catalog.append(f"{back} rows were removed for good, and are there")
+
+
+def _about(rules: list[Rule], table: pa.Table) -> Iterator[Rule]:
+    """Give the rules that may concern a file: there may be many, each of one game or session."""
+    games = set(pc.unique(table["game_id"]).to_pylist())
+    sessions = set(pc.unique(table["session_id"]).to_pylist())
+    for rule in rules:
+        scope = rule.scope
+        if (scope.game is None or scope.game in games) and (scope.session is None or scope.session[1] in sessions):
+            yield rule
+
+
 def _spill_folder(paths: LakePaths) -> tempfile.TemporaryDirectory[str]:
     """Make a folder on the lake's own disk, where there is room; elsewhere only if the lake may not be written."""
     try:
@@ -278,10 +316,10 @@ def _spill_folder(paths: LakePaths) -> tempfile.TemporaryDirectory[str]:
 
 def _check_totals(report: Report) -> None:
     totals = report.totals
-    if totals["taken"] != totals["stored"] + totals["duplicates"] + totals["rejected"]:
+    if totals["taken"] != sum(totals.get(name, 0) for name in ("stored", "duplicates", "rejected", REFUSED)):
         report.catalog.append(f"the totals do not add up: {totals}")
-    lost = totals.get(LOST, 0)
-    if totals["stored"] + totals["rejected"] - lost != report.rows:
-        without = f" without {lost} lost" if lost else ""
+    gone = {name: totals.get(name, 0) for name in (LOST, changes.REMOVED)}
+    if totals["stored"] + totals["rejected"] - sum(gone.values()) != report.rows:
+        without = "".join(f" without {count} {name}" for name, count in gone.items() if count)
         told = f"{totals['stored']} stored and {totals['rejected']} rejected{without}"
         report.catalog.append(f"{told} are not {report.rows} rows")

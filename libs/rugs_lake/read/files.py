@@ -26,7 +26,7 @@ _FILES: Final = (
     " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
     f" LEFT JOIN ducklake_file_column_stats s ON s.data_file_id = f.data_file_id AND s.column_id = {_STREAM_SEQ}"
     " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) ORDER BY f.path"
-)
+)  # noqa: S608 - our own numbers
 
 
 class LakeFile(str):

@@ -73,6 +73,14 @@ def release(root: Path, lease_id: str) -> bool:
             return ended.rowcount > 0
 
 
+def end_all(catalog: Catalog) -> int:
+    """End every lease, whoever holds it; return how many there were."""
+    if not _is_there(catalog.connection):
+        return 0
+    with catalog.transaction() as connection:
+        return connection.execute("DELETE FROM rugs_lease").rowcount
+
+
 def leases(root: Path) -> list[Lease]:
     """Return the leases that hold, the first to end first.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,15 @@ from rugs_core.time import EPOCH_DAY, now_us, to_us
 from rugs_lake.errors import LakeError
 from rugs_lake.store import derived_ids, faults, held
 from rugs_lake.store.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
+from rugs_lake.store.change_scope import ChangeScope, Touched
+from rugs_lake.store.changes import (
+    REMOVED,
+    Rule,
+    insert_change,
+    insert_rule,
+    insert_tombstones,
+    last_change,
+)
 from rugs_lake.store.cursor import Cursor, Gap, check_unmoved, insert_gaps, move
 from rugs_lake.store.ledger import ImportProgress, write_progress
 from rugs_lake.store.parquet import DataFile
@@ -33,6 +42,12 @@ MIGRATED: Final = "migrated"
 
 class FileVanishedError(LakeError):
     """A file that is to be committed is not there any more, or not as it was written."""
+
+    retryable = True
+
+
+class ChangedError(LakeError):
+    """The lake's rows were changed since the batch was prepared: it may hold what must not be stored any more."""
 
     retryable = True
 
@@ -53,6 +68,7 @@ class Batch:
         totals: `taken`, `stored`, `duplicates`, `rejected`: how many events of each.
         retried: ids of rejects that this batch has fed again.
         entries: of rows that are known by their cause, see `derived_ids`.
+        change: number of the last change whose rules were applied to the batch.
     """
 
     end: Cursor
@@ -63,6 +79,7 @@ class Batch:
     imports: list[ImportProgress] = field(default_factory=list)
     retried: list[bytes] = field(default_factory=list)
     entries: Sequence[int] = ()
+    change: int = 0
 
 
 def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
@@ -70,11 +87,14 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
 
     Raises:
         SupersededError: if another writer has moved the cursor or taken the epoch.
-        FileVanishedError: if a file of the batch is gone. Nothing was committed.
+        ChangedError: if there was a change since the batch was prepared.
+        FileVanishedError: if a file of the batch is gone. In each case nothing was committed.
     """
     with catalog.transaction() as connection:
         faults.reached("transaction_begun")
         check_unmoved(connection, start)
+        if last_change(connection) != batch.change:
+            raise ChangedError("stored rows were changed while the batch was made ready")
         snapshot = _newest(connection)
         move(connection, batch.end)
         if batch.files:
@@ -119,6 +139,78 @@ def commit_compaction(catalog: Catalog, old: Sequence[int], new: Sequence[DataFi
         faults.reached("compaction_before_commit")
     faults.reached("compaction_after_commit")
     return snapshot
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What takes the place of a live file in a change: files with its remaining and its rewritten rows, or nothing."""
+
+    file_id: int
+    files: list[DataFile]
+
+
+@dataclass(frozen=True)
+class ChangeCommit:
+    """What one change does.
+
+    Attributes:
+        kind: a word for people and followers.
+        scope: which rows are meant.
+        rows: how many are rewritten or removed; `is_removal` says which.
+        touched: what they belonged to, before and after.
+        refuses: whether rows of the scope are refused from now on.
+        tombstones: of removed rows, see `rugs_lake.store.changes`.
+    """
+
+    kind: str
+    scope: ChangeScope
+    rows: int
+    touched: Touched
+    is_removal: bool = False
+    refuses: bool = False
+    tombstones: Sequence[tuple[bytes, bytes]] = ()
+
+
+def commit_change(
+    catalog: Catalog, change: ChangeCommit, replacements: Sequence[Replacement], check: Callable[[], None]
+) -> tuple[int, int]:
+    """Replace live files by others without the removed rows, or with rewritten ones; return number and snapshot.
+
+    Args:
+        check: called under the write lock; raises NotLiveError if a file that is live now was not looked at.
+
+    Raises:
+        NotLiveError: if a file to be replaced is not live any more, or `check` says so.
+        FileVanishedError: if one of the new files is gone. In each case nothing was committed.
+    """
+    new = [file for replacement in replacements for file in replacement.files]
+    with catalog.transaction() as connection:
+        check()
+        actions = [f"inserted_into_table:{TABLE_ID}"] * bool(new) + [f"deleted_from_table:{TABLE_ID}"]
+        snapshot = _newest(connection)
+        if replacements:
+            snapshot = insert_snapshot(connection, len(new), ",".join(actions), {change.kind: change.scope.as_dict()})
+        ended = connection.executemany(
+            "UPDATE ducklake_data_file SET end_snapshot = ? WHERE end_snapshot IS NULL AND data_file_id = ?",
+            [(snapshot, replacement.file_id) for replacement in replacements],
+        )
+        if replacements and ended.rowcount != len(replacements):
+            raise NotLiveError("a file to be changed has been replaced meanwhile")
+        connection.executemany(
+            "DELETE FROM rugs_scope WHERE data_file_id = ?", [(each.file_id,) for each in replacements]
+        )
+        if new:
+            _insert_files(connection, snapshot, new)
+        number = insert_change(connection, snapshot, change.kind, change.scope, change.rows, change.touched)
+        if change.refuses:
+            insert_rule(connection, Rule(number, change.kind, change.scope))
+        insert_tombstones(connection, change.tombstones)
+        if change.is_removal:
+            _add_totals(connection, Counter({REMOVED: change.rows}))
+        _check_there(catalog, new)
+        faults.reached("change_before_commit")
+    faults.reached("change_after_commit")
+    return number, snapshot
 
 
 def commit_migration(

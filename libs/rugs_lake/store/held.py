@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rugs_lake.store.rows import message_session, scope_hash
+from rugs_lake.store.rows import message_session, scope_hash, scope_of
 
 Entry = tuple[bytes, int, int]
 """A scope, and the first and last position that a file holds there."""
@@ -40,6 +40,28 @@ def with_held(positions: Iterable[Entry], table: pa.Table) -> list[Entry]:
     for ends in lives.aggregate([("stream_seq", "min"), ("stream_seq", "max")]).to_pylist():
         found[incarnation_scope(ends["incarnation"])] = (ends["stream_seq_min"], ends["stream_seq_max"])
     found[ALL] = (table.num_rows, table.num_rows)
+    return [(scope, first, last) for scope, (first, last) in found.items()]
+
+
+def positions_of(table: pa.Table) -> list[Entry]:
+    """Return for each scope the first and last position that the rows of a file have there, as `Row.scope` has them."""
+    is_derived = pc.is_valid(table["cause"])
+    places = pc.if_else(is_derived, pc.fill_null(table["tick"], 0), table["seq"])
+    keys = ["doc_type", "source", "session_id", "game_id"]
+    columns = table.select(keys).append_column("is_derived", is_derived).append_column("place", places)
+    groups = columns.group_by([*keys, "is_derived"], use_threads=False).aggregate([("place", "min"), ("place", "max")])
+    found: dict[bytes, tuple[int, int]] = {}
+    for group in groups.to_pylist():
+        first, last = group.pop("place_min"), group.pop("place_max")
+        scope = scope_of(**group)
+        if scope is None:
+            continue
+        if group["doc_type"] == "reject" and (place := message_session(group["session_id"])):
+            first = last = int(place[2])
+        elif group["is_derived"] and group["doc_type"] != "game_tick":
+            first = last = 0
+        known_first, known_last = found.get(scope, (first, last))
+        found[scope] = (min(first, known_first), max(last, known_last))
     return [(scope, first, last) for scope, (first, last) in found.items()]
 
 

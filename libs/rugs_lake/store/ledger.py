@@ -21,6 +21,7 @@ import orjson
 from rugs_core.files import make_folder, write_durably
 from rugs_core.time import now_us
 from rugs_lake.errors import LakeAbsentError
+from rugs_lake.store import changes
 from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.paths import LakePaths
 from rugs_proto.subjects import HEADER_IMPORT, HEADER_IMPORT_DERIVED, HEADER_IMPORT_DONE, HEADER_IMPORT_SEQ
@@ -35,6 +36,7 @@ class ImportProgress:
         messages: how many were taken; equal to `last_message` in all if none is missing.
         stored, duplicates: of its records, salvaged ones included; what is derived from a record is not counted.
         rejected, rejected_before: of its rejects: new ones, and those that were kept already.
+        refused: of its records, those that must not be stored again, see `rugs_lake.store.changes`.
         report: the importer's counts, on the run's last message only.
     """
 
@@ -45,6 +47,7 @@ class ImportProgress:
     duplicates: int = 0
     rejected: int = 0
     rejected_before: int = 0
+    refused: int = 0
     report: dict[str, Any] | None = None
 
 
@@ -65,6 +68,7 @@ class Run:
     rejected_before: int
     report: dict[str, Any] | None
     done: bool
+    refused: int = 0
 
     @property
     def closed(self) -> bool:
@@ -152,16 +156,17 @@ def run(root: Path, run_id: str) -> Run | None:
 def _query(root: Path, condition: str, value: str) -> list[Run]:
     try:
         with reading_catalog(root) as catalog:
-            rows = catalog.all(f"SELECT {_COLUMNS} FROM rugs_import WHERE {condition}", value)  # noqa: S608
+            refused = "refused" if changes.has_tables(catalog.connection) else "0"
+            rows = catalog.all(f"SELECT {_COLUMNS}, {refused} FROM rugs_import WHERE {condition}", value)  # noqa: S608
     except LakeAbsentError:
         return []
     return [_run_of(row) for row in rows]
 
 
 def _run_of(row: Sequence[Any]) -> Run:
-    run_id, last_message, messages, stored, duplicates, rejected, rejected_before, told, done_us = row
+    run_id, last_message, messages, stored, duplicates, rejected, rejected_before, told, done_us, refused = row
     counts = (last_message, messages, stored, duplicates, rejected, rejected_before)
-    return Run(run_id, *counts, None if told is None else orjson.loads(told), done_us is not None)
+    return Run(run_id, *counts, None if told is None else orjson.loads(told), done_us is not None, refused)
 
 
 def last_messages(catalog: Catalog, run_ids: Sequence[str]) -> dict[str, int]:
@@ -178,11 +183,16 @@ def write_progress(connection: sqlite3.Connection, progress: Sequence[ImportProg
     """Add to runs, inside the writer's transaction."""
     for run in progress:
         connection.execute(
-            "INSERT INTO rugs_import (run_id, last_message, messages, stored, duplicates, rejected, rejected_before)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+            "INSERT INTO rugs_import"
+            " (run_id, last_message, messages, stored, duplicates, rejected, rejected_before, refused)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
             " ON CONFLICT (run_id) DO UPDATE SET last_message = ?2, messages = messages + ?3, stored = stored + ?4,"
-            " duplicates = duplicates + ?5, rejected = rejected + ?6, rejected_before = rejected_before + ?7",
-            (run.run_id, run.last_message, run.messages, run.stored, run.duplicates, run.rejected, run.rejected_before),
+            " duplicates = duplicates + ?5, rejected = rejected + ?6, rejected_before = rejected_before + ?7,"
+            " refused = refused + ?8",
+            (
+                *(run.run_id, run.last_message, run.messages, run.stored, run.duplicates),
+                *(run.rejected, run.rejected_before, run.refused),
+            ),
         )
         if run.report is not None:
             _close(connection, run.run_id, run.report)
@@ -193,7 +203,7 @@ def _close(connection: sqlite3.Connection, run_id: str, report: dict[str, Any]) 
     connection.execute("UPDATE rugs_import SET report = ? WHERE run_id = ?", (orjson.dumps(report).decode(), run_id))
     connection.execute(
         "UPDATE rugs_import SET sha256 = ?, reader = ?, tz = ?, done_us = ? WHERE run_id = ?"
-        " AND messages = last_message AND stored + duplicates = ? AND rejected + rejected_before >= ?",
+        " AND messages = last_message AND stored + duplicates + refused = ? AND rejected + rejected_before >= ?",
         (
             *(report[name] for name in ("sha256", "reader", "tz")),
             now_us(),

@@ -63,6 +63,15 @@ class Row(NamedTuple):
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
 
 
+def scope_of(doc_type: str, source: str, session_id: str, game_id: str | None, is_derived: bool) -> bytes | None:
+    """Return the scope that a stored row's id is unique in, from the row's columns; None if it is made of its cause."""
+    if is_derived:
+        return None if game_id is None or doc_type not in GAME_RULES else scope_hash("game", game_id)
+    if doc_type == "reject" and (place := message_session(session_id)):
+        return scope_hash("stream", place[1])
+    return scope_hash(source, session_id)
+
+
 def cause_scope(cause: str) -> bytes:
     """Return the scope that a lake from before `derived_ids` knows an id by that is made of its cause."""
     return scope_hash("cause", cause)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from rugs_lake.errors import LakeError, LakeIncompatibleError, told_apart
 from rugs_lake.store import derived_ids, faults, ledger, parquet
 from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
-from rugs_lake.store.commit import Batch, FileVanishedError, commit_batch
+from rugs_lake.store.commit import Batch, ChangedError, FileVanishedError, commit_batch
 from rugs_lake.store.cursor import (
     Cursor,
     Gap,
@@ -33,6 +33,7 @@ from rugs_lake.store.ledger import ImportHeaders, ImportProgress
 from rugs_lake.store.orphans import discard, sweep
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.paths import LakePaths
+from rugs_lake.store.refusals import REFUSED, Refusals
 from rugs_lake.store.rows import Row, rows_of
 from rugs_lake.store.table import to_table
 from rugs_lake.write import blobs, scopes
@@ -99,7 +100,7 @@ class Committed(NamedTuple):
 
     Attributes:
         snapshot: number of the newest snapshot.
-        totals: `taken`, `stored`, `duplicates`, `rejected`.
+        totals: `taken`, `stored`, `duplicates`, `rejected`, `refused_by_rule`.
         blobs: names of objects whose bytes are in the lake now.
     """
 
@@ -132,6 +133,7 @@ class LakeWriter:
             self.catalog.close()
             raise
         self._pending = Pending(self.cursor)
+        self._refusals = Refusals()
 
     def close(self) -> None:
         """Close the catalog; what is pending is not committed, the stream still has it."""
@@ -210,9 +212,16 @@ class LakeWriter:
             SupersededError: another writer has taken over.
             OSError, sqlite3.Error: the disk is full or does not answer; nothing is lost.
         """
-        if pending.prepared is None:
-            pending.prepared = self._prepare(pending)
-        prepared = pending.prepared
+        while True:
+            if pending.prepared is None:
+                pending.prepared = self._prepare(pending)
+            try:
+                return self._commit(pending, pending.prepared)
+            except ChangedError:  # the batch may hold what is refused now
+                discard(self.catalog, pending.prepared.files.values())
+                pending.prepared = None
+
+    def _commit(self, pending: Pending, prepared: Prepared) -> Committed:
         for partition, rows in prepared.partitions.items():
             if partition not in prepared.files:
                 prepared.files[partition] = self._write(partition, rows, pending.start)
@@ -241,8 +250,10 @@ class LakeWriter:
         return parquet.write(self.paths, table, doc_type, day, with_held(scopes.spans(rows), table))
 
     def _prepare(self, pending: Pending) -> Prepared:
-        """Tell new rows from known ones, count both, and sort the new ones into partitions."""
+        """Tell new rows from known and from refused ones, count each, and sort the new ones into partitions."""
         candidates = [row for taken in pending.taken for row in taken.rows]
+        self._refusals.refresh(self.catalog.connection)
+        refused = self._refusals.refused(self.catalog.connection, candidates)
         seen = scopes.known_ids(self.catalog, candidates)
         runs = _Runs(self.catalog, pending)
         totals: Counter[str] = Counter(taken=len(candidates))
@@ -253,7 +264,9 @@ class LakeWriter:
             understood = bool(rows)
             for row in rows:
                 kept = row
-                if row.event.digest in seen:
+                if row.event.digest in refused:
+                    outcome = REFUSED
+                elif row.event.digest in seen:
                     outcome = "duplicates"
                 else:
                     seen.add(row.event.digest)
@@ -280,6 +293,7 @@ class LakeWriter:
             imports=runs.all,
             retried=retried,
             entries=entries,
+            change=self._refusals.seen,
         )
         return Prepared(partitions, batch)
 
@@ -301,6 +315,8 @@ def _count(progress: ImportProgress, row: Row, outcome: str, *, counts_derived: 
     if row.event.envelope.doc_type != "reject":
         if outcome == "stored":
             progress.stored += 1
+        elif outcome == REFUSED:
+            progress.refused += 1
         else:
             progress.duplicates += 1
     elif outcome == "rejected":
