@@ -19,18 +19,17 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
-from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
+from rugs_lake.errors import LakeUnavailableError
 from rugs_lake.read import leases
 from rugs_lake.read import sandbox as sandboxing
 from rugs_lake.read.admission import Admitted, admit
-from rugs_lake.read.files import explain_missing, live_files_at, pin
+from rugs_lake.read.files import check_versions, explain_missing, live_files_at, pin
 from rugs_lake.read.pruning import ALL, Conditions
 from rugs_lake.read.views import VIEWS
 from rugs_lake.store.catalog import Catalog, reading_catalog
-from rugs_lake.store.evolution import check_readable, is_readable
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.positions import cursors_at, position_at
-from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, columns_of
+from rugs_lake.store.schema import COLUMNS, columns_of
 from rugs_proto.envelope import DOC_TYPES
 from rugs_proto.subjects import EVENTS_STREAM
 
@@ -89,7 +88,7 @@ class Lake:
             self.files = live_files_at(catalog, self.snapshot, asked)
             self.cursors = cursors_at(catalog, self.snapshot)
             self.position = position_at(catalog, self.snapshot, EVENTS_STREAM)
-            check_versions(catalog, self.snapshot, {file.schema_version for file in self.files})
+            check_versions(catalog, self.snapshot, self.files)
             self._add_tables = _catalog_tables(catalog)
         self.root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -126,7 +125,7 @@ class Lake:
 
     def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
         """Make a view over files; those of one schema version are alike, so no file is opened to find out."""
-        parts = [select_rows(version, names) for version, names in versions.items()] or [_select_nothing()]
+        parts = [_select(version, names) for version, names in versions.items()] or [_select_nothing()]
         self._create_view(name, " UNION ALL ".join(parts))
 
     def _create_view(self, name: str, query: str) -> None:
@@ -208,21 +207,6 @@ class Lake:
         self.close()
 
 
-def check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:
-    """Check that this program can read the schema versions of a snapshot's files.
-
-    Raises:
-        LakeIncompatibleError: if it cannot.
-    """
-    unknown = [version for version in versions if not is_readable(version)]
-    if unknown:
-        check_readable(catalog)
-        raise LakeIncompatibleError(
-            f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
-            f" this program {SCHEMA_VERSION}"
-        )
-
-
 def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     """Return what the catalog knows and a user may ask for: snapshots and gaps."""
     gaps = catalog.all("SELECT stream, incarnation, first_seq, last_seq, reason, noted_us FROM rugs_gap")
@@ -232,8 +216,7 @@ def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
     return {"gap": pa.table(columns, names=names)}
 
 
-def select_rows(version: str, files: Sequence[str]) -> str:
-    """Return a query for all rows of files of one schema version, with the columns that views have."""
+def _select(version: str, files: Sequence[str]) -> str:
     there = {column.name for column in columns_of(version)}
     columns = [
         _expression(column.name) if column.name in there else f"NULL::{column.duckdb} AS {column.name}"
@@ -241,7 +224,7 @@ def select_rows(version: str, files: Sequence[str]) -> str:
     ]
     # The partition columns come from the path: a filter on them leaves other files unopened.
     return (
-        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(literal, files))}],"  # noqa: S608 - quoted literals
+        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(_literal, files))}],"  # noqa: S608 - quoted literals
         " hive_partitioning = true, hive_types = {'doc_type': VARCHAR, 'date': DATE})"
     )
 
@@ -260,8 +243,7 @@ def _select_nothing() -> str:
     return f"SELECT {', '.join(columns)} WHERE false"
 
 
-def literal(text: str) -> str:
-    """Return a text as SQL writes it."""
+def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
