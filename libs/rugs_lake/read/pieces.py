@@ -174,7 +174,7 @@ def _read(window: _Window, wanted: Wanted) -> tuple[int, pa.Table | None]:
     columns = [*{*wanted.columns, *_KEYS, *_ORDER}]
     tables = []
     for file in files:
-        table = conform(parquet.read(Path(file), columns))
+        table = conform(parquet.read(Path(file), columns), columns)
         tables.append(table.filter(_within(table, window, last)))
     if not any(table.num_rows for table in tables):
         return last, None

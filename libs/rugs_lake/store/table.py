@@ -59,12 +59,13 @@ def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
     return pa.table([_array(columns[column.name], column.arrow) for column in COLUMNS], schema=ARROW_SCHEMA)
 
 
-def conform(table: pa.Table) -> pa.Table:
-    """Return a table of an older schema version with exactly the lake's columns: those it lacks are null."""
-    for place, field in enumerate(ARROW_SCHEMA):
+def conform(table: pa.Table, names: Sequence[str] = ARROW_SCHEMA.names) -> pa.Table:
+    """Return a table of an older schema version with exactly these columns of the lake: those it lacks are null."""
+    schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
+    for field in schema:
         if field.name not in table.column_names:
-            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
-    return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def _fixed(values: Sequence[bytes], arrow: pa.DataType) -> pa.Array:
