@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -75,14 +76,14 @@ class LakeFollower:
             GivenUpError: if told to stop while it cannot be read.
         """
         announced = asyncio.Event()
-        position = await self._ask(lambda: checkpoints.load(self._root, self._name, self._store))
+        position = await self._ask(partial(checkpoints.load, self._root, self._name, self._store))
         async with contextlib.AsyncExitStack() as stack:
             if self._nc is not None:
                 ears = rugs_bus.listening(self._nc, COMMITTED, lambda _: announced.set())
                 await stack.enter_async_context(ears)
             while not self._stop.is_set():
                 announced.clear()
-                piece = await self._ask(lambda above=position: next_piece(self._root, above, self._wanted))
+                piece = await self._ask(partial(next_piece, self._root, position, self._wanted))
                 if piece is None:
                     await self._until_woken(announced)
                 else:
@@ -98,7 +99,7 @@ class LakeFollower:
         """
         await self._retry.until_done(
             "cannot save a checkpoint",
-            lambda: asyncio.to_thread(checkpoints.save, self._root, self._name, self._store, position),
+            partial(asyncio.to_thread, checkpoints.save, self._root, self._name, self._store, position),
         )
 
     async def _ask(self, work: Callable[[], _T]) -> _T | None:

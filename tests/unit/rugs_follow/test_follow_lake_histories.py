@@ -42,13 +42,15 @@ def random_envelope(chance: Random) -> dict[str, Any]:
     """Return an event of one of a few sessions and games, at any place there, mostly of today."""
     number, session, game = chance.randint(1, 30), chance.choice(SESSIONS), chance.choice(GAMES)
     about: dict[str, Any] = {"session_id": session, "ts": NOON_US - chance.choice([0, 0, 0, 300]) * DAY_US}
-    return chance.choice([
-        lambda: envelope(number, game_id=game, **about),
-        lambda: envelope(number, source="import", **about),
-        lambda: tick(number, game, seq=number, **about),
-        lambda: state(number, seq=number, game_id=game, **about),
-        lambda: envelope(number, v=9),
-    ])()  # fmt: skip
+    return chance.choice(
+        [
+            envelope(number, game_id=game, **about),
+            envelope(number, source="import", **about),
+            tick(number, game, seq=number, **about),
+            state(number, seq=number, game_id=game, **about),
+            envelope(number, v=9),
+        ]
+    )
 
 
 def corrected(table: pa.Table) -> pa.Table:
