@@ -23,6 +23,8 @@ from rugs_cli.commands import (
     migrate,
     reconcile,
     rejects,
+    remove,
+    retention,
     sim,
     sources,
     sql,
@@ -66,7 +68,9 @@ app.command("stats")(lake.stats)
 app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)
 app.command("migrate")(migrate.migrate)
+app.command("remove")(remove.remove)
 app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
+app.add_typer(retention.app, name="retention", no_args_is_help=True)
 app.add_typer(config.app, name="config")
 
 

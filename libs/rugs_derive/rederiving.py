@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -26,11 +26,16 @@ from rugs_core.time import DAY_US, EPOCH_DAY
 from rugs_derive.causes import Cause
 from rugs_derive.outbox import Outbox
 from rugs_derive.quality import Quality
+from rugs_derive.replacing import DERIVED, EXTRACTS, correct_extracts, days
 from rugs_derive.stored import StoredEvents
 from rugs_feed.derive import RULES_VERSION, Deriver
+from rugs_lake.maintain.corrections import Corrections
 from rugs_lake.read import stats
 from rugs_lake.read.commits import until_committed
 from rugs_lake.store import ledger
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.change_scope import ChangeScope
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.draft import Draft, joined
 from rugs_proto.subjects import (
     TARGET_BODY,
@@ -43,6 +48,8 @@ _PATIENCE: Final = 60.0
 """Seconds without any progress of the writer after which it counts as gone."""
 
 log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 Watch = Callable[[int, int], None]
 """Told how many events are dealt with, and of how many."""
@@ -65,6 +72,7 @@ class Rederived:
         events: stored events that were read.
         undigested: what no rule could digest, by doc type and reason.
         left_out: what no message could hold, by doc type.
+        corrected: with `replace`, rows that were stored wrong, and are right now: `extracts` of frames, and `derived`.
         checks: how often each check held and failed.
     """
 
@@ -72,6 +80,7 @@ class Rederived:
     kinds: dict[str, Kind] = field(default_factory=lambda: {name: Kind() for name in DOC_TYPES})
     undigested: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    corrected: dict[str, int] | None = None
     checks: dict[str, dict[str, int]] = field(default_factory=dict)
     findings: list[dict[str, Any]] = field(default_factory=list)
     rules_version: int = RULES_VERSION
@@ -93,9 +102,13 @@ async def rederive(
     *,
     first: dt.date | None = None,
     last: dt.date | None = None,
+    replace: bool = False,
     watch: Watch = lambda seen, total: None,
 ) -> Rederived:
     """Derive from the lake's stored events of some days (UTC, both included); return when the lake has it all.
+
+    With `replace` the fields of stored frames are extracted again first, and what is stored of the derived events is
+    corrected where it differs from what is derived now.
 
     Raises:
         LakeError: if there is no lake, or no writer commits what was derived.
@@ -104,16 +117,37 @@ async def rederive(
     clock = asyncio.get_running_loop().time
     began = clock()
     done = Rederived()
-    publisher = Publisher(nc)
-    try:
-        runs = _Runs(publisher)
-        await _derive(root, first, last, done, runs, watch)
-        await runs.finish(done)
-    finally:
-        await publisher.close()
-    await runs.wait(root, done)
+    corrections = Corrections() if replace else None
+    with corrections or contextlib.nullcontext():
+        if replace:
+            extracts = await _in_catalog(root, lambda catalog: correct_extracts(catalog, first, last))
+        publisher = Publisher(nc)
+        try:
+            runs = _Runs(publisher, corrections)
+            await _derive(root, first, last, done, runs, watch)
+            await runs.finish(done)
+        finally:
+            await publisher.close()
+        await runs.wait(root, done)
+        if corrections is not None:
+            derived = await _in_catalog(root, lambda catalog: _replace(catalog, corrections, first, last))
+            done.corrected = {EXTRACTS: extracts.rows, DERIVED: derived}
     done.seconds = round(clock() - began, 3)
     return done
+
+
+async def _in_catalog(root: Path, work: Callable[[Catalog], _T]) -> _T:
+    def run() -> _T:
+        with Catalog(LakePaths(root)) as catalog:
+            return work(catalog)
+
+    return await asyncio.to_thread(run)
+
+
+def _replace(catalog: Catalog, corrections: Corrections, first: dt.date | None, last: dt.date | None) -> int:
+    """Correct the stored derived events; return how many were wrong."""
+    scopes = [ChangeScope(doc_type=doc_type, dates=days(first, last)) for doc_type in DOC_TYPES]
+    return sum(corrections.apply(catalog, DERIVED, scope).rows for scope in scopes)
 
 
 async def _derive(
@@ -173,7 +207,8 @@ def _rows(
 class _Runs:
     """The runs that the messages belong to, one a doc type: the lake counts what it stores of each."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, corrections: Corrections | None) -> None:
+        self._corrections = corrections
         self._runs = {name: ImportRun(publisher, name, derived=True) for name in DOC_TYPES}
 
     async def send(self, messages: list[Draft[bytes]], done: Rederived) -> None:
@@ -185,7 +220,10 @@ class _Runs:
         for message in messages:
             self._check()
             done.kinds[message.doc_type].derived += len(message.ids)
-            await self._runs[message.doc_type].publish(message.subject, joined(message.parts))
+            body = joined(message.parts)
+            if self._corrections is not None:
+                await asyncio.to_thread(self._corrections.add, body)
+            await self._runs[message.doc_type].publish(message.subject, body)
         await asyncio.sleep(0)
 
     async def finish(self, done: Rederived) -> None:

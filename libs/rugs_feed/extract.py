@@ -121,6 +121,8 @@ TRADE_RULES: Final = (*DEFAULT_RULES, _rule("price", "price", number), _rule("am
 _ALL_RULES: Final = (*RULES.values(), DEFAULT_RULES, TRADE_RULES)
 PAYLOAD_KEYS: Final = tuple(sorted({rule.path[0] for rules in _ALL_RULES for rule in rules}))
 """Top-level payload keys that any rule looks at: a decoder may skip all others."""
+TARGETS: Final = frozenset({rule.target for rules in _ALL_RULES for rule in rules} | {"action", "phase"})
+"""Every key of `Extract.fields`, and the envelope's own keys."""
 
 
 def extract(event: str, data: object) -> Extract:

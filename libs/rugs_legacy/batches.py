@@ -23,6 +23,7 @@ class Message(NamedTuple):
     """
 
     subject: str
+    session_id: str
     body: bytes
     parked: tuple[str, bytes] | None = None
 
@@ -56,7 +57,8 @@ def messages(envelopes: Iterable[Envelope]) -> Iterator[Message]:
 
 def _sent_out(drafts: dict[str, Draft[Envelope]]) -> Iterator[Message]:
     for draft in drafts.values():  # in the order of their first events
-        yield Message(draft.subject, wire.encode(draft.parts))  # together: packed one by one, they take twice as long
+        body = wire.encode(draft.parts)  # together: packed one by one, they take twice as long
+        yield Message(draft.subject, draft.session_id, body)
     drafts.clear()
 
 
@@ -66,7 +68,7 @@ def _parked(envelope: Envelope) -> Message:
     envelope["id"] = make_id(SOURCE, envelope["session_id"], envelope["seq"], raw)
     envelope["blob"] = sha256(raw).hexdigest()
     subject = event_subject(envelope["doc_type"], SOURCE, envelope["event"])
-    return Message(subject, wire.encode(envelope), (envelope["id"], raw))
+    return Message(subject, envelope["session_id"], wire.encode(envelope), (envelope["id"], raw))
 
 
 def _bytes(raw: str | bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -16,7 +17,8 @@ from typing import Any, Final
 from nats.aio.client import Client
 
 import rugs_bus
-from legacy_importer.progress import Watch, watching
+from legacy_importer.progress import watching
+from legacy_importer.replacing import Replacing
 from legacy_importer.report import Report
 from legacy_importer.sending import Sender
 from legacy_importer.waiting import wait_for_commits
@@ -81,6 +83,11 @@ def _options() -> argparse.Namespace:
         metavar="TZ",
         help="zone of times that were written without one (default: %(default)s)",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="read every file again, and correct what is stored of it: extracts, times, doc types; implies --wait",
+    )
     parser.add_argument("--wait", action="store_true", help="return when the lake holds everything")
     parser.add_argument("--timeout", type=float, metavar="S", help="give up after so many seconds")
     parser.add_argument("--json", action="store_true", help="print the report as one line of JSON")
@@ -141,12 +148,20 @@ async def _work(options: argparse.Namespace, settings: CommonSettings, report: R
     try:
         await _wait_for_stream(nc, settings.connect_timeout)
         showing, watch = watching(files)
-        with showing:
-            await _send(nc, settings.data_dir, options.timezone, files, report, watch)
-        if not files and not report.errors:
-            report.fail("nothing was imported: there is no file at all")
-        if options.wait:
-            await wait_for_commits(nc, settings.data_dir, report)
+        with Replacing() if options.replace else contextlib.nullcontext() as replacing:
+            with showing:
+                sender = Sender(nc, settings.data_dir, options.timezone, report, watch, replacing)
+                try:
+                    await sender.send(files)
+                finally:
+                    await sender.close()
+            if not files and not report.errors:
+                report.fail("nothing was imported: there is no file at all")
+            if options.wait or replacing is not None:
+                await wait_for_commits(nc, settings.data_dir, report)
+            if replacing is not None:
+                report.corrected = await asyncio.to_thread(replacing.apply, settings.data_dir)
+        if options.wait or options.replace:
             await _look_for_repeated_games(settings.data_dir, report)
     finally:
         await nc.close()
@@ -184,14 +199,6 @@ async def _wait_for_stream(nc: Client, seconds: float) -> None:
         except BusUnavailableError:
             deadline = loop.time() + seconds
         await asyncio.sleep(_LOOK_AGAIN)
-
-
-async def _send(nc: Client, root: Path, timezone: str, files: list[Path], report: Report, watch: Watch) -> None:
-    sender = Sender(nc, root, timezone, report, watch)
-    try:
-        await sender.send(files)
-    finally:
-        await sender.close()
 
 
 def _keep(report: Report, settings: CommonSettings) -> None:

@@ -123,6 +123,8 @@ class Report:
     errors: list[str] = field(default_factory=list)
     repeated_games: list[dict[str, Any]] | None = None
     """Games that a recording shares with others in the lake; None where that was not looked up."""
+    corrected: int | None = None
+    """With `--replace`: stored rows that differed from what their file says, and were rewritten."""
     seconds: float = 0.0
 
     def skip(self, file: str, reason: str) -> None:
@@ -156,6 +158,8 @@ class Report:
         for name in ("stored", "duplicates"):
             known = [getattr(one, name) for one in self.files]
             figures[name] = None if None in known else sum(known)
+        if self.corrected is not None:
+            figures["corrected"] = self.corrected
         figures["refused"] = sum(one.refused for one in self.files)
         names = [skipped["file"] for skipped in self.skipped_files]
         told = {"skipped_files": names, "notes": self.notes(), "failures": self.failures}
@@ -170,7 +174,9 @@ class Report:
     def notes(self) -> list[str]:
         """Return what is worth a line to somebody who watches, besides figures and failures."""
         notes = [f"{one.file}: {one.note}" for one in self.files if one.note]
-        if zones := Counter(one.stored_tz for one in self.files if one.stored_tz):
+        if self.corrected is not None:
+            notes.append(f"rows corrected: {self.corrected}")
+        elif zones := Counter(one.stored_tz for one in self.files if one.stored_tz):
             told = ", ".join(f"{count} with {zone}" for zone, count in zones.items())
             notes.append(f"files imported before with another time zone: {told}; what is stored keeps its times")
         if refused := sum(one.refused for one in self.files):

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from nats.aio.client import Client
 
+from legacy_importer.replacing import Replacing
 from legacy_importer.report import FileReport, Report
 from rugs_bus import BusError, BusUnavailableError, Publisher, put_blob
 from rugs_bus.import_run import ImportRun
@@ -41,17 +42,25 @@ _T = TypeVar("_T")
 class Sender:
     """Sends files to the bus and notes in `report` what became of each.
 
-    `watch` is told of each file how many of its bytes are dealt with so far.
+    `watch` is told of each file how many of its bytes are dealt with so far. With `replacing` every file is read,
+    and its rows are gathered there.
     """
 
     def __init__(
-        self, nc: Client, root: Path, timezone: str, report: Report, watch: Callable[[Path, int], None]
+        self,
+        nc: Client,
+        root: Path,
+        timezone: str,
+        report: Report,
+        watch: Callable[[Path, int], None],
+        replacing: Replacing | None = None,
     ) -> None:
         self._nc = nc
         self._root = root
         self._timezone = timezone
         self._report = report
         self._watch = watch
+        self._replacing = replacing
         self._patience = Patience(asyncio.Event(), _PASSING, _RETRY_SECONDS)  # who wants its end cancels it
         self._publisher = Publisher(nc)
         self._known = Known(root)
@@ -75,7 +84,7 @@ class Sender:
             first = self._first_of.setdefault((one.sha256, one.reader), one)
             if first is not one:
                 copies.append((one, first))
-            elif same := [each for each in before if each.is_by(one.reader, one.tz)]:
+            elif self._replacing is None and (same := [each for each in before if each.is_by(one.reader, one.tz)]):
                 one.take_known(same[0].report or {}, "known")
             else:
                 await self._send_file(recording, one)
@@ -120,6 +129,8 @@ class Sender:
                 if message.parked is not None:
                     await self._put(*message.parked)
                 await run.publish(message.subject, message.body)
+                if self._replacing is not None:
+                    await asyncio.to_thread(self._replacing.add, message)
                 self._watch(recording.path, recording.lying(counts.read))
                 await asyncio.sleep(0)  # reading is work: let the connection have its turn
         except (OSError, FileChangedError, BusError, LakeError) as error:

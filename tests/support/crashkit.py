@@ -34,6 +34,7 @@ COMPACTION_STEPS: Final = (
     "compaction_before_commit",
     "compaction_after_commit",
 )
+CHANGE_STEPS: Final = ("change_written", "change_files_ready", "change_before_commit", "change_after_commit")
 EXPIRY_STEPS: Final = ("expiry_forgotten", "expiry_deleted")
 MIGRATION_STEPS: Final = (
     *("migration_written", "migration_staged", "migration_epoch_taken"),

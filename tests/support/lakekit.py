@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgpack
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import rugs_lake
 from rugs_lake.maintain.verify import Report, verify
@@ -124,6 +126,14 @@ def commit(writer: LakeWriter, *messages: Message) -> Committed:
 
 LAST: Final = message(3, envelope(6), envelope(7, doc_type="ws_event"))
 """The last message of the small lake that some tests begin with."""
+
+
+def shifted(table: pa.Table, micros: int) -> pa.Table:
+    """Return rows at another time, and so perhaps on another date."""
+    ts = pc.add(table["ts"], pa.scalar(dt.timedelta(microseconds=micros)))
+    for name, values in (("ts", ts), ("date", ts.cast(pa.date32()))):
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    return table
 
 
 def store(root: Path, *messages: Message) -> None:

@@ -2,7 +2,8 @@
 
 ``python -m tests.support.lakeproc write ROOT MESSAGES ACKS`` takes a made-up stream into the lake,
 a few messages a commit, and appends the sequence of each commit that returned to the file
-ACKS. ``compact ROOT`` compacts and expires until it is killed or nothing is left to do.
+ACKS. ``compact ROOT`` compacts and expires until it is killed or nothing is left to do. ``remove ROOT GAME``
+removes a game for good; ``shift ROOT`` moves every tick to the next day.
 
 The stream is a function of the sequence alone, so a restarted process reads the same.
 """
@@ -15,9 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from rugs_core.time import from_us
 from rugs_lake.maintain import retention
+from rugs_lake.maintain.change import change
 from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.removal import remove_scope
 from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.change_scope import ChangeScope
 from rugs_lake.store.cursor import SupersededError
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
@@ -100,6 +105,22 @@ def compact_all(root: Path) -> int:
             return 0
 
 
+def remove_game(root: Path, game: str) -> int:
+    """Remove a game's rows for good; return the exit code."""
+    with Catalog(LakePaths(root)) as catalog:
+        remove_scope(catalog, ChangeScope(game=game))
+    return 0
+
+
+def shift_ticks(root: Path) -> int:
+    """Move the ticks that are on their first day to the next one; return the exit code."""
+    today = from_us(NOON_US).date()
+    with Catalog(LakePaths(root)) as catalog:
+        scope = ChangeScope(doc_type="game_tick", dates=(today, today))
+        change(catalog, "corrected", scope, lambda table: lakekit.shifted(table, DAY_US))
+    return 0
+
+
 def main() -> int:
     """Do what the arguments say."""
     match sys.argv[1:]:
@@ -107,6 +128,10 @@ def main() -> int:
             return write(Path(root), int(messages), Path(acks))
         case ["compact", root]:
             return compact_all(Path(root))
+        case ["remove", root, game]:
+            return remove_game(Path(root), game)
+        case ["shift", root]:
+            return shift_ticks(Path(root))
     return 2
 
 

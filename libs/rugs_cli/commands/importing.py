@@ -19,6 +19,9 @@ Paths = Annotated[
 ]
 Timezone = Annotated[str, typer.Option("--timezone", help="Zone of times that were written without one.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when the lake holds everything.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Read every file again, and correct what is stored of it: implies --wait.")
+]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0.001, help="Give up after so many seconds.")]
 
 
@@ -26,6 +29,7 @@ def import_files(
     paths: Paths,
     timezone: Timezone = "America/New_York",
     wait: Wait = False,
+    replace: Replace = False,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,6 +37,9 @@ def import_files(
 
     What is in the lake already is recognised: the same import can be run again at any time. Where no stack
     runs, a broker and a writer are started for as long as it takes.
+
+    With --replace the rows of these files that are stored otherwise than their readers say today are rewritten, under
+    the same ids: extracts, doc types, and times, as with another --timezone.
 
     Formats, one record a line: per-game ticks (F1), sessions (F2), ticks of the recorder sink (F3), demonstrations
     (F4), player actions (F6), raw captures (F9), CDP captures (F10), samples of the explorer (F12), golden hours
@@ -55,6 +62,8 @@ def import_files(
     arguments = [*map(str, paths), "--timezone", timezone]
     if timeout is not None:
         arguments += ["--timeout", str(timeout)]
+    if replace:
+        arguments.append("--replace")
     if as_json:
         arguments.append("--json")
     code = asyncio.run(_import(Settings.load(), arguments, wait))

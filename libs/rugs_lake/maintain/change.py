@@ -65,6 +65,10 @@ class Changed(NamedTuple):
     by_doc_type: Counter[str]
 
 
+UNCHANGED: Final = Changed(0, 0, 0, 0, NOTHING, Counter())
+"""Nothing was to be done."""
+
+
 @dataclass
 class _Looked:
     """A live file that was looked at: with rows of the scope it has a replacement."""
@@ -98,15 +102,18 @@ def change(
     scope: ChangeScope,
     rewrite: Rewrite,
     *,
+    sessions: Collection[tuple[str, str]] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Changed:
     """Replace the rows of a scope by what `rewrite` makes of them; rows that come out as they were stay untouched.
+
+    With `sessions` the caller knows that `rewrite` changes no row of any other: other files need not be read.
 
     Raises:
         LakeError: if `rewrite` does not return the same ids, or the lake cannot be written by this program.
         TornFileError: if a file that may hold such rows is damaged. In each case nothing was changed.
     """
-    return _change(catalog, kind, scope, rewrite, refuses=False, progress=progress)
+    return _change(catalog, kind, scope, rewrite, refuses=False, sessions=sessions, progress=progress)
 
 
 def remove(
@@ -127,7 +134,7 @@ def remove(
         LakeError: if the lake cannot be written by this program.
         TornFileError: if a file that may hold such rows is damaged. In each case nothing was changed.
     """
-    return _change(catalog, kind, scope, None, refuses=refuses, progress=progress)
+    return _change(catalog, kind, scope, None, refuses=refuses, sessions=None, progress=progress)
 
 
 def count_rows(catalog: Catalog, scope: ChangeScope) -> tuple[Counter[str], int]:
@@ -157,6 +164,7 @@ def _change(
     rewrite: Rewrite | None,
     *,
     refuses: bool,
+    sessions: Collection[tuple[str, str]] | None,
     progress: Callable[[int, int], None],
 ) -> Changed:
     bring_up(catalog)
@@ -164,7 +172,7 @@ def _change(
     looked: dict[int, _Looked] = {}
     try:
         while True:
-            seen_snapshot, candidates = _candidates(catalog, scope)
+            seen_snapshot, candidates = _candidates(catalog, scope, sessions)
             _forget_replaced(catalog, looked, {candidate.file_id for candidate in candidates})
             try:
                 for done, candidate in enumerate(candidates):
@@ -221,10 +229,13 @@ def _commit(
     return Changed(number, snapshot, rows, len(replacements), touched, +by_doc_type)
 
 
-def _candidates(catalog: Catalog, scope: ChangeScope) -> tuple[int, list[_Candidate]]:
+def _candidates(
+    catalog: Catalog, scope: ChangeScope, sessions: Collection[tuple[str, str]] | None = None
+) -> tuple[int, list[_Candidate]]:
     """Return the newest snapshot and its files that may hold rows of the scope."""
     asked = Conditions(
-        games=None if scope.game is None else [scope.game], sessions=None if scope.session is None else [scope.session]
+        games=None if scope.game is None else [scope.game],
+        sessions=sessions if scope.session is None else [scope.session],
     )
     with catalog.reading():
         (snapshot,) = catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")

@@ -59,6 +59,13 @@ def to_table(rows: Sequence[Row], incarnation: str) -> pa.Table:
     return pa.table([_array(columns[column.name], column.arrow) for column in COLUMNS], schema=ARROW_SCHEMA)
 
 
+def field_columns(fields: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    """Return the columns that the `fields` of some envelopes make: the typed ones, and `extra`."""
+    split = _split(fields, _FIELD_TYPES)
+    typed = {name: _array(values, _FIELD_TYPES[name]) for name, values in split.columns.items()}
+    return {**typed, "extra": _array(split.others, pa.string())}
+
+
 def conform(table: pa.Table, names: Sequence[str] = ARROW_SCHEMA.names) -> pa.Table:
     """Return a table of an older schema version with exactly these columns of the lake: those it lacks are null."""
     schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import pytest_asyncio
 from nats.aio.client import Client
@@ -19,6 +20,11 @@ from rugs_bus import StreamSettings, stream_state
 from rugs_bus.api import ask
 from rugs_derive import rederive
 from rugs_derive.position import find
+from rugs_lake.maintain.change import change
+from rugs_lake.maintain.verify import verify
+from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.change_scope import ChangeScope
+from rugs_lake.store.paths import LakePaths
 from rugs_proto.subjects import ALERTS_QUALITY
 from rugs_runtime.broker import Broker
 from tests.support import derivekit, stackkit
@@ -87,6 +93,39 @@ async def test_rebuilt_from_the_lake_is_what_was_derived_live(rig: Rig, tmp_path
         name: kind.stored for name, kind in first.kinds.items()
     }
     assert first.checks == again.checks
+
+
+async def test_what_was_stored_wrong_is_corrected_under_the_same_ids(rig: Rig) -> None:
+    """Extracts of frames first, and then what is derived from them; what is right stays as it is."""
+    await derivekit.publish(rig.nc, lost(frames(500), 0.1))
+    await rig.settle()
+    rig.derive.kill()
+    await rederive(rig.nc, rig.root, replace=True)
+    everything = "SELECT * EXCLUDE (extra), extra::JSON FROM events ORDER BY id"
+    right = rows(rig.root, everything)
+    frames_wrong = spoil(rig.root, "ws_event", game_id=None, tick=None, price=None)
+    ticks_wrong = spoil(rig.root, "game_tick", price=0.5)
+    assert rows(rig.root, everything) != right
+    done = await rederive(rig.nc, rig.root, replace=True)
+    assert rows(rig.root, everything) == right
+    assert done.corrected == {"extracts": frames_wrong, "derived": ticks_wrong}
+    assert all(kind.stored == 0 for kind in done.kinds.values())
+    assert (await rederive(rig.nc, rig.root, replace=True)).corrected == {"extracts": 0, "derived": 0}
+    assert verify(rig.root).ok
+
+
+def spoil(root: Path, doc_type: str, **values: Any) -> int:
+    """Store something else in some columns, as a program with other rules would have; return how many rows it hits."""
+
+    def wrong(table: pa.Table) -> pa.Table:
+        for name, value in values.items():
+            field = table.schema.field(name)
+            column = pa.array([value] * table.num_rows, field.type)
+            table = table.set_column(table.schema.get_field_index(name), field, column)
+        return table
+
+    with Catalog(LakePaths(root)) as catalog:
+        return change(catalog, "spoiled", ChangeScope(doc_type=doc_type), wrong).rows
 
 
 @pytest.mark.parametrize("purged", [False, True], ids=["in the stream", "in the lake"])

@@ -163,13 +163,6 @@ def test_a_compaction_goes_on_beside_a_removal(writer: LakeWriter, tmp_path: Pat
     assert not list((tmp_path / "manifests").rglob("orphans"))
 
 
-def shifted(table: pa.Table, micros: int) -> pa.Table:
-    """Return rows at another time, and so perhaps on another date."""
-    ts = pc.add(table["ts"], pa.scalar(dt.timedelta(microseconds=micros)))
-    table = table.set_column(table.schema.get_field_index("ts"), table.schema.field("ts"), ts)
-    return table.set_column(table.schema.get_field_index("date"), table.schema.field("date"), ts.cast(pa.date32()))
-
-
 def rewrite(root: Path, scope: ChangeScope, how: Callable[[pa.Table], pa.Table]) -> Changed:
     with Catalog(LakePaths(root)) as catalog:
         return change(catalog, "corrected", scope, how)
@@ -178,7 +171,7 @@ def rewrite(root: Path, scope: ChangeScope, how: Callable[[pa.Table], pa.Table])
 def test_rewritten_rows_keep_their_ids_and_are_still_known(writer: LakeWriter, tmp_path: Path) -> None:
     before = stored(tmp_path)
     scope = ChangeScope(dates=(dt.date(2026, 6, 1), None))
-    done = rewrite(tmp_path, scope, lambda table: shifted(table, DAY_US))
+    done = rewrite(tmp_path, scope, lambda table: lakekit.shifted(table, DAY_US))
     assert done.rows == len(EVENTS) - 3
     after = stored(tmp_path)
     assert after.keys() == before.keys()

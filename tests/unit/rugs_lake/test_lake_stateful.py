@@ -12,15 +12,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import rugs_lake
+from rugs_lake.maintain.change import change
 from rugs_lake.maintain.compaction import compact
+from rugs_lake.maintain.removal import remove_scope
 from rugs_lake.maintain.retention import expire
 from rugs_lake.store import derived_ids
+from rugs_lake.store.change_scope import ChangeScope
 from rugs_lake.store.cursor import SupersededError
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
@@ -62,6 +66,8 @@ class LakeMachine(RuleBasedStateMachine):
         self.stream: list[Message] = []
         self.expected: set[str] = set()
         self.rejected: set[tuple[int, int, int]] = set()
+        self.refused_sessions: set[str] = set()
+        self.refused_ids: set[str] = set()
         self.clock = NOON_US
         self.writer = LakeWriter(LakePaths(self.root), STREAM)
         self.meet()
@@ -104,7 +110,8 @@ class LakeMachine(RuleBasedStateMachine):
         for sent in self.stream[pending.start.last_seq : pending.end.last_seq]:
             for place, content in enumerate(unpack(sent.body)):
                 if content["v"] == 1:
-                    self.expected.add(id_of(content))
+                    if content["session_id"] not in self.refused_sessions:
+                        self.expected.update({id_of(content)} - self.refused_ids)
                 else:
                     self.rejected.add((sent.seq, sent.time_us, place))
 
@@ -157,6 +164,31 @@ class LakeMachine(RuleBasedStateMachine):
     @rule()
     def expire(self) -> None:
         expire(self.writer.catalog, keep_seconds=0)
+
+    @precondition(lambda self: self.expected)
+    @rule(places=st.lists(st.integers(0, 1000), min_size=1, max_size=3))
+    def remove_by_id(self, places: list[int]) -> None:
+        known = sorted(self.expected)
+        ids = frozenset(known[place % len(known)] for place in places)
+        self.deliver()  # gathered before, committed after
+        assert remove_scope(self.writer.catalog, ChangeScope(ids=ids)).rows == len(ids)
+        self.refused_ids |= ids
+        self.expected -= ids
+
+    @rule(session=st.sampled_from(["a", "b"]))
+    def remove_a_session(self, session: str) -> None:
+        scope = ChangeScope(session=("public_ws", session))
+        gone = {row[0] for row in lakekit.select(self.root, f"SELECT id FROM events WHERE session_id = '{session}'")}
+        assert remove_scope(self.writer.catalog, scope).rows == len(gone)
+        self.refused_sessions.add(session)
+        self.expected -= gone
+
+    @rule(days=st.sampled_from([1, -1]), doc_type=st.sampled_from(["ws_event", "server_state", "game_tick"]))
+    def rewrite(self, days: int, doc_type: str) -> None:
+        def shift(table: pa.Table) -> pa.Table:
+            return lakekit.shifted(table, days * DAY_US)
+
+        change(self.writer.catalog, "corrected", ChangeScope(doc_type=doc_type), shift)
 
     @invariant()
     def each_event_once(self) -> None:
