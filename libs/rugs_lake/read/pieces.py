@@ -175,12 +175,19 @@ def _read(window: _Window, wanted: Wanted) -> tuple[int, pa.Table | None]:
     tables = []
     for file in files:
         table = conform(parquet.read(Path(file), columns), columns)
-        tables.append(table.filter(_within(table, window, last)))
+        is_wanted = _within(table, window, last)
+        tables.append(table if pc.all(is_wanted).as_py() else table.filter(is_wanted))
     if not any(table.num_rows for table in tables):
         return last, None
-    rows = pa.concat_tables(tables)
-    order = pc.sort_indices(rows.select(_ORDER).combine_chunks(), sort_keys=[(name, "ascending") for name in _ORDER])
-    return last, rows.select(wanted.columns).combine_chunks().take(order)
+    return last, _in_order(pa.concat_tables(tables)).select(wanted.columns)
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Return rows in stream order; they are not copied where they are in order already."""
+    keys = rows.select(_ORDER).combine_chunks()
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in _ORDER])
+    is_sorted = pc.all(pc.less(order[:-1], order[1:])).as_py()
+    return rows if is_sorted else rows.combine_chunks().take(order)
 
 
 def _within(table: pa.Table, window: _Window, last: int) -> pa.ChunkedArray:
