@@ -6,7 +6,7 @@ else happens meanwhile do not matter. A look that finds nothing new reads the ca
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -141,11 +141,11 @@ def window_end(files: Sequence[LakeFile], first: int, upto: int, wanted: Wanted)
 
     Their rows count as evenly spread between their first and their last sequence.
     """
-    slopes: Counter[int] = Counter()
+    slopes: defaultdict[int, float] = defaultdict(float)
     for file in files:
         slope = file.rows * _share(file, wanted) / (file.last_seq - file.first_seq + 1)
-        slopes[max(first, file.first_seq)] += slope  # type: ignore[assignment]
-        slopes[file.last_seq + 1] -= slope  # type: ignore[assignment]
+        slopes[max(first, file.first_seq)] += slope
+        slopes[file.last_seq + 1] -= slope
     full = slope = 0.0
     at = first
     for seq in sorted(slopes):

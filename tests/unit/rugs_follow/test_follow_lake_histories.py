@@ -26,7 +26,7 @@ from tests.support.followkit import SmallFollower, figures, read_rows
 from tests.support.lakekit import DAY_US, NOON_US, STREAM, commit, envelope, message, open_writer, state, tick
 
 HISTORIES: Final = 1_000
-BLOCK: Final = 50
+BLOCK: Final = 25
 
 SESSIONS: Final = ("s1", "s2", "s3")
 GAMES: Final = ("g1", "g2", "g3")
