@@ -112,11 +112,11 @@ def test_a_piece_has_about_as_many_bytes_as_it_may(tmp_path: Path) -> None:
 
 
 def test_whoever_goes_on_from_a_position_gets_the_rest(writer: LakeWriter, tmp_path: Path) -> None:
-    whole = follow(tmp_path, Wanted(rows=15))
+    whole = follow(tmp_path, Wanted(rows=30))
     compact(writer.catalog)
     expire(writer.catalog, keep_seconds=0)
     for step, piece in enumerate(whole):
-        rest = follow(tmp_path, Wanted(rows=30), piece.position)
+        rest = follow(tmp_path, position=piece.position)
         assert rows_of(rest) == rows_of(whole[step + 1 :])
 
 
@@ -223,17 +223,17 @@ def test_one_that_begins_again_before_anything_was_taken_gets_the_last_number(tm
 
 
 def test_a_lake_from_before_numbers_its_incarnations_in_order(writer: LakeWriter, tmp_path: Path) -> None:
-    expected = rows_of(follow(tmp_path, Wanted(rows=7)))
+    expected = rows_of(follow(tmp_path, Wanted(rows=40)))
     with writer.catalog.transaction() as connection:
         for table in ("rugs_incarnation", "rugs_follower"):
             connection.execute(f"DROP TABLE {table}")
-    assert rows_of(follow(tmp_path, Wanted(rows=7))) == expected
+    assert rows_of(follow(tmp_path, Wanted(rows=40))) == expected
     before = positions.incarnations(writer.catalog.connection, STREAM)
     assert checkpoints.load(tmp_path, "f", "store") is None
     LakeWriter(LakePaths(tmp_path), STREAM).close()
     assert positions.incarnations(writer.catalog.connection, STREAM) == before
     assert list(before) == [1, 2, 3]
-    assert rows_of(follow(tmp_path, Wanted(rows=7))) == expected
+    assert rows_of(follow(tmp_path, Wanted(rows=40))) == expected
 
 
 def test_a_snapshot_has_the_position_that_a_follower_had_then(writer: LakeWriter, tmp_path: Path) -> None:
