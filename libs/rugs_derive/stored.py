@@ -140,7 +140,7 @@ class StoredEvents:
 
     def raw(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
         """Return the bytes of one event; None if it is not there."""
-        return self._lake.received(source, session_id, seq, event_id)
+        return self._lake.received("ws_event", source, session_id, seq, event_id)
 
     def _rank(self, incarnation: str) -> int:
         return self._order.get(incarnation, len(self._order))  # the lake may not have met it yet

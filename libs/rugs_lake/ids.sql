@@ -1,5 +1,5 @@
--- Ids of derived events without a natural key, which no scope narrows down: an entry each, 46 bits of the id and the
--- day of its row. An entry says where to look: one without a row does no harm, a row without an entry would.
+-- Ids of derived events without a natural key, and of keyed events, which no scope narrows down: an entry each, 46 bits
+-- of the id and the day of its row. An entry says where to look: one without a row does no harm, a row without an entry would.
 
 -- Entries as they come.
 CREATE TABLE rugs_id (entry INTEGER PRIMARY KEY);

@@ -16,7 +16,6 @@ from rugs_proto.rules import (
     BLOB_PATTERN,
     DIRECTIONS,
     DOC_TYPE_PATTERN,
-    DOC_TYPES,
     HEX_ID_PATTERN,
     MAX_DEPTH,
     MAX_NAME,
@@ -32,7 +31,6 @@ from rugs_proto.rules import (
 
 __all__ = [
     "DIRECTIONS",
-    "DOC_TYPES",
     "MAX_DEPTH",
     "MAX_NAME",
     "MAX_SEQ",
@@ -117,6 +115,8 @@ class Envelope(BaseModel):
 
     def computed_id(self) -> str | None:
         """Return the id that the content stands for, or None where the content does not tell."""
+        if (of_key := ids.id_of_key(self)) is not None:
+            return of_key
         if self.cause is not None:
             return ids.natural_id(self.doc_type, self.source, self.game_id, self.fields)
         if self.blob is not None:

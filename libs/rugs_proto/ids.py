@@ -1,16 +1,21 @@
 """Event ids: what an event is, not how it was understood.
 
 Every id is BLAKE2b with 16 bytes of digest, written as 32 lower-case hex digits, over
-one msgpack array. The hash's personalisation string keeps the three kinds apart:
+one msgpack array. The hash's personalisation string keeps the four kinds apart:
 
 ========  =================  ====================================================
 kind      personalisation    msgpack array
 ========  =================  ====================================================
 event     ``rugs.event.1``   ``[source, session_id, seq, raw]``
 reject    ``rugs.reject.1``  ``[source, session_id, seq, raw]``
-derived   ``rugs.derived.1`` ``[rule, part, ...]``: the natural key's parts, or
+derived   ``rugs.derived.1`` ``[doc_type, part, ...]``: the natural key's parts, or
                              ``[doc_type, cause, n]`` where there is none
+keyed     ``rugs.keyed.1``   ``[doc_type, part, ...]``: the key's parts
 ========  =================  ====================================================
+
+The domains (`rugs_proto.domains`) say which doc types have a natural key or are keyed,
+and what the parts are. An event of a keyed doc type always has the id of its key: its
+bytes, times, source, session and cause are no part of it, unless the key names them.
 
 Integers take their shortest msgpack form; `raw` is always packed as bin (or nil), so
 text and the same bytes give the same id. `proto/vectors/ids.json` pins examples.
@@ -24,12 +29,15 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final
 
+from rugs_proto.domains import KEYED, NATURAL
+from rugs_proto.domains.domain import KeyPart, Said
 from rugs_proto.packing import pack
 
 ID_BYTES: Final = 16
 EVENT_PERSON: Final = b"rugs.event.1"
 REJECT_PERSON: Final = b"rugs.reject.1"
 DERIVED_PERSON: Final = b"rugs.derived.1"
+KEYED_PERSON: Final = b"rugs.keyed.1"
 MAX_DERIVED: Final = 256
 """How many events of one doc type can be derived from one cause, where they have no natural key."""
 
@@ -79,27 +87,41 @@ def reject_id(source: str, session_id: str, seq: int, raw: Buffer | None) -> str
     return event_digest(source, session_id, seq, raw, REJECT_PERSON).hex()
 
 
-def derived_id(rule: str, *key: str | int | bool | None) -> str:
-    """Return the id of a derived event, from its rule and its natural key."""
-    return blake2b(pack([rule, *key]), digest_size=ID_BYTES, person=DERIVED_PERSON).hexdigest()
+def derived_id(doc_type: str, *key: KeyPart) -> str:
+    """Return the id of a derived event, from its doc type and its natural key."""
+    return blake2b(pack([doc_type, *key]), digest_size=ID_BYTES, person=DERIVED_PERSON).hexdigest()
+
+
+def keyed_id(doc_type: str, *key: KeyPart) -> str:
+    """Return the id of a keyed event, from its doc type and its key."""
+    return blake2b(pack([doc_type, *key]), digest_size=ID_BYTES, person=KEYED_PERSON).hexdigest()
+
+
+def id_of_key(envelope: Said) -> str | None:
+    """Return the id of an event whose doc type is keyed; None for any other.
+
+    Raises:
+        ValueError: if the envelope has no key, or claims a place in a session, or left its bytes elsewhere.
+    """
+    keyed = KEYED.get(envelope.doc_type)
+    if keyed is None:
+        return None
+    if envelope.seq != 1:
+        raise ValueError(f"seq of a keyed event is 1, not {envelope.seq}")
+    if envelope.blob is not None:
+        raise ValueError("a keyed event has no blob")
+    return keyed_id(envelope.doc_type, *keyed.key(envelope))
 
 
 def natural_id(doc_type: str, source: str, game_id: str | None, fields: Mapping[str, Any]) -> str | None:
-    """Return a derived event's id where its natural key lies in the envelope, else None.
+    """Return a derived event's id where its domain declares a natural key, else None.
 
-    A tick's key is (source, game, tick, phase, rugged, filled): a feed says tick 0
-    twice, and a price filled in from elsewhere must never keep out the exact frame.
-    A completed game's key is the game alone, whoever tells of it. Any other derived
-    event is known by its cause and its position there: see `is_derived_id`.
+    Without one, an event is identified by its cause and its position there: see `is_derived_id`.
     """
-    if game_id is None:
+    natural = NATURAL.get(doc_type)
+    if natural is None or game_id is None:
         return None
-    if doc_type == "game":
-        return derived_id("game", game_id)
-    if doc_type == "game_tick":
-        tick, phase, rugged = fields.get("tick"), fields.get("phase"), fields.get("rugged")
-        return derived_id("game_tick", source, game_id, tick, phase, rugged, fields.get("filled", False))
-    return None
+    return derived_id(doc_type, *natural.key(source, game_id, fields))
 
 
 def is_derived_id(told: str, doc_type: str, cause: str) -> bool:

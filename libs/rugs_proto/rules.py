@@ -12,9 +12,6 @@ from typing import Final, Literal, TypeGuard, cast, get_args
 
 WIRE_VERSION: Final = 1
 
-DOC_TYPES: Final = ("ws_event", "game_tick", "player_action", "server_state", "system_event", "game", "reject")
-"""The doc types known today. The set is open: any that fits `DOC_TYPE_PATTERN` is stored."""
-
 SOURCES: Final = ("cdp", "public_ws", "replay", "ui", "bot", "import", "manual")
 """The sources known today. The set is open: any name that fits `SOURCE_PATTERN` is stored."""
 

@@ -19,6 +19,7 @@ from msgspec import Meta, Raw
 
 from rugs_core.reasons import refusal
 from rugs_proto import ids
+from rugs_proto.domains import KEYED
 from rugs_proto.rules import (
     BLOB_PATTERN,
     DOC_TYPE_PATTERN,
@@ -200,7 +201,7 @@ def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
     envelope.raw = _NIL  # it would keep the whole body in memory
     if raw is not None and (envelope.blob is not None or envelope.cause is not None):
         raise ValueError("raw excludes blob and cause")
-    if envelope.cause is None and envelope.blob is None:
+    if envelope.cause is None and envelope.blob is None and envelope.doc_type not in KEYED:
         person = ids.REJECT_PERSON if envelope.doc_type == "reject" else ids.EVENT_PERSON
         digest = ids.event_digest(envelope.source, envelope.session_id, envelope.seq, raw, person)
         if envelope.id is not None and envelope.id != digest.hex():
@@ -210,26 +211,22 @@ def _judged(envelope: WireEnvelope, doc_type: str | None) -> Event:
 
 
 def _told_digest(envelope: WireEnvelope) -> bytes:
-    """Return the id of an event whose bytes are not there to compute it from."""
+    """Return the id of an event that is not made of its bytes, or whose bytes are not there."""
     if envelope.blob is not None and not _blob_fits(envelope.blob):
         raise ValueError("blob is not 64 hex digits")
-    natural = None
-    if envelope.cause is not None:
-        if not _hex_id_fits(envelope.cause):
-            raise ValueError("cause is not 32 hex digits")
-        natural = ids.natural_id(envelope.doc_type, envelope.source, envelope.game_id, envelope.fields)
-    told = natural if envelope.id is None else envelope.id
+    if envelope.cause is not None and not _hex_id_fits(envelope.cause):
+        raise ValueError("cause is not 32 hex digits")
+    made = ids.id_of_key(envelope) if envelope.doc_type in KEYED else None
+    if made is None and envelope.cause is not None:
+        made = ids.natural_id(envelope.doc_type, envelope.source, envelope.game_id, envelope.fields)
+    told = made if envelope.id is None else envelope.id
     if told is None:
         raise ValueError("id is missing and cannot be computed")
     if not _hex_id_fits(told):
         raise ValueError("id is not 32 hex digits")
-    if natural not in (None, told):
+    if made not in (None, told):
         raise ValueError("id does not match the content")
-    if (
-        envelope.cause is not None
-        and natural is None
-        and not ids.is_derived_id(told, envelope.doc_type, envelope.cause)
-    ):
+    if envelope.cause is not None and made is None and not ids.is_derived_id(told, envelope.doc_type, envelope.cause):
         raise ValueError("id does not match the cause")
     return bytes.fromhex(told)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import rugs_lake
 from rugs_core.time import date_of, from_us
-from rugs_lake.read.views import completeness as completeness_query
+from rugs_lake.domains.games import completeness as completeness_query
 
 _DAY: Final = dt.timedelta(days=1)
 

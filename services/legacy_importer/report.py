@@ -158,9 +158,9 @@ class Report:
         for name in ("stored", "duplicates"):
             known = [getattr(one, name) for one in self.files]
             figures[name] = None if None in known else sum(known)
+        figures["refused"] = sum(one.refused for one in self.files)
         if self.corrected is not None:
             figures["corrected"] = self.corrected
-        figures["refused"] = sum(one.refused for one in self.files)
         names = [skipped["file"] for skipped in self.skipped_files]
         told = {"skipped_files": names, "notes": self.notes(), "failures": self.failures}
         return {**figures, **told, "seconds": round(self.seconds, 3)}

@@ -31,6 +31,7 @@ SHAPE = [
     "salvaged",
     "stored",
     "duplicates",
+    "refused",
     "skipped_files",
     "notes",
     "failures",
@@ -43,7 +44,7 @@ def imported(rugs: Rugs, *paths: Path) -> dict[str, Any]:
     told: dict[str, Any] = rugs.json("import", *paths, "--wait")
     assert list(told) == SHAPE
     assert told["lines"] == told["records"] + told["rejected"] + told["blank"]
-    assert told["records"] + told["salvaged"] == told["stored"] + told["duplicates"]
+    assert told["records"] + told["salvaged"] == told["stored"] + told["duplicates"] + told["refused"]
     return told
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import rugs_lake
 from rugs_bus import Publisher, get_message
-from rugs_proto import DOC_TYPES, SOURCES, Envelope, encode, event_subject, message_id
+from rugs_proto import SOURCES, Envelope, doc_types, encode, event_subject, message_id
 from rugs_runtime.service import ask_status
 from tests.support.lakekit import DAY_US, NOON_US, body, envelope, id_of, tick
 from tests.support.stackkit import Rugs, caught_up, publish, rows, until
@@ -76,7 +76,7 @@ async def test_every_doc_type_source_and_an_unknown_one_is_stored_as_it_came(sta
     told: list[dict[str, Any]] = []
     async with stack.bus() as nc:
         publisher = Publisher(nc)
-        for number, doc_type in enumerate((*DOC_TYPES, "weather_report")):
+        for number, doc_type in enumerate((*doc_types(), "weather_report")):
             source = SOURCES[number % len(SOURCES)]
             session = f"kinds-{doc_type}"
             kind = {"doc_type": doc_type, "source": source, "session_id": session, "event": f"e/{number}"}

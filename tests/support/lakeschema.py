@@ -1,7 +1,8 @@
 """A lake as an older or newer version of the program would write it: two columns are taken away, or came later.
 
 ``python -m tests.support.lakeschema older ROOT`` writes a lake whose schema has no `username` and no
-`amount`; ``newer`` goes on with it as a program that has since got them, and checks the rows.
+`amount`; ``newer`` goes on with it as a program that has since got them, and checks the rows. ``first ROOT`` is the
+program of schema version 1.0.0, which knows no owners: it stores the envelopes on standard input (an array, msgpack).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import msgpack
 import pyarrow as pa
 
 from rugs_lake.store import schema
@@ -22,7 +24,9 @@ QUERY: Final = "SELECT seq, price, amount, username, extra FROM events ORDER BY 
 
 def pretend(program: str) -> None:
     """Become an older or a newer program."""
-    if program == "older":
+    if program == "first":
+        become("1.0.0", [column for column in schema.COLUMNS if column.since == "1.0.0"])
+    elif program == "older":
         columns = [column for column in schema.COLUMNS if column.name not in LATER]
         schema.FIELD_COLUMNS.pop("amount")
         become(schema.SCHEMA_VERSION, columns)
@@ -54,6 +58,12 @@ def main() -> None:
     from tests.support import lakekit
     from tests.support.lakekit import envelope, message
 
+    if program == "first":
+        told = msgpack.unpackb(sys.stdin.buffer.read())
+        lakekit.store(root, *(message(seq, each) for seq, each in enumerate(told, start=1)))
+        with Catalog(LakePaths(root)) as catalog:
+            catalog.connection.execute("DROP TABLE rugs_session_owner")
+        return
     first = message(1, envelope(1, fields={"price": 1.5, "amount": 2.0}))
     if program == "older":
         lakekit.store(root, first)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rugs_proto import ids, subjects
-from rugs_proto.envelope import DOC_TYPES, MAX_DEPTH, SOURCES, Envelope
+from rugs_proto.domains import KEYED, NATURAL, doc_types
+from rugs_proto.domains.domain import Keyed
+from rugs_proto.envelope import MAX_DEPTH, SOURCES, Envelope
 from tools.contract import vectors
 
 _README: Final = """\
@@ -51,14 +53,25 @@ over one msgpack array. The hash's personalisation parameter keeps the kinds apa
 | --- | --- | --- |
 | received event | `{event_person}` | `[source, session_id, seq, raw]` |
 | reject (doc type `reject`) | `{reject_person}` | `[source, session_id, seq, raw]` |
-| derived event (has a `cause`) | `{derived_person}` | its natural key, else `[doc_type, cause, n]` |
+| derived event (has a `cause`) | `{derived_person}` | `[doc_type, *natural key]`, else `[doc_type, cause, n]` |
+| event of a keyed doc type | `{keyed_person}` | `[doc_type, *key]` |
 
 Integers and text take their shortest msgpack form. `raw` is packed as bin, or nil: text and the same bytes give the
-same id. Natural keys: `["game_tick", source, game_id, tick, phase, rugged, filled]` (the last four from `fields`, nil
-where absent, `filled` false where absent) for doc type `game_tick`, `["game", game_id]` for `game`, where there is a
-`game_id`. A derived event with a natural key may leave its id out. Any other must carry it, made with its position n
-among the events of its doc type and cause, 0 to {last_derived}; another id is refused. One with a `blob` must carry its
-id as well.
+same id. An event with a key, natural or its own, may leave its id out. A derived event without one must carry it, made
+with its position n among the events of its doc type and cause, 0 to {last_derived}; another id is refused. A received
+event with a `blob` must carry its id as well.
+
+Where there is a `game_id`, these derived doc types have a natural key:
+
+{natural}
+
+An event of a keyed doc type has no place in a session: `session_id` is its scope, `seq` is 1, and its id is that of its
+key, also where it has a `raw` or a `cause`. It has no `blob`. A second event of the same key is a duplicate if its
+*content* is equal, and a reject with the reason `conflicting_key` if not. Content is the set of `fields` that the doc
+type lists; times, session and names for display are no part of it. Two values are equal if their JSON is, an absent one
+and null alike.
+
+{keyed}
 
 ## Subjects
 
@@ -151,15 +164,31 @@ def _readme() -> str:
         blobs=subjects.BLOBS_BUCKET,
         keys="\n".join(keys),
         max_depth=MAX_DEPTH,
-        doc_types=", ".join(f"`{name}`" for name in DOC_TYPES),
+        doc_types=", ".join(f"`{name}`" for name in doc_types()),
         sources=", ".join(f"`{name}`" for name in SOURCES),
         event_person=ids.EVENT_PERSON.decode(),
         reject_person=ids.REJECT_PERSON.decode(),
         derived_person=ids.DERIVED_PERSON.decode(),
+        keyed_person=ids.KEYED_PERSON.decode(),
+        natural=_table(("doc type", "natural key"), [(name, natural.text) for name, natural in NATURAL.items()]),
+        keyed=_table(
+            ("doc type", "key", "content"), [(name, each.text, _content(each)) for name, each in KEYED.items()]
+        )
+        or "No doc type is keyed yet.",
         last_derived=ids.MAX_DERIVED - 1,
         subject_table="\n".join(table),
         header_table="\n".join(f"| `{name}` | {text} |" for name, text in _HEADERS.items()),
     )
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table whose first column is code; empty if there are no rows."""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return "\n".join([*lines, *(f"| `{name}` | {' | '.join(more)} |" for name, *more in rows)]) if rows else ""
+
+
+def _content(keyed: Keyed) -> str:
+    return ", ".join(f"`{key}`" for key in sorted(keyed.content))
 
 
 def _type(prop: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgpack
 
 from rugs_proto import codec, ids, subjects
+from rugs_proto.domains import DOMAINS
+from rugs_proto.domains.domain import KeyPart
 from rugs_proto.envelope import MAX_DEPTH, MAX_SEQ, TS_END_US, TS_MIN_US, Envelope
 
 Vector = dict[str, Any]
@@ -77,7 +79,7 @@ def id_vectors() -> list[Vector]:
                 "id": ids.event_id("cdp", "s-1", 1, b"a" * size),
             }
         )
-    return made + _derived_vectors()
+    return made + _derived_vectors() + _keyed_vectors()
 
 
 def _encoded(raw: str | bytes | None) -> bytes | None:
@@ -85,24 +87,28 @@ def _encoded(raw: str | bytes | None) -> bytes | None:
 
 
 def _derived_vectors() -> list[Vector]:
-    keys: list[list[str | int | bool | None]] = [
-        ["game", "20260101-abc"],
-        ["game_tick", "public_ws", "20260101-abc", 0, "PRESALE", False, False],
-        ["game_tick", "public_ws", "20260101-abc", 0, "ACTIVE", False, False],
-        ["game_tick", "public_ws", "20260101-abc", 7, None, None, True],
-        ["player_action", _CAUSE, 0],
-        ["player_action", _CAUSE, 255],
-    ]
+    natural = [example for domain in DOMAINS.values() for example in domain.examples]
+    placed = [("player_action", (_CAUSE, n)) for n in (0, 255)]
     return [
-        {
-            "kind": "derived",
-            "personalisation": ids.DERIVED_PERSON.decode(),
-            "key": key,
-            "hashed_hex": msgpack.packb(key).hex(),
-            "id": ids.derived_id(str(key[0]), *key[1:]),
-        }
-        for key in keys
+        _key_vector("derived", ids.DERIVED_PERSON, doc_type, key, ids.derived_id(doc_type, *key))
+        for doc_type, key in [*natural, *placed]
     ]
+
+
+def _keyed_vectors() -> list[Vector]:
+    keys: list[tuple[KeyPart, ...]] = [(), ("",), ("k",), ("scope", "é€😀"), ("scope", 1, -1, 2**63, True, None)]
+    return [_key_vector("keyed", ids.KEYED_PERSON, "note", key, ids.keyed_id("note", *key)) for key in keys]
+
+
+def _key_vector(kind: str, person: bytes, doc_type: str, key: tuple[KeyPart, ...], made: str) -> Vector:
+    hashed = [doc_type, *key]
+    return {
+        "kind": kind,
+        "personalisation": person.decode(),
+        "key": hashed,
+        "hashed_hex": msgpack.packb(hashed).hex(),
+        "id": made,
+    }
 
 
 def subject_vectors() -> list[Vector]:

@@ -35,11 +35,13 @@ from rugs_lake.store.commit import (
 from rugs_lake.store.evolution import bring_up
 from rugs_lake.store.held import game_scope, positions_of, session_scopes, with_held
 from rugs_lake.store.orphans import discard
+from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.parquet import DataFile, Effort
-from rugs_lake.store.refusals import BY_CAUSE
+from rugs_lake.store.refusals import BY_ENTRY
 from rugs_lake.store.rows import scope_of
 from rugs_lake.store.schema import ARROW_SCHEMA
 from rugs_lake.store.table import conform
+from rugs_proto.domains import KEYED
 
 Rewrite = Callable[[pa.Table], pa.Table]
 """Takes the rows of the scope that one file holds (columns of `ARROW_SCHEMA`, ids as bytes); returns those that take
@@ -335,9 +337,12 @@ def _differing(old: pa.Table, new: pa.Table) -> pa.Array:
 
 
 def _entries(table: pa.Table) -> Iterator[int]:
-    """Give the entries of rows whose ids are made of their cause: they say on which day such a row is."""
+    """Give the entries of rows whose ids are made of their cause or key: they say on which day such a row is."""
     keys = ["doc_type", "source", "session_id", "game_id", "id", "date", "cause"]
-    for row in table.select(keys).filter(pc.is_valid(table["cause"])).to_pylist():
+    has_entry = pc.or_(
+        pc.is_valid(table["cause"]), pc.is_in(table["doc_type"], value_set=pa.array(list(KEYED), pa.string()))
+    )
+    for row in table.select(keys).filter(has_entry).to_pylist():
         digest, date, cause = row.pop("id"), row.pop("date"), row.pop("cause")
         if scope_of(**row, is_derived=cause is not None) is None:
             yield derived_ids.entry_of(digest, (date - EPOCH_DAY).days)
@@ -366,13 +371,10 @@ def _tombstones(removed: pa.Table) -> Iterator[tuple[bytes, bytes]]:
     """Give what keeps removed rows away: their ids, each with the scope that it is looked up in."""
     for row in removed.select(["id", "doc_type", "source", "session_id", "game_id", "cause"]).to_pylist():
         digest, cause = row.pop("id"), row.pop("cause")
-        yield scope_of(**row, is_derived=cause is not None) or BY_CAUSE, digest
+        yield scope_of(**row, is_derived=cause is not None) or BY_ENTRY, digest
 
 
-_KEYS: Final = (
-    *("id", "doc_type", "date", "source", "session_id", "seq", "direction", "event"),
-    *("game_id", "player_id", "cause", "owner"),
-)
+_KEYS: Final = ("id", "date", "seq", "game_id", "cause", "owner", *OWNER_COLUMNS)
 """Columns that say which rows are meant; all others are read only where there are such rows."""
 _LIVE: Final = (
     "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, r.settled"

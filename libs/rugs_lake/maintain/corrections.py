@@ -21,6 +21,7 @@ from rugs_lake.maintain.change import UNCHANGED, Changed, change
 from rugs_lake.store import parquet
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.change_scope import ChangeScope
+from rugs_lake.store.owners import owner_column
 from rugs_lake.store.rows import Row
 from rugs_lake.store.schema import ARROW_SCHEMA
 from rugs_lake.store.table import to_table
@@ -28,8 +29,8 @@ from rugs_proto import wire
 
 PIECE_BYTES: Final = 16 * 1024 * 1024
 """Bytes of envelopes after which a piece is written."""
-_STAYS: Final = ("id", "raw", "raw_bin", "subject", "incarnation", "stream_seq", "owner")
-"""Columns that no correction changes: what the id is made of, where the row came from, and whose it is."""
+_STAYS: Final = ("id", "raw", "raw_bin", "subject", "incarnation", "stream_seq")
+"""Columns that no correction changes: what the id is made of, and where the row came from."""
 
 
 class Corrections:
@@ -48,7 +49,7 @@ class Corrections:
         self._folder.cleanup()
 
     def add(self, body: bytes) -> None:
-        """Gather the envelopes of a message's body; what breaks the contract is no row, and left out."""
+        """Gather the envelopes of a message's body; rejects, and what breaks the contract, are left out."""
         self._waiting.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes >= PIECE_BYTES:
@@ -56,13 +57,16 @@ class Corrections:
 
     def flush(self) -> None:
         """Write what was gathered to the disk: little stays in memory then, 16 bytes a row."""
-        events = [event for body in self._waiting for event in wire.judge(body).events]
+        first_of: dict[bytes, Row] = {}
+        for body in self._waiting:
+            for event in wire.judge(body).events:
+                if event.envelope.doc_type != "reject":  # its time is when it was refused
+                    first_of.setdefault(event.digest, Row(event, 0))
         self._waiting, self._waiting_bytes = [], 0
-        if not events:
+        if not first_of:
             return
         by_partition: dict[tuple[str, int], list[Row]] = {}
-        for event in events:
-            row = Row(event, 0)
+        for row in first_of.values():
             by_partition.setdefault(row.partition, []).append(row)
         table = pa.concat_tables([to_table(rows, "") for rows in by_partition.values()])
         try:
@@ -112,6 +116,7 @@ class Corrections:
 
 
 def _corrected(old: pa.Table, new: pa.Table) -> pa.Table:
-    """Return the new rows with what stays of the old ones, row by row."""
-    columns = [old[name] if name in _STAYS else new[name] for name in ARROW_SCHEMA.names]
+    """Return the new rows with what stays of the old ones, row by row; the owner stays where a row names nobody."""
+    columns = {name: old[name] if name in _STAYS else new[name] for name in ARROW_SCHEMA.names}
+    columns["owner"] = owner_column(pa.table(columns), old["owner"])
     return pa.table(columns, schema=ARROW_SCHEMA)

@@ -13,7 +13,8 @@ from rugs_core.time import EPOCH_DAY
 from rugs_lake.store import derived_ids, parquet
 from rugs_lake.store.catalog import Catalog
 from rugs_lake.store.parquet import TornFileError
-from rugs_lake.store.rows import GAME_RULES, cause_scope
+from rugs_lake.store.rows import cause_scope
+from rugs_proto.domains import NATURAL
 
 _FILE = (
     "SELECT f.path, t.partition_value, d.partition_value FROM ducklake_data_file f"
@@ -46,7 +47,7 @@ def _take_over(catalog: Catalog, file_id: int, path: str, doc_type: str, date: s
     derived = [
         (digest, cause)
         for digest, cause, game_id in rows
-        if cause is not None and (game_id is None or doc_type not in GAME_RULES)
+        if cause is not None and (game_id is None or doc_type not in NATURAL)
     ]
     derived_ids.add_ahead(catalog, sorted(derived_ids.entry_of(digest, day) for digest, _ in derived))
     scopes = sorted({cause_scope(cause.hex()) for _, cause in derived})

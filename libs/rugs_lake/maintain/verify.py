@@ -22,6 +22,7 @@ from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
 from rugs_lake.store.changes import Rule
 from rugs_lake.store.cursor import read_cursor
 from rugs_lake.store.orphans import orphans, sweep
+from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.parquet import TornFileError
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.refusals import REFUSED
@@ -281,7 +282,7 @@ def _check_refused(
     """Check that no row is there that was removed for good. Files that are gone by now were replaced."""
     if not rules and not tombstones:
         return
-    columns = ["id", "doc_type", "date", "source", "session_id", "game_id", "owner"]
+    columns = ["id", "date", "game_id", "owner", *OWNER_COLUMNS]
     ids = pa.array(sorted(tombstones), pa.binary(16))
     back = 0
     for name in files:

@@ -19,6 +19,7 @@ from rugs_lake.read.pruning import Conditions
 from rugs_lake.store import parquet
 from rugs_lake.store.catalog import Catalog, reading_catalog
 from rugs_lake.store.changes import Change, changes_above
+from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.positions import Position, incarnations, position_at
 from rugs_lake.store.schema import ARROW_SCHEMA
 from rugs_lake.store.table import conform
@@ -171,7 +172,8 @@ def _read(window: _Window, wanted: Wanted) -> tuple[int, pa.Table | None]:
     last, files = window.last, window.files
     if sum(file.rows * _share(file, wanted) for file in files) > 1:
         last, files = _cut(window, wanted)
-    columns = [*{*wanted.columns, *_KEYS, *_ORDER}]
+    needed = OWNER_COLUMNS if "owner" in wanted.columns else ()
+    columns = [*{*wanted.columns, *_KEYS, *_ORDER, *needed}]
     tables = []
     for file in files:
         table = conform(parquet.read(Path(file), columns), columns)

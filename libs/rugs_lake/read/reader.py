@@ -25,19 +25,20 @@ from rugs_lake.read import sandbox as sandboxing
 from rugs_lake.read.admission import Admitted, admit
 from rugs_lake.read.files import check_versions, explain_missing, live_files_at, pin
 from rugs_lake.read.pruning import ALL, Conditions
-from rugs_lake.read.views import VIEWS
+from rugs_lake.read.views import views
 from rugs_lake.store.catalog import Catalog, reading_catalog
+from rugs_lake.store.owners import literal, owner_sql
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.positions import cursors_at, position_at
-from rugs_lake.store.schema import COLUMNS, columns_of
-from rugs_proto.envelope import DOC_TYPES
+from rugs_lake.store.schema import COLUMNS, Column, columns_of
+from rugs_proto.domains import doc_types
 from rugs_proto.subjects import EVENTS_STREAM
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _HEX: Final = ("id", "cause")
-_RESERVED: Final = ("events", "gap", "_gap", *VIEWS)
-"""Names of our own: an event may well say that it is of doc type `events`, and gets no view of its own then."""
+_RESERVED: Final = ("events", "gap", "_gap")
+"""Names of our own, beside `views()`: an event may have the doc type `events`, and gets no view of its own then."""
 
 
 def _explained(method: Callable[Concatenate[Lake, _P], _T]) -> Callable[Concatenate[Lake, _P], _T]:
@@ -57,8 +58,8 @@ class Lake:
     """One snapshot of the lake, as DuckDB views.
 
     Views: `events` (everything but rejects), `reject`, and one for each doc type, the
-    known ones even while empty. `id` and `cause` are hex text there. `tick` and
-    `game_completeness` are made of these: see `rugs_lake.read.views`.
+    known ones even while empty. `id` and `cause` are hex text there. The views of
+    `rugs_lake.read.views` and of the domains are made of these.
 
     Attributes:
         connection: the DuckDB connection; give each thread its own `connection.cursor()`.
@@ -106,12 +107,13 @@ class Lake:
             raise LakeUnavailableError(f"cannot open the lake's files: {reason}; see `rugs verify`") from error
 
     def _make_views(self) -> None:
-        by_type: dict[str, dict[str, list[str]]] = {name: {} for name in DOC_TYPES}
+        by_type: dict[str, dict[str, list[str]]] = {name: {} for name in doc_types()}
         for file in self.files:
             by_type.setdefault(file.doc_type, {}).setdefault(file.schema_version, []).append(file)
+        made = views()
         everything: dict[str, list[str]] = {}
         for doc_type, versions in by_type.items():
-            if doc_type not in _RESERVED:
+            if doc_type not in _RESERVED and doc_type not in made:
                 self._make_view(doc_type, versions)
             if doc_type != "reject":
                 for version, names in versions.items():
@@ -120,7 +122,7 @@ class Lake:
         for name, table in self._add_tables.items():
             self.connection.register(f"_{name}", table)
             self._create_view(name, f'SELECT * FROM "_{name}"')  # noqa: S608 - our own names
-        for name, query in VIEWS.items():
+        for name, query in made.items():
             self._create_view(name, query)
 
     def _make_view(self, name: str, versions: dict[str, list[str]]) -> None:
@@ -183,9 +185,10 @@ class Lake:
         """Run a query as `sql` does; return its rows as an Arrow table."""
         return self.connection.sql(self._checked(query), params=parameters).to_arrow_table()
 
-    def received(self, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
-        """Return the bytes of one captured event, as text where they are; None if the snapshot has none."""
-        query = "SELECT raw, raw_bin FROM ws_event WHERE source = ? AND session_id = ? AND seq = ? AND id = ?"
+    def received(self, doc_type: str, source: str, session_id: str, seq: int, event_id: str) -> str | bytes | None:
+        """Return the bytes of one event, as text where they are; None if the snapshot has none."""
+        view = _identifier(doc_type)
+        query = f"SELECT raw, raw_bin FROM {view} WHERE source = ? AND session_id = ? AND seq = ? AND id = ?"  # noqa: S608
         row = self.sql(query, [source, session_id, seq, event_id]).fetchone()
         if row is None:
             return None
@@ -219,14 +222,19 @@ def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:
 def _select(version: str, files: Sequence[str]) -> str:
     there = {column.name for column in columns_of(version)}
     columns = [
-        _expression(column.name) if column.name in there else f"NULL::{column.duckdb} AS {column.name}"
+        _expression(column.name) if column.name in there else f"{_absent(column)} AS {column.name}"
         for column in COLUMNS
     ]
     # The partition columns come from the path: a filter on them leaves other files unopened.
     return (
-        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(_literal, files))}],"  # noqa: S608 - quoted literals
+        f"SELECT {', '.join(columns)} FROM read_parquet([{', '.join(map(literal, files))}],"  # noqa: S608 - quoted literals
         " hive_partitioning = true, hive_types = {'doc_type': VARCHAR, 'date': DATE})"
     )
+
+
+def _absent(column: Column) -> str:
+    """Return what stands for a column that files of an older version lack: an owner by the rule, else null."""
+    return owner_sql() if column.name == "owner" else f"NULL::{column.duckdb}"
 
 
 def _expression(name: str) -> str:
@@ -241,10 +249,6 @@ def _expression(name: str) -> str:
 def _select_nothing() -> str:
     columns = [f"NULL::{'VARCHAR' if c.name in _HEX else c.duckdb} AS {c.name}" for c in COLUMNS]
     return f"SELECT {', '.join(columns)} WHERE false"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _identifier(name: str) -> str:

@@ -20,7 +20,7 @@ import orjson
 
 from rugs_core.time import EPOCH_DAY, now_us, to_us
 from rugs_lake.errors import LakeError
-from rugs_lake.store import derived_ids, faults, held
+from rugs_lake.store import derived_ids, faults, held, owners
 from rugs_lake.store.catalog import AUTHOR, PARTITION_ID, TABLE_ID, Catalog, begin_columns, snapshot_time
 from rugs_lake.store.change_scope import ChangeScope, Touched
 from rugs_lake.store.changes import (
@@ -36,6 +36,8 @@ from rugs_lake.store.ledger import ImportProgress, write_progress
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.schema import BY_NAME, COLUMNS, SCHEMA_VERSION
 
+SLICE: Final = 50
+"""Files whose scopes one transaction forgets."""
 MIGRATED: Final = "migrated"
 """The kind of change that a migration is; its scope is the schema version it led to."""
 
@@ -67,7 +69,8 @@ class Batch:
         ranges: (first, last) sequences taken, in order; what lies between them is in `gaps`.
         totals: `taken`, `stored`, `duplicates`, `rejected`: how many events of each.
         retried: ids of rejects that this batch has fed again.
-        entries: of rows that are known by their cause, see `derived_ids`.
+        entries: of rows that are known by their entry, see `derived_ids`.
+        owners: what sessions say of their owners, see `owners`.
         change: number of the last change whose rules were applied to the batch.
     """
 
@@ -80,6 +83,7 @@ class Batch:
     retried: list[bytes] = field(default_factory=list)
     entries: Sequence[int] = ()
     change: int = 0
+    owners: Sequence[owners.Named] = ()
 
 
 def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
@@ -102,6 +106,7 @@ def commit_batch(catalog: Catalog, start: Cursor, batch: Batch) -> int:
             snapshot = insert_snapshot(connection, len(batch.files), f"inserted_into_table:{TABLE_ID}", told)
             _insert_files(connection, snapshot, batch.files)
         derived_ids.add(connection, batch.entries)
+        owners.add(connection, batch.owners)
         _insert_ranges(connection, start, batch.ranges)
         insert_gaps(connection, start, batch.gaps)
         _add_totals(connection, batch.totals)
@@ -196,9 +201,6 @@ def commit_change(
         )
         if replacements and ended.rowcount != len(replacements):
             raise NotLiveError("a file to be changed has been replaced meanwhile")
-        connection.executemany(
-            "DELETE FROM rugs_scope WHERE data_file_id = ?", [(each.file_id,) for each in replacements]
-        )
         if new:
             _insert_files(connection, snapshot, new)
         number = insert_change(connection, snapshot, change.kind, change.scope, change.rows, change.touched)
@@ -210,7 +212,18 @@ def commit_change(
         _check_there(catalog, new)
         faults.reached("change_before_commit")
     faults.reached("change_after_commit")
+    _forget_scopes(catalog, [each.file_id for each in replacements])
     return number, snapshot
+
+
+def _forget_scopes(catalog: Catalog, files: Sequence[int]) -> None:
+    """Forget the scopes of replaced files, in short transactions; what a killed process leaves, expiry deletes."""
+    for start in range(0, len(files), SLICE):
+        with catalog.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM rugs_scope WHERE data_file_id = ?",
+                [(file_id,) for file_id in files[start : start + SLICE]],
+            )
 
 
 def commit_migration(

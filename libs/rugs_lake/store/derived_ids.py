@@ -1,7 +1,7 @@
-"""Where the id of a derived event without a natural key could already be.
+"""Where the id of a derived event without a natural key, or of a keyed event, could already be.
 
-Such an id is made of its cause alone, and a cause can be named in any session: no scope
-narrows down where it lies. So the catalog keeps an entry of 8 bytes for each: 46 bits of
+Such an id is made of its cause or its key alone, and both can be named in any session: no
+scope narrows down where it lies. So the catalog keeps an entry of 8 bytes for each: 46 bits of
 the id, and the day of its row. What has no entry is new. What has one may be known: the
 files of that doc type and day are looked into, so a collision costs time and nothing else.
 

@@ -1,7 +1,7 @@
 """The schema version of a lake: checked before it is used, and brought up where that is harmless.
 
 A new nullable column (minor version) is added to the catalog; files stay as they are,
-and views and DuckLake alike read it as null from them. Anything else is a new major
+and views and DuckLake alike read it as null from them (views compute the owner instead). Anything else is a new major
 version, and needs `rugs migrate`.
 """
 
@@ -14,7 +14,7 @@ import orjson
 from rugs_core.files import write_durably
 from rugs_core.locks import try_lock
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
-from rugs_lake.store import changes, derived_ids, positions
+from rugs_lake.store import changes, derived_ids, owners, positions
 from rugs_lake.store.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.store.commit import MIGRATED, insert_snapshot
 from rugs_lake.store.paths import LakePaths
@@ -37,6 +37,7 @@ def bring_up(catalog: Catalog) -> None:
     check_writable(catalog)
     derived_ids.begin(catalog)
     changes.begin(catalog)
+    owners.begin(catalog)
     positions.begin(catalog)
     found = _columns(catalog)
     missing = [column for column in COLUMNS if column.name not in found]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rugs_lake.store.rows import message_session, scope_hash, scope_of
+from rugs_proto.domains import NATURAL
 
 Entry = tuple[bytes, int, int]
 """A scope, and the first and last position that a file holds there."""
@@ -46,7 +47,7 @@ def with_held(positions: Iterable[Entry], table: pa.Table) -> list[Entry]:
 def positions_of(table: pa.Table) -> list[Entry]:
     """Return for each scope the first and last position that the rows of a file have there, as `Row.scope` has them."""
     is_derived = pc.is_valid(table["cause"])
-    places = pc.if_else(is_derived, pc.fill_null(table["tick"], 0), table["seq"])
+    places = pc.if_else(is_derived, _natural_places(table), table["seq"])
     keys = ["doc_type", "source", "session_id", "game_id"]
     columns = table.select(keys).append_column("is_derived", is_derived).append_column("place", places)
     groups = columns.group_by([*keys, "is_derived"], use_threads=False).aggregate([("place", "min"), ("place", "max")])
@@ -58,11 +59,19 @@ def positions_of(table: pa.Table) -> list[Entry]:
             continue
         if group["doc_type"] == "reject" and (place := message_session(group["session_id"])):
             first = last = int(place[2])
-        elif group["is_derived"] and group["doc_type"] != "game_tick":
-            first = last = 0
         known_first, known_last = found.get(scope, (first, last))
         found[scope] = (min(first, known_first), max(last, known_last))
     return [(scope, first, last) for scope, (first, last) in found.items()]
+
+
+def _natural_places(table: pa.Table) -> pa.ChunkedArray | pa.Array:
+    """Return the position that each row's natural key gives it; 0 where it gives none."""
+    places = pa.repeat(0, table.num_rows)
+    for doc_type, natural in NATURAL.items():
+        if natural.position is not None:
+            position = pc.fill_null(table[natural.position], 0)
+            places = pc.if_else(pc.equal(table["doc_type"], doc_type), position, places)
+    return places
 
 
 def _sessions(table: pa.Table) -> Iterator[bytes]:

@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 
 from rugs_core.files import TEMPORARY_PREFIX, fsync_file, fsync_folder
 from rugs_core.time import now_us
+from rugs_lake.domains.domain import INT, REAL
 from rugs_lake.errors import LakeError
 from rugs_lake.store import faults
 from rugs_lake.store.paths import LakePaths, partition_folder
-from rugs_lake.store.schema import COLUMNS, STATISTICS
+from rugs_lake.store.schema import COLUMNS, FIELD_COLUMNS, STATISTICS
 
 SHORT_RECORD: Final = 2048
 """Bytes in memory below which rows count as short: ticks have about 700, frames 7,000."""
@@ -36,8 +37,11 @@ PAGE_BYTES: Final = 8 * 1024 * 1024
 """Frames resemble the one before: a large page lets zstd see it (17x becomes 28x)."""
 ROW_GROUP_ROWS: Final = 131_072
 
-_DELTA: Final = ("ts", "recv_ts", "seq", "stream_seq", "origin_line", "tick", "cooldown_timer", "trade_count")
-_SPLIT: Final = ("price", "cash", "position_qty", "avg_cost", "total_invested", "cumulative_pnl", "amount")
+_DELTA: Final = (
+    *("ts", "recv_ts", "seq", "stream_seq", "origin_line"),
+    *(name for name, type_ in FIELD_COLUMNS.items() if type_ == INT),
+)
+_SPLIT: Final = tuple(name for name, type_ in FIELD_COLUMNS.items() if type_ == REAL)
 _PLAIN: Final = ("id", "raw", "raw_bin", "extra")
 _ENCODINGS: Final = {
     **dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),

@@ -12,8 +12,8 @@ from rugs_lake.store.rows import Row
 
 REFUSED: Final = "refused_by_rule"
 """The total of rows that a rule or a tombstone kept out."""
-BY_CAUSE: Final = b"cause"
-"""The scope of tombstones whose ids are made of their cause, which no scope narrows down."""
+BY_ENTRY: Final = b"entry"
+"""The scope of tombstones whose ids are made of their cause or key alone, which no scope narrows down."""
 
 
 class Refusals:
@@ -51,15 +51,16 @@ class Refusals:
         self.seen = newest
 
     def refused(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:
-        """Return the ids of those rows that a rule or a tombstone keeps out."""
+        """Return the ids of those rows that a rule or a tombstone keeps out, as far as their owners are known."""
         found: set[bytes] = set()
         if self._by_game or self._by_session or self._by_owner or self._others:
-            found.update(row.event.digest for row in rows if self._is_refused(row))
+            found.update(row.event.digest for row in rows if self.refuses(row))
         if self._has_tombstones:
             found.update(_entombed(connection, rows))
         return found
 
-    def _is_refused(self, row: Row) -> bool:
+    def refuses(self, row: Row) -> bool:
+        """Return whether a rule keeps a row out."""
         envelope = row.event.envelope
         by_game = self._by_game.get(envelope.game_id, ()) if envelope.game_id is not None else ()
         by_session = self._by_session.get((envelope.source, envelope.session_id), ()) if self._by_session else ()
@@ -69,7 +70,8 @@ class Refusals:
 
 def tombstone_scope(row: Row) -> bytes:
     """Return the scope that the tombstone of a row's id is found by."""
-    return BY_CAUSE if row.is_known_by_cause else row.scope[0]
+    scope = row.scope
+    return BY_ENTRY if scope is None else scope[0]
 
 
 def _entombed(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[bytes]:

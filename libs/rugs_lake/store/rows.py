@@ -12,12 +12,10 @@ from typing import Final, NamedTuple
 
 from rugs_core.time import DAY_US
 from rugs_proto import ids
+from rugs_proto.domains import KEYED, NATURAL
 from rugs_proto.message import Message
 from rugs_proto.subjects import parse_event_subject
 from rugs_proto.wire import Event, Fault, WireEnvelope, is_utf8, judge
-
-GAME_RULES: Final = ("game_tick", "game")
-"""Derived doc types that are known by their game, not by their session."""
 
 
 class Row(NamedTuple):
@@ -38,35 +36,49 @@ class Row(NamedTuple):
         return self.event.envelope.doc_type, self.event.envelope.ts // DAY_US
 
     @property
-    def is_known_by_cause(self) -> bool:
-        """Whether the id is made of the row's cause and nothing else: no scope holds it, see `derived_ids`."""
-        envelope = self.event.envelope
-        return envelope.cause is not None and (envelope.game_id is None or envelope.doc_type not in GAME_RULES)
+    def is_keyed(self) -> bool:
+        """Whether the id is made of a key of its domain's own."""
+        return self.event.envelope.doc_type in KEYED
 
     @property
-    def scope(self) -> tuple[bytes, int]:
-        """The scope that the id is unique in, hashed, and the row's position there, unless it is known by its cause.
+    def is_known_by_entry(self) -> bool:
+        """Whether the id is made of the row's cause or key alone: no scope holds it, see `derived_ids`."""
+        envelope = self.event.envelope
+        if envelope.cause is None:
+            return envelope.doc_type in KEYED
+        return envelope.game_id is None or envelope.doc_type not in NATURAL
 
-        An id can come twice only within its session; for derived ticks and games within
-        their game, for a rejected message's elements within its stream. The catalog keeps
+    @property
+    def scope(self) -> tuple[bytes, int] | None:
+        """The scope that the id is unique in, hashed, and the row's position there; None if it is known by its entry.
+
+        An id can come twice only within its session; with a natural key within its
+        game, for a rejected message's elements within its stream. The catalog keeps
         which files hold which positions of a scope. Both must follow from what the id is
         made of, and from nothing else.
         """
         envelope = self.event.envelope
         if envelope.cause is not None:
-            tick = envelope.fields.get("tick") if envelope.doc_type == "game_tick" else 0
-            if type(tick) is not int or not -(2**63) <= tick < 2**63:  # what SQLite's integers hold
-                tick = 0
-            return scope_hash("game", str(envelope.game_id)), tick
+            natural = NATURAL.get(envelope.doc_type)
+            if natural is None or envelope.game_id is None:
+                return None
+            position = None if natural.position is None else envelope.fields.get(natural.position)
+            if type(position) is not int or not -(2**63) <= position < 2**63:  # what SQLite's integers hold
+                position = 0
+            return scope_hash("game", envelope.game_id), position
+        if envelope.doc_type in KEYED:
+            return None
         if envelope.doc_type == "reject" and (place := message_session(envelope.session_id)):
             return scope_hash("stream", place[1]), int(place[2])
         return scope_hash(envelope.source, envelope.session_id), envelope.seq
 
 
 def scope_of(doc_type: str, source: str, session_id: str, game_id: str | None, is_derived: bool) -> bytes | None:
-    """Return the scope that a stored row's id is unique in, from the row's columns; None if it is made of its cause."""
+    """Return the scope that a stored row's id is unique in, from its columns; None if it is known by its entry."""
+    if doc_type in KEYED:
+        return None
     if is_derived:
-        return None if game_id is None or doc_type not in GAME_RULES else scope_hash("game", game_id)
+        return None if game_id is None or doc_type not in NATURAL else scope_hash("game", game_id)
     if doc_type == "reject" and (place := message_session(session_id)):
         return scope_hash("stream", place[1])
     return scope_hash(source, session_id)

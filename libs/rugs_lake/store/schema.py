@@ -15,6 +15,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from rugs_lake import domains
+from rugs_lake.domains.domain import INT, TEXT, FieldType
+
 SCHEMA_VERSION: Final = "1.1.0"
 
 _MICROS = pa.timestamp("us", tz="UTC")
@@ -52,62 +55,39 @@ _DUCKDB_TYPES: Final = {
     "boolean": "BOOLEAN",
 }
 
-_TEXT = (pa.string(), "varchar")
-_INT = (pa.int64(), "int64")
-_REAL = (pa.float64(), "float64")
-_BOOL = (pa.bool_(), "boolean")
-
-FIELD_COLUMNS: Final[dict[str, tuple[pa.DataType, str]]] = {
-    "price": _REAL,
-    "tick": _INT,
-    "phase": _TEXT,
-    "active": _BOOL,
-    "rugged": _BOOL,
-    "cooldown_timer": _INT,
-    "trade_count": _INT,
-    "is_filler": _BOOL,
-    "filled": _BOOL,
-    "cash": _REAL,
-    "position_qty": _REAL,
-    "avg_cost": _REAL,
-    "total_invested": _REAL,
-    "cumulative_pnl": _REAL,
-    "amount": _REAL,
-    "action": _TEXT,
-    "reason": _TEXT,
-}
+FIELD_COLUMNS: Final = domains.columns()
 """The keys of an envelope's `fields` that have a column of their own."""
 
-_COLUMNS: Final[dict[str, tuple[pa.DataType, str]]] = {
+_COLUMNS: Final[dict[str, FieldType]] = {
     "id": (pa.binary(16), "blob"),
-    "doc_type": _TEXT,
+    "doc_type": TEXT,
     "date": (pa.date32(), "date"),
     "ts": (_MICROS, "timestamptz"),
     "recv_ts": (_MICROS, "timestamptz"),
     "v": (pa.int32(), "int32"),
-    "source": _TEXT,
-    "session_id": _TEXT,
-    "seq": _INT,
-    "direction": _TEXT,
-    "event": _TEXT,
-    "game_id": _TEXT,
-    "player_id": _TEXT,
-    "username": _TEXT,
+    "source": TEXT,
+    "session_id": TEXT,
+    "seq": INT,
+    "direction": TEXT,
+    "event": TEXT,
+    "game_id": TEXT,
+    "player_id": TEXT,
+    "username": TEXT,
     **FIELD_COLUMNS,
-    "extra": _TEXT,
-    "raw": _TEXT,
+    "extra": TEXT,
+    "raw": TEXT,
     "raw_bin": (pa.binary(), "blob"),
     "cause": (pa.binary(16), "blob"),
-    "origin_sha256": _TEXT,
-    "origin_file": _TEXT,
-    "origin_line": _INT,
-    "origin_offset": _INT,
-    "origin_tz": _TEXT,
-    "origin_extra": _TEXT,
-    "subject": _TEXT,
-    "incarnation": _TEXT,
-    "stream_seq": _INT,
-    "owner": _TEXT,
+    "origin_sha256": TEXT,
+    "origin_file": TEXT,
+    "origin_line": INT,
+    "origin_offset": INT,
+    "origin_tz": TEXT,
+    "origin_extra": TEXT,
+    "subject": TEXT,
+    "incarnation": TEXT,
+    "stream_seq": INT,
+    "owner": TEXT,
 }
 _SINCE: Final = {"owner": "1.1.0"}
 

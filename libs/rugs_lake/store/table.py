@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from rugs_core.time import DAY_US
+from rugs_lake.store.owners import owner_column
 from rugs_lake.store.rows import Row
 from rugs_lake.store.schema import ARROW_SCHEMA, COLUMNS, FIELD_COLUMNS
 from rugs_proto import ids
@@ -67,11 +68,15 @@ def field_columns(fields: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
 
 
 def conform(table: pa.Table, names: Sequence[str] = ARROW_SCHEMA.names) -> pa.Table:
-    """Return a table of an older schema version with exactly these columns of the lake: those it lacks are null."""
+    """Return a table of an older schema version with exactly these columns of the lake.
+
+    Those that it lacks are null, but an owner: it follows from the rule, and the table must have `OWNER_COLUMNS`.
+    """
     schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
     for field in schema:
         if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+            absent = owner_column(table) if field.name == "owner" else pa.nulls(table.num_rows, field.type)
+            table = table.append_column(field, absent)
     return table.select(schema.names).cast(schema)
 
 

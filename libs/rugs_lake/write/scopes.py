@@ -1,15 +1,16 @@
 """An id once, for ever: which of a batch's ids the lake already has.
 
-An id can come twice only within its scope (a session, or a game for derived ticks and
-games), and the catalog knows which files hold which positions of a scope. Ids that are made
-of their cause have no scope: the catalog knows on which days they could be. So only files
+An id can come twice only within its scope (a session, or a game for what has a natural key),
+and the catalog knows which files hold which positions of a scope. Ids that are made of a cause
+or of a key have no scope: the catalog knows on which days they could be. So only files
 that may hold them are read, and of those the id column alone; most batches need none. Memory
 is bounded by the batch: the ids of a file stream through a look-up in the batch's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,9 +31,10 @@ def spans(rows: Iterable[Row]) -> list[tuple[bytes, int, int]]:
     """Return for each scope the first and last position that the rows have there."""
     found: dict[bytes, list[int]] = {}
     for row in rows:
-        if row.is_known_by_cause:
+        place = row.scope
+        if place is None:
             continue
-        scope, position = row.scope
+        scope, position = place
         ends = found.get(scope)
         if ends is None:
             found[scope] = [position, position]
@@ -50,12 +52,12 @@ def known_ids(catalog: Catalog, rows: Sequence[Row]) -> set[bytes]:
         TornFileError: if a file that must be looked into cannot be read. Nothing can be taken
             until it is put back, or given up with `verify(repair=True)`.
     """
-    by_cause = [row for row in rows if row.is_known_by_cause]
+    by_entry = [row for row in rows if row.is_known_by_entry]
     known = _known(catalog, _in_scopes(catalog, rows))
-    if by_cause:
+    if by_entry:
         if derived_ids.untaken(catalog.connection):
-            known |= _known(catalog, _in_causes(catalog, by_cause))
-        known |= _known(catalog, _on_days(catalog, by_cause))
+            known |= _known(catalog, _in_causes(catalog, by_entry))
+        known |= _known(catalog, _on_days(catalog, by_entry))
     return known
 
 
@@ -64,7 +66,7 @@ def _known(catalog: Catalog, candidates: Mapping[str, set[bytes]]) -> set[bytes]
     known: set[bytes] = set()
     for path, digests in candidates.items():
         if missing := digests - known:
-            ids = _read_ids(catalog, path)
+            ids = _read(catalog, path, ["id"])["id"]
             known.update(ids.filter(pc.is_in(ids, value_set=pa.array(list(missing), ids.type))).to_pylist())
     return known
 
@@ -85,7 +87,9 @@ def _in_causes(catalog: Catalog, rows: Sequence[Row]) -> dict[str, set[bytes]]:
     """Return the files from before `derived_ids` that hold the rows' causes, each with the ids to look for."""
     candidates: dict[str, set[bytes]] = {}
     for row in rows:
-        scope = cause_scope(str(row.event.envelope.cause))
+        if row.event.envelope.cause is None:
+            continue
+        scope = cause_scope(row.event.envelope.cause)
         for _, path in catalog.connection.execute(_OVERLAPPING, (scope, 0, 0)):
             candidates.setdefault(path, set()).add(row.event.digest)
     return candidates
@@ -104,10 +108,22 @@ def _on_days(catalog: Catalog, rows: Sequence[Row]) -> dict[str, set[bytes]]:
     return {path: wanted[folder] for (path,) in live if (folder := path.rpartition("/")[0]) in wanted}
 
 
-def _read_ids(catalog: Catalog, path: str) -> pa.ChunkedArray:
+def known_rows(catalog: Catalog, rows: Sequence[Row], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Give `id` and these columns of each live row that has the id of one of the rows, all known by their entries.
+
+    Raises:
+        TornFileError: as `known_ids` does.
+    """
+    for path, digests in _on_days(catalog, rows).items():
+        table = _read(catalog, path, ["id", *columns])
+        wanted = pa.array(list(digests), table["id"].type)
+        yield from table.filter(pc.is_in(table["id"], value_set=wanted)).to_pylist()
+
+
+def _read(catalog: Catalog, path: str, columns: list[str]) -> pa.Table:
     file = catalog.paths.data / path
     try:
-        return parquet.read(file, columns=["id"])["id"]
+        return parquet.read(file, columns)
     except FileNotFoundError:
         reason = f"{file} is gone"
     except TornFileError as error:
@@ -120,6 +136,6 @@ def _read_ids(catalog: Catalog, path: str) -> pa.ChunkedArray:
 def _by_scope(rows: Sequence[Row]) -> dict[bytes, set[bytes]]:
     grouped: dict[bytes, set[bytes]] = {}
     for row in rows:
-        if not row.is_known_by_cause:
-            grouped.setdefault(row.scope[0], set()).add(row.event.digest)
+        if (place := row.scope) is not None:
+            grouped.setdefault(place[0], set()).add(row.event.digest)
     return grouped

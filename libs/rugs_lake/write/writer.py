@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from rugs_lake.domains import PRIVATE
 from rugs_lake.errors import LakeError, LakeIncompatibleError, told_apart
 from rugs_lake.store import derived_ids, faults, ledger, parquet
 from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
@@ -31,12 +32,15 @@ from rugs_lake.store.evolution import bring_up
 from rugs_lake.store.held import with_held
 from rugs_lake.store.ledger import ImportHeaders, ImportProgress
 from rugs_lake.store.orphans import discard, sweep
+from rugs_lake.store.owners import Owners
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.refusals import REFUSED, Refusals
 from rugs_lake.store.rows import Row, rows_of
 from rugs_lake.store.table import to_table
 from rugs_lake.write import blobs, scopes
+from rugs_lake.write.conflicts import Conflicts
+from rugs_proto.domains import KEYED
 from rugs_proto.message import Message
 from rugs_proto.subjects import HEADER_RETRY
 
@@ -255,6 +259,8 @@ class LakeWriter:
         self._refusals.refresh(self.catalog.connection)
         refused = self._refusals.refused(self.catalog.connection, candidates)
         seen = scopes.known_ids(self.catalog, candidates)
+        owners = Owners(self.catalog.connection)
+        conflicts = Conflicts(self.catalog, candidates, self.cursor.stream)
         runs = _Runs(self.catalog, pending)
         totals: Counter[str] = Counter(taken=len(candidates))
         partitions: dict[tuple[str, int], list[Row]] = {}
@@ -263,16 +269,24 @@ class LakeWriter:
             run = runs.of(imported)
             understood = bool(rows)
             for row in rows:
-                kept = row
+                kept, conflict = row, None
                 if row.event.digest in refused:
                     outcome = REFUSED
-                elif row.event.digest in seen:
+                elif row.event.digest in seen and (conflict := conflicts.reject_of(row, rows, message)) is None:
                     outcome = "duplicates"
                 else:
-                    seen.add(row.event.digest)
-                    kept = self._complete(row, message)
-                    outcome = "rejected" if kept.event.envelope.doc_type == "reject" else "stored"
-                    partitions.setdefault(kept.partition, []).append(kept)
+                    kept = conflict or self._complete(row, message)
+                    doc_type = kept.event.envelope.doc_type
+                    outcome = "rejected" if doc_type == "reject" else "stored"
+                    if doc_type in PRIVATE:
+                        kept = owners.owned(kept)
+                    if kept is not row and self._is_refused_now(kept, row):
+                        outcome = REFUSED
+                    else:
+                        seen.add(row.event.digest)
+                        partitions.setdefault(kept.partition, []).append(kept)
+                        if doc_type in KEYED:
+                            conflicts.add(kept)
                 understood = understood and kept.event.envelope.doc_type != "reject"
                 totals[outcome] += 1
                 if run is not None and imported is not None:
@@ -283,7 +297,7 @@ class LakeWriter:
             derived_ids.entry_of(row.event.digest, day)
             for (_, day), rows in partitions.items()
             for row in rows
-            if row.is_known_by_cause
+            if row.is_known_by_entry
         )
         batch = Batch(
             pending.end,
@@ -294,8 +308,15 @@ class LakeWriter:
             retried=retried,
             entries=entries,
             change=self._refusals.seen,
+            owners=owners.named,
         )
         return Prepared(partitions, batch)
+
+    def _is_refused_now(self, kept: Row, row: Row) -> bool:
+        """Whether a new row is refused for what was not known of it before: its owner, or that it is a reject."""
+        if kept.event is not row.event:
+            return bool(self._refusals.refused(self.catalog.connection, [kept]))
+        return kept.owner is not None and self._refusals.refuses(kept)
 
     def _complete(self, row: Row, message: Message) -> Row:
         """Return a new row as it is to be stored: a reject, where its bytes never came."""

@@ -104,5 +104,5 @@ def pieces(lake: Lake, source: str, incarnation: str, first: int, last: int | No
 
 def bytes_of(lake: Lake, event: Stored) -> bytes | None:
     """Return the bytes that the lake has of an event; None where it has none."""
-    data = lake.received(event.source, event.session_id, event.seq, event.id)
+    data = lake.received("ws_event", event.source, event.session_id, event.seq, event.id)
     return data.encode() if isinstance(data, str) else data

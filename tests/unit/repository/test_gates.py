@@ -49,6 +49,29 @@ PINNED: Final = {
     "1.1.0": "239c618761af6ade9c1c7dbcdf251814faa2dcb2e03ae629ae36d7a90933135e",
 }
 """Digest of the columns that each schema version has. A released version's never changes: a new one is added."""
+GAMES_NAMED: Final = {
+    "rugs_lake": "open(games=): a filter on game_id",
+    "rugs_lake.read.pruning": "the same",
+    "rugs_lake.maintain.change": "a change of one game: a filter on game_id",
+    "rugs_lake.maintain.migration": "whether game_id changes",
+    "rugs_lake.maintain.verify": "rules about game_id",
+    "rugs_lake.store.change_scope": "the scope of a change: a filter on game_id",
+    "rugs_lake.store.changes": "the same",
+    "rugs_lake.store.commit": "whether game_id changes",
+    "rugs_lake.store.held": "the scope of game_id",
+    "rugs_lake.store.refusals": "rules about game_id",
+    "rugs_lake.store.rows": "the scope of game_id",
+    "rugs_proto.rules": "the name of a source, public_ws",
+    "rugs_proto.envelope": "what game_id and player_id are",
+    "rugs_proto.subjects": "what alerts are about",
+}
+"""Modules of the lake and the contract that name games, beside their domain; all because of the envelope's keys."""
+OF_GAMES: Final = frozenset(
+    {
+        *("game", "games", "tick", "ticks", "rug", "rugged", "phase", "price", "prices", "cooldown", "leaderboard"),
+        *("trade", "trades", "player", "players", "bet", "bets", "ws"),
+    }
+)
 OLD_FOLDER: Final = re.compile(r"(^|[/\\])(raw_captures|cdp_captures|rag_events|(rugs_)?recordings)($|[/\\])")
 HOME: Final = re.compile(r"(^|[^\w.])(/home/|/Users/|/root/|~[/\\])|^~$|[A-Z]:\\Users\\")
 LAKE_FOLDER: Final = re.compile(r"(^|[/\\])(events_parquet|manifests|lake\.sqlite)($|[/\\])")
@@ -213,6 +236,35 @@ def test_no_path_of_a_home_is_in_what_builds_and_deploys(name: str) -> None:
 
 def test_no_old_folder_is_used_implicitly() -> None:
     assert naming(OLD_FOLDER).keys() == FOLDERS_NAMED.keys()
+
+
+def words(tree: ast.Module) -> set[str]:
+    """Return the words of a module's names and texts, without the envelope's keys."""
+    named = list(texts(tree))
+    for node in ast.walk(tree):
+        for key in ("id", "attr", "arg", "name", "asname"):
+            if isinstance(name := getattr(node, key, None), str):
+                named.append(name)
+    plain = re.sub(r"game_id|player_id", " ", " ".join(named))
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", plain)}
+
+
+@pytest.mark.parametrize("line", ["tick = 1", "f(last_tick=1)", "class GameTick: pass", "x = 'SELECT price FROM y'"])
+def test_the_gate_knows_what_is_of_games(line: str) -> None:
+    assert words(ast.parse(line)) & OF_GAMES
+
+
+def test_only_their_domain_knows_games() -> None:
+    """All else in the contract and in the lake is the same for every domain."""
+    rooms = ("rugs_proto", "rugs_lake")
+    found = {
+        name
+        for name, tree in modules().items()
+        if name.partition(".")[0] in rooms and not name.endswith(".domains.games") and words(tree) & OF_GAMES
+    }
+    assert found == GAMES_NAMED.keys() | {f"{room}.domains" for room in rooms}, "the registries name the domain"
+    for path in (ROOT / "libs").glob("rugs_lake/*.sql"):
+        assert not {*re.findall("[a-z]+", re.sub("--.*", "", path.read_text()).lower())} & OF_GAMES, path
 
 
 def digest(version: str) -> str:

@@ -96,7 +96,7 @@ def test_every_key_of_an_envelope_comes_back(tmp_path: Path) -> None:
         "subject": None,
         "incarnation": INCARNATION,
         "stream_seq": 1,
-        "owner": None,
+        "owner": "player-1",
     }
 
 

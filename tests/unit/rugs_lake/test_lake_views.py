@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rugs_feed.ticks import MAX_TICK
-from rugs_lake.read import views
+from rugs_lake.domains import games
 from rugs_proto import ids
 from tests.support.completeness import completeness
 from tests.support.examples import examples
@@ -141,4 +141,4 @@ def test_the_view_says_what_the_pure_function_says(pages: list[list[tuple[str, s
 
 
 def test_the_longest_game_is_as_long_as_derivation_takes_it() -> None:
-    assert views.LAST_TICK == MAX_TICK
+    assert games.LAST_TICK == MAX_TICK

@@ -41,8 +41,8 @@ def test_no_drift() -> None:
 
 @pytest.mark.parametrize("vector", vectors("ids"))
 def test_ids(vector: Vector) -> None:
-    if vector["kind"] == "derived":
-        computed = ids.derived_id(*vector["key"])
+    if "key" in vector:
+        computed = {"derived": ids.derived_id, "keyed": ids.keyed_id}[vector["kind"]](*vector["key"])
     else:
         make = {"event": ids.event_id, "reject": ids.reject_id}[vector["kind"]]
         computed = make(vector["source"], vector["session_id"], vector["seq"], raw_of(vector["raw"]))
@@ -61,6 +61,7 @@ def test_pinned_ids() -> None:
     """Written by hand once: an id that changes would store everything twice."""
     assert ids.event_id("public_ws", "s-1", 1, "x") == "1dfd37041380e0a2c37274ecee6b6d8d"
     assert ids.derived_id("game", "20260101-abc") == "05752020b8d22a687b0f441331fd3e78"
+    assert ids.keyed_id("note", "scope", 1) == "107e6a3421678ca5b962a006f108c521"
     assert ids.import_session_id("F1", b'{"a":1}') == "cbd4da6c686b207e2baa4217dc9864f9"
     assert ids.message_id(["a" * 32]) == "a" * 32
     assert ids.message_id(["a" * 32, "b" * 32]) == "4701bc0ab6ba61b1a7ae00e322eb1f72"
