@@ -53,12 +53,8 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.client
 	$(BIN)/python -m tests.bench.dual
 	$(BIN)/python -m tests.bench.pruning
-<<<<<<< HEAD
 	$(BIN)/python -m tests.bench.following
-	$(BIN)/python -m tests.bench.following
-=======
 	$(BIN)/python -m tests.bench.changing
->>>>>>> main
 
 demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)
 	$(BIN)/python -m rugs_cli.demo $(ARGS)
