@@ -48,7 +48,7 @@ def test_what_goes_in_is_stored_once(desk: Desk) -> None:
         assert figures == {"files": 5, "lines": 13, "blank": 2, "records": 9, "rejected": 2, "salvaged": 2}
         assert (told["stored"], told["duplicates"]) == (7, 4)
         assert [Path(skipped).name for skipped in told["skipped_files"]] == ["notes.md"]
-        assert list(told)[6:] == ["stored", "duplicates", "skipped_files", "notes", "failures", "seconds"]
+        assert list(told)[6:] == ["stored", "duplicates", "refused", "skipped_files", "notes", "failures", "seconds"]
 
         again = desk.imported()
         assert (again["stored"], again["duplicates"], again["files"]) == (0, 11, 5)
