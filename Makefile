@@ -53,6 +53,7 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.client
 	$(BIN)/python -m tests.bench.dual
 	$(BIN)/python -m tests.bench.pruning
+	$(BIN)/python -m tests.bench.following
 	$(BIN)/python -m tests.bench.changing
 
 demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)

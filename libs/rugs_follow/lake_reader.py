@@ -91,10 +91,10 @@ class LakeReader(Generic[_L]):
             await asyncio.to_thread(reading.close)
 
     async def _until_done(self, work: Callable[[], _T]) -> _T | None:
-        return await self._retry.until_done("cannot read the lake", lambda: asyncio.to_thread(_sorted_out, work))
+        return await self._retry.until_done("cannot read the lake", lambda: asyncio.to_thread(attempt, work))
 
 
-def _sorted_out(work: Callable[[], _T]) -> _T | None:
+def attempt(work: Callable[[], _T]) -> _T | None:
     """Do work that reads the lake; return None where there is none.
 
     Raises:

@@ -10,7 +10,7 @@ from rugs_sim.old_files.generate import write_demo
 from tests.support.lakekit import body, envelope, tick
 from tests.support.stackkit import Rugs, caught_up, publish
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 COUNT = "SELECT count(*)::INT AS n FROM events"
 
@@ -53,6 +53,9 @@ def test_a_game_that_was_removed_stays_away_when_its_files_come_again(recordings
     assert again["duplicates"] + again["refused"] == first["stored"] + first["duplicates"]
     assert (count(rugs), count(rugs, f"game_id = '{game}'")) == (before - largest["n"], 0)
     assert verified(rugs)["removed"] == largest["n"]
+    compared = rugs.json("reconcile", recordings, "--full")
+    assert compared["equal"]
+    assert compared["removed"] > 0
     gone = rugs("remove", "--game", game, "--yes")
     assert (gone.returncode, b"removed before" in gone.stderr) == (1, True)
 

@@ -60,7 +60,7 @@ def _restore(table: dict[str, Any], before: dict[str, Any]) -> None:
 def note(key: str = "k", scope: str = "scope-1", **changes: Any) -> dict[str, Any]:
     """Return a note as it travels; changes of `text`, `price`, `detail`, `owner` and `kind` go into its fields."""
     fields = {name: changes.pop(name) for name in ("text", "price", "detail", "owner", "kind") if name in changes}
-    content = {
+    content: dict[str, Any] = {
         "v": 1,
         "ts": NOON_US,
         "doc_type": "note",

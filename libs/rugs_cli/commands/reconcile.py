@@ -94,6 +94,8 @@ def _show(report: Report) -> None:
     )
     if tally.recent:
         print(f"left out, written within the last seconds: {tally.recent:,}")
+    if report.removed:
+        print(f"left out, removed from the data set for good: {counted(report.removed, 'row')}")
     if tally.completed:
         print(f"cut lines since completed: {tally.completed:,} (the data set keeps them, too)")
     wrong = (

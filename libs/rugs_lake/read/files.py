@@ -9,18 +9,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rugs_core.time import to_us
-from rugs_lake.errors import LakeError
+from rugs_lake.errors import LakeError, LakeIncompatibleError
 from rugs_lake.read.pruning import ALL, Conditions, excluded_files
 from rugs_lake.store.catalog import Catalog, reading_catalog, snapshot_time
+from rugs_lake.store.evolution import check_readable, is_readable
+from rugs_lake.store.schema import BY_NAME, SCHEMA_VERSION
 
-_FILES = (
+_FILES: Final = (
     "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, f.record_count, f.file_size_bytes,"
-    " r.schema_version FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
+    " r.schema_version, r.memory, coalesce(s.min_value, 0), coalesce(s.max_value, 9223372036854775807)"
+    " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
     " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
     " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
+    " LEFT JOIN ducklake_file_column_stats s ON s.data_file_id = f.data_file_id AND s.column_id = ?2"
     " WHERE f.begin_snapshot <= ?1 AND (f.end_snapshot IS NULL OR f.end_snapshot > ?1) ORDER BY f.path"
 )
 
@@ -33,15 +37,20 @@ class LakeFile(str):
         rows: how many it has.
         bytes: its size on disk.
         schema_version: of its columns.
+        memory: bytes of its rows, uncompressed.
+        first_seq, last_seq: least and greatest stream sequence, whatever the incarnation.
     """
 
-    __slots__ = ("bytes", "date", "doc_type", "rows", "schema_version")
+    __slots__ = ("bytes", "date", "doc_type", "first_seq", "last_seq", "memory", "rows", "schema_version")
 
     doc_type: str
     date: dt.date
     rows: int
     bytes: int
     schema_version: str
+    memory: int
+    first_seq: int
+    last_seq: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return path and attributes, as `rugs files --json` prints them."""
@@ -57,13 +66,32 @@ def live_files_at(catalog: Catalog, snapshot: int, asked: Conditions = ALL) -> l
     """Return the files of a snapshot that may hold what is asked for, by path."""
     excluded = excluded_files(catalog, asked)
     found = []
-    for file_id, path, doc_type, day, rows, size, version in catalog.all(_FILES, snapshot):
+    for file_id, path, doc_type, day, rows, size, version, memory, first_seq, last_seq in catalog.all(
+        _FILES, snapshot, BY_NAME["stream_seq"].field_id
+    ):
         date = dt.date.fromisoformat(day)
         if file_id not in excluded and asked.admit(doc_type, date):
             file = LakeFile((catalog.paths.data / path).absolute())
             file.doc_type, file.date, file.rows, file.bytes, file.schema_version = doc_type, date, rows, size, version
+            file.memory, file.first_seq, file.last_seq = memory, int(first_seq), int(last_seq)
             found.append(file)
     return found
+
+
+def check_versions(catalog: Catalog, snapshot: int, files: Sequence[LakeFile]) -> None:
+    """Check that this program can read the schema versions of a snapshot's files.
+
+    Raises:
+        LakeIncompatibleError: if it cannot.
+        LakeUnavailableError: if they are being migrated.
+    """
+    unknown = [version for version in {file.schema_version for file in files} if not is_readable(version)]
+    if unknown:
+        check_readable(catalog)
+        raise LakeIncompatibleError(
+            f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
+            f" this program {SCHEMA_VERSION}"
+        )
 
 
 def list_files(

@@ -17,22 +17,22 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import duckdb
-import orjson
 import pyarrow as pa
 
-from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
+from rugs_lake.errors import LakeUnavailableError
 from rugs_lake.read import leases
 from rugs_lake.read import sandbox as sandboxing
 from rugs_lake.read.admission import Admitted, admit
-from rugs_lake.read.files import explain_missing, live_files_at, pin
+from rugs_lake.read.files import check_versions, explain_missing, live_files_at, pin
 from rugs_lake.read.pruning import ALL, Conditions
 from rugs_lake.read.views import views
 from rugs_lake.store.catalog import Catalog, reading_catalog
-from rugs_lake.store.evolution import check_readable, is_readable
 from rugs_lake.store.owners import literal, owner_sql
 from rugs_lake.store.paths import LakePaths
-from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, Column, columns_of
+from rugs_lake.store.positions import cursors_at, position_at
+from rugs_lake.store.schema import COLUMNS, Column, columns_of
 from rugs_proto.domains import doc_types
+from rugs_proto.subjects import EVENTS_STREAM
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -67,6 +67,7 @@ class Lake:
         snapshot: number of the pinned snapshot.
         cursors: (stream, incarnation, last sequence) that the snapshot had come to;
             with the number, the version of the data set that an answer cites.
+        position: the same as a follower of `RUGS_EVENTS` counts it, with the number of the last change.
         views: names of the views.
         files: those of the snapshot's files that the views read: paths, each with its `doc_type`, `date`, `rows`
             and `bytes`.
@@ -86,8 +87,9 @@ class Lake:
         with reading_catalog(root) as catalog, catalog.reading():
             self.snapshot = pin(catalog, at_snapshot, at_time)
             self.files = live_files_at(catalog, self.snapshot, asked)
-            self.cursors = _cursors(catalog, self.snapshot)
-            _check_versions(catalog, self.snapshot, {file.schema_version for file in self.files})
+            self.cursors = cursors_at(catalog, self.snapshot)
+            self.position = position_at(catalog, self.snapshot, EVENTS_STREAM)
+            check_versions(catalog, self.snapshot, self.files)
             self._add_tables = _catalog_tables(catalog)
         self.root = root
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -206,23 +208,6 @@ class Lake:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
-
-
-def _check_versions(catalog: Catalog, snapshot: int, versions: set[str]) -> None:
-    unknown = [version for version in versions if not is_readable(version)]
-    if unknown:
-        check_readable(catalog)
-        raise LakeIncompatibleError(
-            f"snapshot {snapshot} is from before the lake was migrated: it has schema version {unknown[0]},"
-            f" this program {SCHEMA_VERSION}"
-        )
-
-
-def _cursors(catalog: Catalog, snapshot: int) -> list[tuple[str, str, int]]:
-    """Return how far a snapshot had come: none where it is older than the first event."""
-    row = catalog.one("SELECT commit_extra_info FROM ducklake_snapshot_changes WHERE snapshot_id = ?", snapshot)
-    told = orjson.loads(row[0]) if row and row[0] else {}
-    return [tuple(cursor) for cursor in told.get("cursors", [])]
 
 
 def _catalog_tables(catalog: Catalog) -> dict[str, pa.Table]:

@@ -246,7 +246,7 @@ def _create(paths: LakePaths) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
-        for script in ("ducklake.sql", "tables.sql", "ids.sql", "changes.sql"):
+        for script in ("ducklake.sql", "tables.sql", "ids.sql", "changes.sql", "following.sql"):
             execute_script(connection, script)
         _insert_first_snapshots(connection, paths)
         connection.execute("COMMIT")

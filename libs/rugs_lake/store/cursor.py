@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rugs_core.errors import TakenOverError
 from rugs_core.time import now_us
 from rugs_lake.errors import LakeError
+from rugs_lake.store import positions
 from rugs_lake.store.catalog import Catalog
 from rugs_proto.message import Message
 
@@ -66,11 +67,14 @@ def body_hash(body: bytes) -> bytes:
 def take_epoch(catalog: Catalog, stream: str) -> Cursor:
     """Make this process the writer of a stream; whoever was it before can commit no more."""
     with catalog.transaction() as connection:
-        connection.execute(
-            "INSERT INTO rugs_cursor (stream, incarnation, last_seq, epoch) VALUES (?, ?, 0, 1)"
-            " ON CONFLICT (stream) DO UPDATE SET epoch = epoch + 1",
-            (stream, uuid.uuid4().hex),
-        )
+        taken = connection.execute("UPDATE rugs_cursor SET epoch = epoch + 1 WHERE stream = ?", (stream,))
+        if taken.rowcount == 0:
+            incarnation = uuid.uuid4().hex
+            connection.execute(
+                "INSERT INTO rugs_cursor (stream, incarnation, last_seq, epoch) VALUES (?, ?, 0, 1)",
+                (stream, incarnation),
+            )
+            positions.assign_number(connection, stream, incarnation)
         return read_cursor(connection, stream)
 
 
@@ -112,7 +116,7 @@ def begin_incarnation(catalog: Catalog, cursor: Cursor, incarnation: str, reason
         check_unmoved(connection, cursor)
         if cursor.last_seq > 0:
             insert_gaps(connection, cursor, [Gap(cursor.last_seq + 1, None, reason)])
-        move(connection, begun)
+        _begin(connection, begun)
     return begun
 
 
@@ -128,8 +132,13 @@ def adopt_incarnation(catalog: Catalog, cursor: Cursor, incarnation: str) -> Cur
             known = f"SELECT 1 FROM {table} WHERE stream = ? AND incarnation = ? LIMIT 1"  # noqa: S608 - our own names
             if connection.execute(known, (cursor.stream, incarnation)).fetchone() is not None:
                 return cursor
-        move(connection, adopted)
+        _begin(connection, adopted)
     return adopted
+
+
+def _begin(connection: sqlite3.Connection, begun: Cursor) -> None:
+    move(connection, begun)
+    positions.assign_number(connection, begun.stream, begun.incarnation)
 
 
 def move(connection: sqlite3.Connection, cursor: Cursor) -> None:

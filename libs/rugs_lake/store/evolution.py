@@ -14,7 +14,7 @@ import orjson
 from rugs_core.files import write_durably
 from rugs_core.locks import try_lock
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
-from rugs_lake.store import changes, derived_ids, owners
+from rugs_lake.store import changes, derived_ids, owners, positions
 from rugs_lake.store.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.store.commit import MIGRATED, insert_snapshot
 from rugs_lake.store.paths import LakePaths
@@ -38,6 +38,7 @@ def bring_up(catalog: Catalog) -> None:
     derived_ids.begin(catalog)
     changes.begin(catalog)
     owners.begin(catalog)
+    positions.begin(catalog)
     found = _columns(catalog)
     missing = [column for column in COLUMNS if column.name not in found]
     if missing:

@@ -67,13 +67,17 @@ def field_columns(fields: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
     return {**typed, "extra": _array(split.others, pa.string())}
 
 
-def conform(table: pa.Table) -> pa.Table:
-    """Return a table of an older schema version with exactly the lake's columns: an owner by the rule, others null."""
-    for place, field in enumerate(ARROW_SCHEMA):
+def conform(table: pa.Table, names: Sequence[str] = ARROW_SCHEMA.names) -> pa.Table:
+    """Return a table of an older schema version with exactly these columns of the lake.
+
+    Those that it lacks are null, but an owner: it follows from the rule, and the table must have `OWNER_COLUMNS`.
+    """
+    schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
+    for field in schema:
         if field.name not in table.column_names:
             absent = owner_column(table) if field.name == "owner" else pa.nulls(table.num_rows, field.type)
-            table = table.add_column(place, field, absent)
-    return table.select(ARROW_SCHEMA.names).cast(ARROW_SCHEMA)
+            table = table.append_column(field, absent)
+    return table.select(schema.names).cast(schema)
 
 
 def _fixed(values: Sequence[bytes], arrow: pa.DataType) -> pa.Array:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rugs_core.time import now_us
 from rugs_lake.read.rejects import completed
+from rugs_lake.read.removals import Removals
 from rugs_legacy.envelopes import printable
 from rugs_legacy.exported.beside import look_at_candidate
 from rugs_legacy.files import find_files
@@ -34,6 +35,7 @@ class Report:
         full: whether every row's key fields and bytes were compared, and not a sample's.
         files: those that were compared; `copies` of them have the same bytes as another.
         live_files: those of which nothing was imported, compared with what was captured live.
+        removed: rows of the files that were removed from the data set for good: they are not compared.
         skipped: files of no known format, with the reason; errors: files that could not be read.
     """
 
@@ -43,6 +45,7 @@ class Report:
     files: int = 0
     copies: int = 0
     live_files: int = 0
+    removed: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -72,6 +75,7 @@ class Report:
             "live_files": self.live_files,
             "rows": {"files": tally.files, "dataset": tally.dataset},
             **counts,
+            "removed": self.removed,
             "games": len(tally.games),
             "days": {day: {"files": one, "dataset": other} for day, (one, other) in sorted(tally.days.items())},
             "missing_events": [{"session": session, "event": event} for session, event in tally.missing_events],
@@ -133,7 +137,7 @@ def reconcile(lake: Lake, root: Path, given: LookedAt, *, full: bool, progress: 
     report = Report(lake.snapshot, full, skipped=given.skipped)
     for error in given.errors:
         report.fail(error)
-    files = Files(given.recordings, report.fail, progress)
+    files = Files(given.recordings, report.fail, progress, Removals(root).cover)
     report.files, report.copies = files.count, files.copies
     if not files.count and not report.errors:
         report.fail(f"nothing was compared: none of {len(report.skipped)} files is a recording")
@@ -147,6 +151,7 @@ def reconcile(lake: Lake, root: Path, given: LookedAt, *, full: bool, progress: 
         report.tally.take(pairs_by_content(rows, dataset_rows(lake, [session], cut, full=True)))
     live = ((session, each) for session, all_ in files.by_session.items() if session not in imported for each in all_)
     _take_live(lake, root, files, live, report, given.at)
+    report.removed = files.removed
     return report
 
 

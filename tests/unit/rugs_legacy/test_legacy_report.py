@@ -45,8 +45,8 @@ def test_counts_that_agree(one: FileReport) -> None:
 @pytest.mark.parametrize(
     ("counted", "reason"),
     [
-        (run(1, 0, 1), "1 stored [+] 0 duplicates, the file has 2"),
-        (run(2, 1, 1), "2 stored [+] 1 duplicates, the file has 2"),
+        (run(1, 0, 1), "1 stored [+] 0 duplicates [+] 0 refused, the file has 2"),
+        (run(2, 1, 1), "2 stored [+] 1 duplicates [+] 0 refused, the file has 2"),
         (run(2, 0, 0), "0 rejects, the file has 1"),
         (run(2, 0, 1, done=False), "lost some of its messages: import it again"),
     ],
@@ -82,6 +82,7 @@ def test_the_summary_keeps_its_shape(one: FileReport) -> None:
         "salvaged": 1,
         "stored": None,
         "duplicates": None,
+        "refused": 0,
         "skipped_files": ["x.md"],
         "notes": [],
         "failures": [],
