@@ -47,7 +47,8 @@ class Private:
 
     def named_by(self, said: contract.Said) -> str | None:
         """Return the owner that a row names, empty if it names nobody; None if the row is public."""
-        if not (self.is_always or said.direction in self.directions or said.event in self.events):
+        is_listed = said.direction in self.directions or said.event in self.events
+        if not is_listed and (self.directions or self.events):  # not `is_always`: this is the writer's hot path
             return None
         if self.owner.startswith(FIELDS):
             named = said.fields.get(self.owner.removeprefix(FIELDS))
