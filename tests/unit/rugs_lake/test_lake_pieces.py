@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import rugs_lake
@@ -129,6 +130,16 @@ def test_only_the_wanted_doc_types_and_columns_are_read(writer: LakeWriter, tmp_
     assert sorted(rows_of(found)[0]) == ["owner", "tick"]
     assert len(rows_of(found)) == len(LIVES) * ROUNDS * 5
     assert found[-1].position == end
+
+
+def test_rows_of_files_without_owners_have_them_by_the_rule(tmp_path: Path) -> None:
+    lakekit.store(tmp_path, message(1, envelope(1, event="playerUpdate", player_id="ann"), envelope(2)))
+    wanted = Wanted(columns=["seq", "owner"])
+    expected = [{"seq": 1, "owner": "ann"}, {"seq": 2, "owner": None}]
+    assert rows_of(follow(tmp_path, wanted)) == expected
+    (path,) = lakekit.live_paths(tmp_path)
+    pq.write_table(parquet.read(path).drop_columns(["owner"]), path)
+    assert rows_of(follow(tmp_path, wanted)) == expected
 
 
 def test_a_look_that_finds_nothing_new_reads_no_file(writer: LakeWriter, tmp_path: Path) -> None:
