@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from rugs_legacy.envelopes import MAX_INLINE
 from rugs_legacy.recording import Counts, look_at, read
 from rugs_proto import ids, wire
 from rugs_proto.subjects import MAX_BODY, TARGET_BODY
-from tests.support.legacy_lines import end, frame, start, tick
+from tests.support.legacy_lines import end, start, tick
 
 SESSION = "s" * 32
 
@@ -89,20 +88,3 @@ def test_what_just_fits_travels_with_its_message() -> None:
     (message,) = messages([envelope(1, "x" * MAX_INLINE)])
     assert message.parked is None
     assert len(message.body) <= MAX_BODY
-
-
-@pytest.mark.slow
-def test_one_core_reads_fast_enough(tmp_path: Path) -> None:
-    """A third of the speed aimed at, so that a busy machine does not fail it; the bench has the figures."""
-    ticks = tmp_path / "game_20981231_220000.jsonl"
-    ticks.write_bytes(b"\n".join(tick(number) for number in range(60_000)))
-    frames = tmp_path / "x_raw.jsonl"
-    payload = {"gameId": "g", "price": 1.5, "leaderboard": [{"id": f"did:{number}"} for number in range(300)]}
-    frames.write_bytes(b"\n".join(frame(number, data=payload) for number in range(6_000)))
-    for path, wanted_lines, wanted_bytes in ((ticks, 40_000, 0), (frames, 0, 40_000_000)):
-        began, counts = time.process_time(), Counts()
-        for _ in messages(read(look_at(path, "America/New_York"), counts)):
-            pass
-        spent = time.process_time() - began
-        assert counts.records / spent > wanted_lines
-        assert path.stat().st_size / spent > wanted_bytes
