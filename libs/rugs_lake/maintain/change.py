@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 
 from rugs_core.time import EPOCH_DAY
 from rugs_lake.errors import LakeError
+from rugs_lake.maintain.compaction import LiveFile, live_files
 from rugs_lake.maintain.ordering import sort_rows
 from rugs_lake.maintain.takeover import take_over
 from rugs_lake.read.pruning import Conditions, excluded_files
 from rugs_lake.store import derived_ids, faults, held, parquet
 from rugs_lake.store.catalog import Catalog
-from rugs_lake.store.change_scope import NOTHING, ChangeScope, Touched, merged, touched_by
+from rugs_lake.store.change_scope import MASK_COLUMNS, NOTHING, ChangeScope, Touched, merged, touched_by
 from rugs_lake.store.commit import (
     ChangeCommit,
     FileVanishedError,
@@ -35,7 +36,6 @@ from rugs_lake.store.commit import (
 from rugs_lake.store.evolution import bring_up
 from rugs_lake.store.held import game_scope, positions_of, session_scopes, with_held
 from rugs_lake.store.orphans import discard
-from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.parquet import DataFile, Effort
 from rugs_lake.store.refusals import BY_ENTRY
 from rugs_lake.store.rows import scope_of
@@ -80,22 +80,6 @@ class _Looked:
     rows: int = 0
     touched: Touched = NOTHING
     tombstones: list[tuple[bytes, bytes]] = field(default_factory=list)
-
-
-class _Candidate(NamedTuple):
-    file_id: int
-    path: str
-    doc_type: str
-    date: str
-    effort: int
-
-    @property
-    def partition(self) -> tuple[str, str]:
-        return self.doc_type, self.date
-
-    def is_in(self, scope: ChangeScope) -> bool:
-        """Return whether the partition may hold rows of the scope."""
-        return scope.admits(self.doc_type, dt.date.fromisoformat(self.date))
 
 
 def change(
@@ -205,7 +189,7 @@ def _commit(
     rows = sum(each.rows for each in looked)
     touched = merged([each.touched for each in looked])
     if not replacements and not refuses:
-        return Changed(0, seen_snapshot, 0, 0, touched, Counter())
+        return UNCHANGED
     told = ChangeCommit(
         kind,
         scope,
@@ -220,8 +204,7 @@ def _commit(
 
     def check() -> None:
         """Look, under the write lock, for files that came since."""
-        since = catalog.all(f"{_LIVE} AND f.begin_snapshot > ?", seen_snapshot)
-        if any(_may_hold(catalog, scope, _Candidate(*file)) for file in since):
+        if any(_may_hold(catalog, scope, file) for file in live_files(catalog, since=seen_snapshot)):
             raise NotLiveError("there are files that were not looked at")
 
     number, snapshot = commit_change(catalog, told, replacements, check)
@@ -233,7 +216,7 @@ def _commit(
 
 def _candidates(
     catalog: Catalog, scope: ChangeScope, sessions: Collection[tuple[str, str]] | None = None
-) -> tuple[int, list[_Candidate]]:
+) -> tuple[int, list[LiveFile]]:
     """Return the newest snapshot and its files that may hold rows of the scope."""
     asked = Conditions(
         games=None if scope.game is None else [scope.game],
@@ -242,13 +225,18 @@ def _candidates(
     with catalog.reading():
         (snapshot,) = catalog.one("SELECT max(snapshot_id) FROM ducklake_snapshot")
         excluded = excluded_files(catalog, asked)
-        files = [_Candidate(*row) for row in catalog.all(_LIVE)]
-    return snapshot, [file for file in files if file.file_id not in excluded and file.is_in(scope)]
+        files = live_files(catalog)
+    return snapshot, [file for file in files if file.file_id not in excluded and _is_in(file, scope)]
 
 
-def _may_hold(catalog: Catalog, scope: ChangeScope, file: _Candidate) -> bool:
+def _is_in(file: LiveFile, scope: ChangeScope) -> bool:
+    """Return whether the partition of a file may hold rows of the scope."""
+    return scope.admits(file.doc_type, dt.date.fromisoformat(file.date))
+
+
+def _may_hold(catalog: Catalog, scope: ChangeScope, file: LiveFile) -> bool:
     """Return whether one file may hold rows of the scope: its partition and its entries say so."""
-    if not file.is_in(scope):
+    if not _is_in(file, scope):
         return False
     known = {entry for (entry,) in catalog.all("SELECT scope FROM rugs_scope WHERE data_file_id = ?", file.file_id)}
     games = set() if scope.game is None else {game_scope(scope.game)}
@@ -265,7 +253,7 @@ def _forget_replaced(catalog: Catalog, looked: dict[int, _Looked], live: Collect
 
 
 def _look(
-    catalog: Catalog, candidate: _Candidate, scope: ChangeScope, rewrite: Rewrite | None, *, refuses: bool
+    catalog: Catalog, candidate: LiveFile, scope: ChangeScope, rewrite: Rewrite | None, *, refuses: bool
 ) -> _Looked:
     """Find the rows of the scope in a file, and write what takes the file's place if there are any.
 
@@ -289,7 +277,7 @@ def _look(
             return _Looked(candidate.doc_type, replacement, count, touched_by([hit]), tombstones)
         return _rewritten(catalog, candidate, _rows(path), mask, rewrite)
     except FileNotFoundError as error:
-        if catalog.one(f"{_LIVE} AND f.data_file_id = ?", candidate.file_id) is None:
+        if candidate not in live_files(catalog):
             raise NotLiveError(f"{candidate.path} was replaced") from error
         raise LakeError(f"{path} is gone; see `rugs verify`") from error
 
@@ -299,7 +287,7 @@ def _rows(path: Path) -> pa.Table:
 
 
 def _rewritten(
-    catalog: Catalog, candidate: _Candidate, table: pa.Table, mask: pa.ChunkedArray, rewrite: Rewrite
+    catalog: Catalog, candidate: LiveFile, table: pa.Table, mask: pa.ChunkedArray, rewrite: Rewrite
 ) -> _Looked:
     """Write a file's rows with the rewritten ones, each in the partition that it belongs to now."""
     old = table.filter(mask)
@@ -314,7 +302,7 @@ def _rewritten(
         return _Looked()
     old, new = old.filter(differs), new.filter(differs)
     others = table.filter(pc.invert(pc.is_in(table["id"], value_set=old["id"].combine_chunks())))
-    by_partition = {candidate.partition: [others]} if others.num_rows else {}
+    by_partition = {(candidate.doc_type, candidate.date): [others]} if others.num_rows else {}
     for partition, rows in _by_partition(new):
         by_partition.setdefault(partition, []).append(rows)
     derived_ids.add_ahead(catalog, sorted(_entries(new)))
@@ -355,7 +343,7 @@ def _by_partition(table: pa.Table) -> Iterator[tuple[tuple[str, str], pa.Table]]
         yield (key["doc_type"], key["date"].isoformat()), table.filter(mask)
 
 
-def _write(catalog: Catalog, candidate: _Candidate, table: pa.Table) -> DataFile:
+def _write(catalog: Catalog, candidate: LiveFile, table: pa.Table) -> DataFile:
     """Write rows as a file of the candidate's partition, and prove that it reads back."""
     day = (dt.date.fromisoformat(candidate.date) - EPOCH_DAY).days
     effort = Effort.FLUSHED if candidate.effort == Effort.FLUSHED else Effort.QUICK
@@ -374,12 +362,5 @@ def _tombstones(removed: pa.Table) -> Iterator[tuple[bytes, bytes]]:
         yield scope_of(**row, is_derived=cause is not None) or BY_ENTRY, digest
 
 
-_KEYS: Final = ("id", "date", "seq", "game_id", "cause", "owner", *OWNER_COLUMNS)
-"""Columns that say which rows are meant; all others are read only where there are such rows."""
-_LIVE: Final = (
-    "SELECT f.data_file_id, f.path, t.partition_value, d.partition_value, r.settled"
-    " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
-    " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
-    " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
-    " WHERE f.end_snapshot IS NULL"
-)
+_KEYS: Final = (*MASK_COLUMNS, "cause")
+"""Columns that say which rows are meant, and how; all others are read only where there are such rows."""

@@ -137,8 +137,8 @@ def _bins(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
         yield bin_
 
 
-def live_files(catalog: Catalog) -> list[LiveFile]:
-    """Return every live file."""
+def live_files(catalog: Catalog, *, since: int = -1) -> list[LiveFile]:
+    """Return every live file that began after the snapshot `since`."""
     return [
         LiveFile(*row)
         for row in catalog.all(
@@ -146,7 +146,8 @@ def live_files(catalog: Catalog) -> list[LiveFile]:
             " FROM ducklake_data_file f JOIN rugs_file r USING (data_file_id)"
             " JOIN ducklake_file_partition_value t ON t.data_file_id = f.data_file_id AND t.partition_key_index = 0"
             " JOIN ducklake_file_partition_value d ON d.data_file_id = f.data_file_id AND d.partition_key_index = 1"
-            " WHERE f.end_snapshot IS NULL"
+            " WHERE f.end_snapshot IS NULL AND f.begin_snapshot > ?",
+            since,
         )
     ]
 

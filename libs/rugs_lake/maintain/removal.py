@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -85,4 +84,4 @@ def has_rule(catalog: Catalog, scope: ChangeScope) -> bool:
 
 
 def _removed(scope: ChangeScope, changed: Changed) -> Removed:
-    return Removed(scope, dict(Counter(changed.by_doc_type)), changed.files, changed.number)
+    return Removed(scope, dict(changed.by_doc_type), changed.files, changed.number)

@@ -19,10 +19,10 @@ from rugs_lake.errors import LakeError
 from rugs_lake.maintain.lost import LOST, give_up, lost_files, move_given_up
 from rugs_lake.store import changes, parquet
 from rugs_lake.store.catalog import Catalog, data_path, foreign_changes
+from rugs_lake.store.change_scope import MASK_COLUMNS
 from rugs_lake.store.changes import Rule
 from rugs_lake.store.cursor import read_cursor
 from rugs_lake.store.orphans import orphans, sweep
-from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.parquet import TornFileError
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.store.refusals import REFUSED
@@ -282,12 +282,11 @@ def _check_refused(
     """Check that no row is there that was removed for good. Files that are gone by now were replaced."""
     if not rules and not tombstones:
         return
-    columns = ["id", "date", "game_id", "owner", *OWNER_COLUMNS]
     ids = pa.array(sorted(tombstones), pa.binary(16))
     back = 0
     for name in files:
         try:
-            table = conform(parquet.read(paths.data / name, columns=columns))
+            table = conform(parquet.read(paths.data / name, columns=list(MASK_COLUMNS)))
         except (TornFileError, FileNotFoundError):
             continue  # said already, or replaced meanwhile
         masks = [pc.is_in(table["id"], value_set=ids), *(rule.scope.mask(table) for rule in _about(rules, table))]

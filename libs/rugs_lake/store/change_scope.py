@@ -13,8 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rugs_core.time import EPOCH_DAY
+from rugs_lake.store.owners import OWNER_COLUMNS
 from rugs_lake.store.rows import Row
 
+MASK_COLUMNS: Final = ("id", "date", "game_id", "owner", *OWNER_COLUMNS)
+"""The columns of a file that `ChangeScope.mask` needs; those of the owner, where the file has no owners."""
 _IMPORT: Final = "import"
 
 

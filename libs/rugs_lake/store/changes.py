@@ -107,13 +107,13 @@ def insert_rule(connection: sqlite3.Connection, rule: Rule) -> None:
     A rule of retention takes the place of the one before it for the same doc type.
     """
     if rule.kind == RETENTION:
-        older = [each.number for each in rules_in(connection) if _is_same_retention(each, rule)]
-        connection.executemany("DELETE FROM rugs_rule WHERE number = ?", [(number,) for number in older])
+        _drop_retention_rules(connection, rule.scope.doc_type)
     connection.execute("INSERT INTO rugs_rule VALUES (?, ?, ?)", (rule.number, rule.kind, rule.scope.dump()))
 
 
-def _is_same_retention(one: Rule, other: Rule) -> bool:
-    return one.kind == RETENTION and one.scope.doc_type == other.scope.doc_type
+def _drop_retention_rules(connection: sqlite3.Connection, doc_type: str | None) -> None:
+    older = [rule for rule in rules_in(connection) if (rule.kind, rule.scope.doc_type) == (RETENTION, doc_type)]
+    connection.executemany("DELETE FROM rugs_rule WHERE number = ?", [(rule.number,) for rule in older])
 
 
 def insert_tombstones(connection: sqlite3.Connection, tombstones: Iterable[tuple[bytes, bytes]]) -> None:
@@ -173,8 +173,7 @@ def drop_retention(catalog: Catalog, doc_type: str) -> bool:
     with catalog.transaction() as connection:
         dropped = connection.execute("DELETE FROM rugs_retention WHERE doc_type = ?", (doc_type,)).rowcount > 0
         (snapshot,) = connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
+        _drop_retention_rules(connection, doc_type)
         scope = ChangeScope(doc_type=doc_type)
-        number = insert_change(connection, snapshot, RETENTION, scope, 0, NOTHING)  # writers look at the number
-        insert_rule(connection, Rule(number, RETENTION, scope))
-        connection.execute("DELETE FROM rugs_rule WHERE number = ?", (number,))
+        insert_change(connection, snapshot, RETENTION, scope, 0, NOTHING)  # its number has writers read the rules again
     return dropped

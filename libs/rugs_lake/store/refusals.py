@@ -62,12 +62,11 @@ class Refusals:
 
     def _may_concern(self, rows: Sequence[Row]) -> bool:
         """Return whether a rule is about a game, a session, an owner or a doc type of the rows: mostly none is."""
-        envelopes = [row.event.envelope for row in rows]
         return (
-            _has_any(self._by_game, (envelope.game_id for envelope in envelopes))
-            or _has_any(self._by_session, ((envelope.source, envelope.session_id) for envelope in envelopes))
+            _has_any(self._by_game, (row.event.envelope.game_id for row in rows))
+            or _has_any(self._by_session, ((row.event.envelope.source, row.event.envelope.session_id) for row in rows))
             or _has_any(self._by_owner, (row.owner for row in rows))
-            or _has_any(self._others, (envelope.doc_type for envelope in envelopes))
+            or _has_any(self._others, (row.event.envelope.doc_type for row in rows))
             or None in self._others
         )
 
