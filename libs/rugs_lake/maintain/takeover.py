@@ -11,7 +11,7 @@ import datetime as dt
 
 from rugs_core.time import EPOCH_DAY
 from rugs_lake.store import derived_ids, parquet
-from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.catalog import Catalog, has_table
 from rugs_lake.store.parquet import TornFileError
 from rugs_lake.store.rows import cause_scope
 from rugs_proto.domains import NATURAL
@@ -26,7 +26,7 @@ _FILE = (
 
 def take_over(catalog: Catalog) -> None:
     """Make entries of the derived ids of all files from before; one that is damaged or gone is left as it is."""
-    if catalog.one("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_id_untaken'") is None:
+    if not has_table(catalog.connection, "rugs_id_untaken"):
         return
     for file_id in derived_ids.untaken(catalog.connection):
         found = catalog.one(_FILE, file_id)

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 from rugs_core.time import SECOND_US, from_us, now_us
 from rugs_lake.errors import LakeError
-from rugs_lake.store.catalog import Catalog, reading_catalog
+from rugs_lake.store.catalog import Catalog, has_table, reading_catalog
 from rugs_lake.store.paths import LakePaths
 
+_TABLE: Final = "rugs_lease"
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS rugs_lease (
     lease_id TEXT PRIMARY KEY,
@@ -66,7 +67,7 @@ def release(root: Path, lease_id: str) -> bool:
         LakeError: if there is no lake.
     """
     with Catalog(LakePaths(root)) as catalog:
-        if not _is_there(catalog.connection):
+        if not has_table(catalog.connection, _TABLE):
             return False
         with catalog.transaction() as connection:
             ended = connection.execute("DELETE FROM rugs_lease WHERE lease_id = ?", (lease_id,))
@@ -75,7 +76,7 @@ def release(root: Path, lease_id: str) -> bool:
 
 def end_all(catalog: Catalog) -> int:
     """End every lease, whoever holds it; return how many there were."""
-    if not _is_there(catalog.connection):
+    if not has_table(catalog.connection, _TABLE):
         return 0
     with catalog.transaction() as connection:
         return connection.execute("DELETE FROM rugs_lease").rowcount
@@ -88,7 +89,7 @@ def leases(root: Path) -> list[Lease]:
         LakeError: if there is no lake.
     """
     with reading_catalog(root) as catalog:
-        if not _is_there(catalog.connection):
+        if not has_table(catalog.connection, _TABLE):
             return []
         query = "SELECT lease_id, snapshot_id, until_us FROM rugs_lease WHERE until_us > ? ORDER BY until_us"
         rows = catalog.all(query, now_us())
@@ -97,7 +98,7 @@ def leases(root: Path) -> list[Lease]:
 
 def begin(catalog: Catalog) -> None:
     """Make the table where there is none, and forget the leases that have ended."""
-    if not _is_there(catalog.connection):
+    if not has_table(catalog.connection, _TABLE):
         catalog.connection.execute(_CREATE)
     elif catalog.one("SELECT 1 FROM rugs_lease WHERE until_us <= ? LIMIT 1", now_us()) is not None:
         with catalog.transaction() as connection:
@@ -106,7 +107,3 @@ def begin(catalog: Catalog) -> None:
 
 HELD: Final = "SELECT snapshot_id FROM rugs_lease"
 """The snapshots that are held, once `begin` has been called."""
-
-
-def _is_there(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_lease'").fetchone() is not None

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -268,6 +268,20 @@ def execute_script(connection: sqlite3.Connection, name: str) -> None:
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Return whether there is a table; a lake that only older programs have opened may lack it."""
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone() is not None
+
+
+def make_once(catalog: Catalog, table: str, make: Callable[[sqlite3.Connection], object]) -> None:
+    """Make a table, and what belongs to it, in a lake from before there was any."""
+    if has_table(catalog.connection, table):
+        return
+    with catalog.transaction() as connection:
+        if not has_table(connection, table):  # another process may have been faster
+            make(connection)
 
 
 _COLUMN_DEFAULTS: Final = (None, "NULL", 1, None, "literal", "duckdb")

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from rugs_lake.store.catalog import Catalog, execute_script
+from rugs_lake.store.catalog import Catalog, execute_script, has_table, make_once
 from rugs_lake.store.change_scope import NOTHING, ChangeScope, Touched
 
 REMOVED: Final = "removed"
@@ -51,16 +51,12 @@ class Rule(NamedTuple):
 
 def begin(catalog: Catalog) -> None:
     """Make the tables in a lake from before there were any."""
-    if has_tables(catalog.connection):
-        return
-    with catalog.transaction() as connection:
-        if not has_tables(connection):
-            execute_script(connection, "changes.sql")
+    make_once(catalog, "rugs_rule", lambda connection: execute_script(connection, "changes.sql"))
 
 
 def has_tables(connection: sqlite3.Connection) -> bool:
     """Return whether the lake has these tables; one that no writer has opened since may not."""
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_rule'").fetchone() is not None
+    return has_table(connection, "rugs_rule")
 
 
 def last_change(connection: sqlite3.Connection) -> int:

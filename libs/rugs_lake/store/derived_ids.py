@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from rugs_lake.store.catalog import Catalog, execute_script, give_back_space
+from rugs_lake.store.catalog import Catalog, execute_script, give_back_space, has_table, make_once
 
 HASH_BITS: Final = 46
 DAY_BITS: Final = 17
@@ -32,24 +32,21 @@ PACK_AT: Final = 65_536
 """In the background, packing waits for as many entries, or for a 64th of what is packed: it rewrites every block."""
 PACK_SHARE: Final = 64
 
+_TABLE: Final = "rugs_id"
 _DAY_MASK: Final = (1 << DAY_BITS) - 1
 _END: Final = (1 << 63) - 1
 
 
 def begin(catalog: Catalog) -> None:
     """Make the tables in a lake from before there were any; its files are taken over by the next compaction."""
-    if _is_there(catalog.connection):
-        return
-    with catalog.transaction() as connection:
-        if not _is_there(connection):
-            execute_script(connection, "ids.sql")
-            connection.execute(
-                "INSERT INTO rugs_id_untaken SELECT data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL"
-            )
 
+    def make(connection: sqlite3.Connection) -> None:
+        execute_script(connection, "ids.sql")
+        connection.execute(
+            "INSERT INTO rugs_id_untaken SELECT data_file_id FROM ducklake_data_file WHERE end_snapshot IS NULL"
+        )
 
-def _is_there(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_id'").fetchone() is not None
+    make_once(catalog, _TABLE, make)
 
 
 def entry_of(digest: bytes, day: int) -> int:
@@ -113,7 +110,7 @@ class _Blocks:
 
 def is_due(connection: sqlite3.Connection) -> bool:
     """Whether there are enough new entries to pack them in the background, or files to take over."""
-    if not _is_there(connection):
+    if not has_table(connection, _TABLE):
         return False
     if connection.execute("SELECT 1 FROM rugs_id_untaken LIMIT 1").fetchone() is not None:
         return True
@@ -124,7 +121,7 @@ def is_due(connection: sqlite3.Connection) -> bool:
 
 def pack(catalog: Catalog, *, all_entries: bool = True) -> None:
     """Pack new entries into blocks; in the background (not `all_entries`) only once there are many."""
-    if not _is_there(catalog.connection) or not (all_entries or is_due(catalog.connection)):
+    if not has_table(catalog.connection, _TABLE) or not (all_entries or is_due(catalog.connection)):
         return
     place: int | None = 0
     while place is not None:
@@ -197,7 +194,7 @@ def untaken(connection: sqlite3.Connection) -> list[int]:
 
 def rename_untaken(connection: sqlite3.Connection, new_ids: Mapping[int, int]) -> None:
     """Note that files were replaced by others with the same rows, inside the caller's transaction."""
-    if _is_there(connection):
+    if has_table(connection, _TABLE):
         connection.executemany(
             "UPDATE rugs_id_untaken SET data_file_id = ? WHERE data_file_id = ?",
             [(new, old) for old, new in new_ids.items()],

@@ -22,10 +22,11 @@ import pyarrow.compute as pc
 
 from rugs_lake.domains import PRIVATE
 from rugs_lake.domains.domain import FIELDS, Private
-from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.catalog import Catalog, make_once
 from rugs_lake.store.rows import Row, scope_hash
 from rugs_proto.domains.domain import Said
 
+_TABLE: Final = "rugs_session_owner"
 _CREATE: Final = """
 CREATE TABLE rugs_session_owner (
     scope BLOB NOT NULL,                -- of the session
@@ -49,15 +50,7 @@ class Named(NamedTuple):
 
 def begin(catalog: Catalog) -> None:
     """Make the table of the owners of sessions in a lake that has none."""
-    if _is_there(catalog.connection):
-        return
-    with catalog.transaction() as connection:
-        if not _is_there(connection):
-            connection.execute(_CREATE)
-
-
-def _is_there(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_session_owner'").fetchone() is not None
+    make_once(catalog, _TABLE, lambda connection: connection.execute(_CREATE))
 
 
 def add(connection: sqlite3.Connection, named: Iterable[Named]) -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from rugs_lake.store.catalog import Catalog, execute_script
+from rugs_lake.store.catalog import Catalog, execute_script, has_table, make_once
 
 
 class Position(NamedTuple):
@@ -34,12 +34,12 @@ class Position(NamedTuple):
 
 def begin(catalog: Catalog) -> None:
     """Make the tables in a lake from before there were any, and number the incarnations that it knows."""
-    if is_there(catalog.connection):
-        return
-    with catalog.transaction() as connection:
-        if not is_there(connection):
-            execute_script(connection, "following.sql")
-            connection.execute(f"INSERT INTO rugs_incarnation {_KNOWN_BEFORE}")
+
+    def make(connection: sqlite3.Connection) -> None:
+        execute_script(connection, "following.sql")
+        connection.execute(f"INSERT INTO rugs_incarnation {_KNOWN_BEFORE}")
+
+    make_once(catalog, "rugs_incarnation", make)
 
 
 def assign_number(connection: sqlite3.Connection, stream: str, incarnation: str) -> None:
@@ -74,7 +74,7 @@ def position_at(catalog: Catalog, snapshot: int, stream: str) -> Position:
 
 def is_there(connection: sqlite3.Connection) -> bool:
     """Whether the lake has the tables; one that only older programs have written has not."""
-    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_incarnation'").fetchone() is not None
+    return has_table(connection, "rugs_incarnation")
 
 
 _KNOWN_BEFORE: Final = """

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from rugs_lake.store.catalog import Catalog
+from rugs_lake.store.catalog import Catalog, has_table
 from rugs_lake.store.parquet import DataFile
 from rugs_lake.store.schema import SCHEMA_VERSION
 
@@ -50,7 +50,7 @@ def note(catalog: Catalog, new: Staged) -> None:
 
 def staged(catalog: Catalog) -> list[Staged]:
     """Return what is written already."""
-    if catalog.one("SELECT 1 FROM sqlite_schema WHERE name = 'rugs_staged'") is None:
+    if not has_table(catalog.connection, "rugs_staged"):
         return []
     rows = catalog.all("SELECT old_file_id, schema_version, content, file FROM rugs_staged ORDER BY old_file_id")
     return [Staged(old, _file(orjson.loads(told)), int.from_bytes(content), made) for old, made, content, told in rows]
