@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from rugs_lake.store.orphans import sweep
 from rugs_lake.store.paths import LakePaths
 from rugs_lake.write.writer import LakeWriter
 from tests.support import lakekit, lakeproc
-from tests.support.crashkit import CHANGE_STEPS, Matrix, cursor_of, ended, start
+from tests.support.crashkit import CHANGE_STEPS, Matrix, cursor_of, disturb, ended, start
 from tests.support.lakekit import FULL
 
 pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(1800)]
@@ -110,29 +109,7 @@ def test_removals_and_corrections_beside_rivals(tmp_path: Path, matrix: Matrix, 
     messages = 2_000
     assert ended(start("write", root, 8, acks)) == 0
     commands = [("write", root, messages, acks), ("compact", root), ("remove", root, GAME), ("shift", root)]
-    running = [start(*command) for command in commands]
-    try:
-        for _ in range(20):
-            time.sleep(chance.uniform(0.05, 0.4))
-            place = chance.randrange(len(running))
-            victim = running[place]
-            if victim.poll() is not None:
-                ended(victim)
-                running[place] = start(*commands[place])
-            elif chance.random() < 0.5:
-                victim.kill()
-                ended(victim)
-                running[place] = start(*commands[place])
-                matrix.note("kill", f"rival {commands[place][0]}")
-            else:
-                victim.send_signal(signal.SIGSTOP)
-                time.sleep(chance.uniform(0.1, 0.6))
-                victim.send_signal(signal.SIGCONT)
-                matrix.note("pause", f"rival {commands[place][0]}")
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
+    disturb(chance, commands, matrix)
     assert ended(start("remove", root, GAME)) == 0
     after = outcome(root, max(cursor_of(root), 8))
     assert after == {"lost": 0, "doubled": 0, "torn": 0}

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.support.crashkit import (
     WRITER_STEPS,
     Matrix,
     cursor_of,
+    disturb,
     ended,
     judge,
     start,
@@ -166,29 +166,7 @@ def test_rival_writers_and_rival_compactors_killed_and_paused(tmp_path: Path, ma
     messages = 4_000
     commands = [("write", root, messages, acks)] * 2 + [("compact", root)] * 2
     assert ended(start("write", root, 4, acks)) == 0
-    running = [start(*command) for command in commands]
-    try:
-        for _ in range(20):
-            time.sleep(chance.uniform(0.05, 0.4))
-            place = chance.randrange(len(running))
-            victim = running[place]
-            if victim.poll() is not None:
-                ended(victim)
-                running[place] = start(*commands[place])
-            elif chance.random() < 0.5:
-                victim.kill()
-                ended(victim)
-                running[place] = start(*commands[place])
-                matrix.note("kill", f"rival {commands[place][0]}")
-            else:
-                victim.send_signal(signal.SIGSTOP)
-                time.sleep(chance.uniform(0.1, 0.6))
-                victim.send_signal(signal.SIGCONT)
-                matrix.note("pause", f"rival {commands[place][0]}")
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
+    disturb(chance, commands, matrix)
     outcome = judge(root, acks)
     last = lakekit.catalog_rows(root, "SELECT last_seq FROM rugs_cursor")[0][0]
     matrix.note("kill", "all rivals at once", **outcome)

@@ -159,22 +159,6 @@ async def test_a_stream_restored_from_an_older_backup(desk: Desk, running: bool,
     assert (first, last) == (31, None)
 
 
-async def test_a_stream_that_is_gone_for_a_while_is_waited_for(desk: Desk) -> None:
-    async with desk.bus() as nc:
-        desk.writer.start()
-        await desk.publish(nc, 1, 20)
-        known = (await caught_up(nc, desk.root)).incarnation
-        backup = await back_up(nc)
-        await ask(nc, "DELETE")
-        await until(lambda: "no such stream" in desk.writer.log)
-        await restore(nc, backup)
-        await desk.publish(nc, 21, 30)
-        await caught_up(nc, desk.root)
-        assert (await stream_state(nc)).incarnation == known
-    desk.check()
-    assert desk.gaps() == []
-
-
 async def test_a_stream_that_stays_gone_is_made_anew(desk: Desk) -> None:
     async with desk.bus() as nc:
         desk.writer.start()
@@ -195,13 +179,16 @@ async def test_a_stream_that_stays_gone_is_made_anew(desk: Desk) -> None:
     desk.check()
 
 
-async def test_a_stream_restored_to_where_the_lake_is_goes_on(desk: Desk) -> None:
+@pytest.mark.parametrize("is_awaited", [False, True], ids=["at once", "after it was missed"])
+async def test_a_stream_restored_to_where_the_lake_is_goes_on(desk: Desk, is_awaited: bool) -> None:
     async with desk.bus() as nc:
         desk.writer.start()
         await desk.publish(nc, 1, 20)
         known = (await caught_up(nc, desk.root)).incarnation
         backup = await back_up(nc)
         await ask(nc, "DELETE")
+        if is_awaited:
+            await until(lambda: "no such stream" in desk.writer.log)
         await restore(nc, backup)
         await desk.publish(nc, 21, 30)
         state = await caught_up(nc, desk.root)

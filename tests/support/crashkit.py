@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -149,3 +152,30 @@ def judge(root: Path, acks: Path, *, at_rest: bool = False) -> dict[str, int]:
         "doubled": len(found) - len(set(found)),
         "torn": len(report.torn) + len(report.missing),
     }
+
+
+def disturb(chance: random.Random, commands: Sequence[tuple[str | int | Path, ...]], matrix: Matrix) -> None:
+    """Run commands at once, kill and pause them at random, start again what has ended, and kill all at the end."""
+    running = [start(*command) for command in commands]
+    try:
+        for _ in range(20):
+            time.sleep(chance.uniform(0.05, 0.4))
+            place = chance.randrange(len(running))
+            victim = running[place]
+            if victim.poll() is not None:
+                ended(victim)
+                running[place] = start(*commands[place])
+            elif chance.random() < 0.5:
+                victim.kill()
+                ended(victim)
+                running[place] = start(*commands[place])
+                matrix.note("kill", f"rival {commands[place][0]}")
+            else:
+                victim.send_signal(signal.SIGSTOP)
+                time.sleep(chance.uniform(0.1, 0.6))
+                victim.send_signal(signal.SIGCONT)
+                matrix.note("pause", f"rival {commands[place][0]}")
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
