@@ -64,16 +64,16 @@ def remove(
     settings = Settings.load()
     scopes = _scopes(settings.data_dir, game or [], session or [], source, owner or [], id_ or [])
     with Catalog(LakePaths(settings.data_dir)) as catalog:
-        _check_writer(settings, catalog)
+        check_writer(settings, catalog)
         found = [look(catalog, scope) for scope in scopes]
         if not any(each.rows for each in found):
             _check_removed_before(catalog, scopes, now=now)
         if not dry_run:
-            _confirm(found, yes=yes or not any(each.rows for each in found))
+            confirm(found, yes=yes or not any(each.rows for each in found))
             with progress_of("removing") as progress:
                 found = [remove_scope(catalog, scope, progress) for scope in scopes]
     purged = finish_at_once(settings) if now and not dry_run else None
-    _show(found, dry_run=dry_run, purged=purged, as_json=as_json)
+    show_removed(found, dry_run=dry_run, purged=purged, as_json=as_json)
 
 
 def _scopes(
@@ -108,8 +108,12 @@ def _sources(root: Path, session: str, source: str | None) -> list[str]:
     return [source for (source,) in rows]
 
 
-def _check_writer(settings: Settings, catalog: Catalog) -> None:
-    """A writer of an older version would store again what is removed here."""
+def check_writer(settings: Settings, catalog: Catalog) -> None:
+    """Check that the running stack knows of removals: an older one would store again what is removed here.
+
+    Raises:
+        CommandError: if it does not.
+    """
     from rugs_lake.store.changes import has_tables
     from rugs_runtime.stack import running_stack
 
@@ -143,7 +147,13 @@ def _words(scope: ChangeScope) -> str:
     return f"game {scope.game}" if scope.game is not None else f"owner {scope.owner}"
 
 
-def _confirm(found: Sequence[Removed], *, yes: bool) -> None:
+def confirm(found: Sequence[Removed], *, yes: bool) -> None:
+    """Ask before rows are removed, unless `yes`.
+
+    Raises:
+        CommandError: if nobody can be asked.
+        typer.Exit: if the answer is no.
+    """
     if yes:
         return
     rows = sum(each.rows for each in found)
@@ -193,14 +203,15 @@ async def _purge(settings: Settings) -> int | str:
         await nc.close()
 
 
-def _show(found: Sequence[Removed], *, dry_run: bool, purged: int | str | None, as_json: bool) -> None:
+def show_removed(found: Sequence[Removed], *, dry_run: bool, purged: int | str | None, as_json: bool) -> None:
+    """Print what was removed, or would be; `purged` is what `finish_at_once` returned, None where it was not wanted."""
     if as_json:
         print_json(
             {
                 "dry_run": dry_run,
                 "removed": 0 if dry_run else sum(each.rows for each in found),
                 "found": sum(each.rows for each in found),
-                "changes": [as_dict(each) for each in found],
+                "changes": [_as_dict(each) for each in found],
                 "purged_messages": purged if isinstance(purged, int) else None,
                 "not_purged": purged if isinstance(purged, str) else None,
             }
@@ -216,7 +227,7 @@ def _show(found: Sequence[Removed], *, dry_run: bool, purged: int | str | None, 
         print(f"old files and snapshots deleted; the stream was not purged: {purged}")
 
 
-def as_dict(removed: Removed) -> dict[str, Any]:
+def _as_dict(removed: Removed) -> dict[str, Any]:
     """Return what was removed of one scope, as `--json` prints it."""
     return {
         "scope": removed.scope.as_dict(),

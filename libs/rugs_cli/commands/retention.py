@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import Annotated
 
 import typer
 
-from rugs_cli.commands.remove import DryRun, Now, Yes, as_dict, finish_at_once
-from rugs_cli.output import AsJson, CommandError, counted, print_json, print_table
+from rugs_cli.commands.remove import DryRun, Now, Yes, check_writer, confirm, finish_at_once, show_removed
+from rugs_cli.output import AsJson, counted, print_json, print_table
 from rugs_cli.progress import progress_of
 
 app = typer.Typer(help="How long each doc type is kept. What is not named is kept for ever.")
@@ -80,24 +79,15 @@ def apply(dry_run: DryRun = False, yes: Yes = False, now: Now = False, as_json: 
 
     settings = Settings.load()
     with Catalog(LakePaths(settings.data_dir), read_only=dry_run) as catalog:
+        check_writer(settings, catalog)
         policies, today = retention(catalog), _today()
         found = [look(catalog, policy.scope(today)) for policy in policies]
-        rows = sum(each.rows for each in found)
         if not dry_run and policies:
-            if rows and not yes and not sys.stdin.isatty():
-                raise CommandError(f"remove {counted(rows, 'row')} for good? Say --yes, or --dry-run")
-            if rows and not yes and not typer.confirm(f"remove {counted(rows, 'row')} for good?", err=True):
-                raise typer.Exit(1)
+            confirm(found, yes=yes or not any(each.rows for each in found))
             with progress_of("removing") as progress:
                 found = apply_retention(catalog, today, policies, progress)
     purged = finish_at_once(settings) if now and not dry_run else None
-    if as_json:
-        removed = 0 if dry_run else sum(each.rows for each in found)
-        told = {"dry_run": dry_run, "removed": removed, "found": rows, "changes": [as_dict(each) for each in found]}
-        print_json({**told, "purged_messages": purged if isinstance(purged, int) else None})
-        return
-    print_table([(each.scope.doc_type, each.rows) for each in found], header=("doc type", "rows"))
-    print(f"{counted(rows, 'row')} {'would be removed' if dry_run else 'removed'}")
+    show_removed(found, dry_run=dry_run, purged=purged, as_json=as_json)
 
 
 def _today() -> dt.date:
