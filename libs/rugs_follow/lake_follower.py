@@ -79,8 +79,8 @@ class LakeFollower:
         position = await self._ask(partial(checkpoints.load, self._root, self._name, self._store))
         async with contextlib.AsyncExitStack() as stack:
             if self._nc is not None:
-                ears = rugs_bus.listening(self._nc, COMMITTED, lambda _: announced.set())
-                await stack.enter_async_context(ears)
+                listener = rugs_bus.listening(self._nc, COMMITTED, lambda _: announced.set())
+                await stack.enter_async_context(listener)
             while not self._stop.is_set():
                 announced.clear()
                 piece = await self._ask(partial(next_piece, self._root, position, self._wanted))

@@ -131,8 +131,8 @@ def _check_removed_before(catalog: Catalog, scopes: Sequence[ChangeScope], *, no
 
     were_removed = all(has_rule(catalog, scope) for scope in scopes)
     if not (were_removed and now):
-        told = ", ".join(_words(scope) for scope in scopes)
-        raise CommandError(f"no rows of {told}{': removed before, and refused since' if were_removed else ''}")
+        names = ", ".join(_words(scope) for scope in scopes)
+        raise CommandError(f"no rows of {names}{': removed before, and refused since' if were_removed else ''}")
 
 
 def _words(scope: ChangeScope) -> str:
@@ -157,8 +157,8 @@ def confirm(found: Sequence[Removed], *, yes: bool) -> None:
     if yes:
         return
     rows = sum(each.rows for each in found)
-    told = ", ".join(_words(each.scope) for each in found)
-    question = f"remove {counted(rows, 'row')} of {told} for good?"
+    names = ", ".join(_words(each.scope) for each in found)
+    question = f"remove {counted(rows, 'row')} of {names} for good?"
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Say --yes where nobody can be asked, or --dry-run")
     if not typer.confirm(question, err=True):

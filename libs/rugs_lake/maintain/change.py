@@ -190,7 +190,7 @@ def _commit(
     touched = merged([each.touched for each in looked])
     if not replacements and not refuses:
         return UNCHANGED
-    told = ChangeCommit(
+    committed = ChangeCommit(
         kind,
         scope,
         rows,
@@ -207,7 +207,7 @@ def _commit(
         if any(_may_hold(catalog, scope, file) for file in live_files(catalog, since=seen_snapshot)):
             raise NotLiveError("there are files that were not looked at")
 
-    number, snapshot = commit_change(catalog, told, replacements, check)
+    number, snapshot = commit_change(catalog, committed, replacements, check)
     by_doc_type: Counter[str] = Counter()
     for each in looked:
         by_doc_type[each.doc_type] += each.rows

@@ -47,12 +47,12 @@ class ChangeScope:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the conditions that are given, as JSON can say them."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
         if self.dates is not None:
-            told["dates"] = [None if date is None else date.isoformat() for date in self.dates]
+            given["dates"] = [None if date is None else date.isoformat() for date in self.dates]
         if self.ids is not None:
-            told["ids"] = sorted(self.ids)
-        return {name: value for name, value in told.items() if value is not None}
+            given["ids"] = sorted(self.ids)
+        return {name: value for name, value in given.items() if value is not None}
 
     def dump(self) -> str:
         """Return the text that the catalog keeps."""
@@ -61,15 +61,15 @@ class ChangeScope:
     @classmethod
     def load(cls, text: str) -> Self:
         """Return the scope of a text from `dump`."""
-        told = orjson.loads(text)
-        if "dates" in told:
-            first, last = (None if date is None else dt.date.fromisoformat(date) for date in told["dates"])
-            told["dates"] = (first, last)
-        if "session" in told:
-            told["session"] = tuple(told["session"])
-        if "ids" in told:
-            told["ids"] = frozenset(told["ids"])
-        return cls(**told)
+        given = orjson.loads(text)
+        if "dates" in given:
+            first, last = (None if date is None else dt.date.fromisoformat(date) for date in given["dates"])
+            given["dates"] = (first, last)
+        if "session" in given:
+            given["session"] = tuple(given["session"])
+        if "ids" in given:
+            given["ids"] = frozenset(given["ids"])
+        return cls(**given)
 
     def admits(self, doc_type: str, date: dt.date) -> bool:
         """Return whether a file of this partition may hold rows of the scope."""
@@ -136,10 +136,10 @@ class Touched(NamedTuple):
     @classmethod
     def load(cls, text: str) -> Self:
         """Return what a text from `dump` says."""
-        told = orjson.loads(text)
-        dates = frozenset(map(dt.date.fromisoformat, told["dates"]))
-        sessions = frozenset((source, session_id) for source, session_id in told["sessions"])
-        return cls(frozenset(told["games"]), sessions, frozenset(told["doc_types"]), dates)
+        loaded = orjson.loads(text)
+        dates = frozenset(map(dt.date.fromisoformat, loaded["dates"]))
+        sessions = frozenset((source, session_id) for source, session_id in loaded["sessions"])
+        return cls(frozenset(loaded["games"]), sessions, frozenset(loaded["doc_types"]), dates)
 
 
 def touched_by(tables: Collection[pa.Table]) -> Touched:
