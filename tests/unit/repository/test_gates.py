@@ -16,8 +16,8 @@ from rugs_lake.store.schema import COLUMNS, SCHEMA_VERSION, columns_of, parse_ve
 
 ROOT: Final = Path(__file__).parents[3]
 
-WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_export", "rugs_legacy.dual_write", "legacy_writer")
-"""The only rooms whose files under the data root are data: lake, index, exports, and the old formats of stage A."""
+WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_discovery", "rugs_export", "rugs_legacy.dual_write", "legacy_writer")
+"""The only rooms whose files under the data root are data: lake, index, discovery, exports, old formats of stage A."""
 
 OWN_FILES: Final = {
     "rugs_core.files": "writes durably what its caller names: the only place that does",
@@ -43,6 +43,7 @@ FOLDERS_NAMED: Final = {
 HOMES_NAMED: Final = {
     "rugs_runtime.settings.base": "the default of RUGS_DATA_DIR",
     "rugs_guard.names": "what `rugs guard` looks for",
+    "rugs_discovery.schema": "no home: the name of the files of an event that has no name",
 }
 PINNED: Final = {
     "1.0.0": "bc93149863786a3df6a06327157aa040b22a2696869bc941b0b3fbe080666d51",
