@@ -17,6 +17,7 @@ EVENTS: Final = "rugs.events"
 ALL_EVENTS: Final = "rugs.events.>"
 COMMITTED: Final = "rugs.lake.committed"
 ALERTS_QUALITY: Final = "rugs.alerts.quality"
+ALERTS_DISCOVERY: Final = "rugs.alerts.discovery"
 """What the feed should not say, JSON: each check that fails, once a game; or of a source, and when it recovers."""
 
 HEADER_MSG_ID: Final = "Nats-Msg-Id"
@@ -52,6 +53,7 @@ SUBJECT_TABLE: Final = (
     ("rugs.ingest.>", None, "events from the stock command line, to be normalised"),
     ("rugs.replay.<name>.>", None, "a replay of stored events"),
     (ALERTS_QUALITY, None, "a check of the feed that failed or recovered: check, game or source, event, JSON"),
+    (ALERTS_DISCOVERY, None, "a change of the feed: kind, event, path, verdict, the first example, JSON"),
     ("rugs.alerts.>", None, "what an operator should look at"),
     ("rugs.api.>", None, "requests to services"),
 )

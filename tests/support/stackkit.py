@@ -224,6 +224,13 @@ class Gateway(Service):
     module = "capture_gateway.main"
 
 
+class Indexer(Service):
+    """The indexer."""
+
+    name = "indexer"
+    module = "indexer.main"
+
+
 def stands_still(pid: int) -> bool:
     """Whether every thread of a process is stopped; the signal alone does not wait for that."""
     states = set()

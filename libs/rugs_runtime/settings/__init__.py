@@ -6,13 +6,20 @@ Sizes are bytes, or text such as ``8GiB``; durations are seconds, or text such a
 
 from rugs_runtime.settings.base import CommonSettings, SettingsError, environment_name
 from rugs_runtime.settings.described import SettingLine, describe
-from rugs_runtime.settings.sections import CaptureSettings, DualWriteSettings, Settings, WriterSettings
+from rugs_runtime.settings.sections import (
+    CaptureSettings,
+    DualWriteSettings,
+    IndexerSettings,
+    Settings,
+    WriterSettings,
+)
 from rugs_runtime.settings.values import Seconds
 
 __all__ = [
     "CaptureSettings",
     "CommonSettings",
     "DualWriteSettings",
+    "IndexerSettings",
     "Seconds",
     "SettingLine",
     "Settings",

@@ -193,7 +193,15 @@ class DualWriteSettings(CommonSettings):
         return self
 
 
-class Settings(DualWriteSettings, CaptureSettings, WriterSettings):
+class IndexerSettings(CommonSettings):
+    """The indexer: how often it reports."""
+
+    discovery_seconds: Seconds = Field(
+        default=30.0, description="pause between two reports of discovery: documents, and alerts of what is new"
+    )
+
+
+class Settings(IndexerSettings, DualWriteSettings, CaptureSettings, WriterSettings):
     """Everything that can be set: for the stack, which tells its services, and for the command line."""
 
 

@@ -104,7 +104,7 @@ def test_without_the_extra_it_says_which_is_needed(tmp_path: Path) -> None:
         program = f"import sys; sys.path.insert(0, {str(ROOT / 'libs')!r}); sys.argv[1:] = {arguments}"
         program += "; from rugs_cli.main import main; sys.exit(main())"
         assert_names_the_extra("rugs", program, tmp_path)
-    for command in ("capture-gateway", "parquet-writer", "legacy-importer", "legacy-writer"):
+    for command in ("capture-gateway", "parquet-writer", "legacy-importer", "legacy-writer", "indexer"):
         program = f"import sys; sys.path[:0] = [{str(ROOT / 'libs')!r}, {str(ROOT / 'services')!r}]"
         program += f"; from {command.replace('-', '_')}.main import main; sys.exit(main())"
         assert_names_the_extra(command, program, tmp_path)
