@@ -55,6 +55,7 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.pruning
 	$(BIN)/python -m tests.bench.following
 	$(BIN)/python -m tests.bench.changing
+	$(BIN)/python -m tests.bench.discovery
 
 demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)
 	$(BIN)/python -m rugs_cli.demo $(ARGS)

@@ -15,6 +15,7 @@ from rugs_cli.commands import (
     config,
     coverage,
     derive,
+    discovery,
     export,
     files,
     guard,
@@ -61,6 +62,7 @@ app.command("reconcile")(reconcile.reconcile)
 app.command("guard")(guard.guard)
 app.command("derive")(derive.derive)
 app.command("sql", context_settings={"ignore_unknown_options": True})(sql.sql)  # SQL may begin with `--`
+app.command("field")(discovery.field)
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
 app.command("files")(files.files)
@@ -69,6 +71,7 @@ app.command("compact")(lake.compact)
 app.command("verify")(lake.verify)
 app.command("migrate")(migrate.migrate)
 app.command("remove")(remove.remove)
+app.add_typer(discovery.app, name="discovery", no_args_is_help=True)
 app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(retention.app, name="retention", no_args_is_help=True)
 app.add_typer(config.app, name="config")
