@@ -67,7 +67,7 @@ def snapshot(fields: object, *, copy: bool = True) -> tuple[bytes | dict[str, An
     Raises:
         TooLargeError: if they are larger than any event may be.
     """
-    if fields is None:
+    if fields is None or (type(fields) is dict and not fields):
         return b"", 0
     if type(fields) is dict:
         flat = fields.copy()
