@@ -20,6 +20,10 @@ MOST_LEVELS: Final = 1024
 """Levels of objects and arrays that JSON may have to be read."""
 
 
+class TooDeepError(ValueError):
+    """JSON has too many levels to be read."""
+
+
 class Read(NamedTuple):
     """A value that was read exactly.
 
@@ -36,7 +40,7 @@ def read(text: bytes | str) -> Read:
     """Return a JSON value, exactly.
 
     Raises:
-        ValueError: if it is none, or nested too deeply to be read; the message says which.
+        ValueError: if it is none; a TooDeepError, if it has too many levels.
     """
     flaws: set[str] = set()
 
@@ -61,7 +65,7 @@ def read(text: bytes | str) -> Read:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos}") from None
     if _levels(value) > MOST_LEVELS:
-        raise ValueError(TOO_DEEP)
+        raise TooDeepError(TOO_DEEP)
     flaws |= _flaws(value)
     return Read(value, ", ".join(sorted(flaws)) or None)
 
@@ -77,7 +81,7 @@ def _decoded(decode: Callable[[str], Any], text: str) -> Any:
     try:
         return decode(text)
     except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+        raise TooDeepError(TOO_DEEP) from None
     finally:
         sys.setrecursionlimit(limit)
 

@@ -8,6 +8,7 @@ key: its name; `packet:ping` where a message is no event; `record:tick` for an o
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, NamedTuple
 
 from rugs_discovery import exact
@@ -24,6 +25,11 @@ TIME_KEYS: Final = ("ts", "timestamp", "ts_ms", "captured_at")
 EVENT: Final = b"42["
 _BLANKS: Final = b"\xef\xbb\xbf \t\r\n"
 _NO_NAME: Final = "no event name"
+_SCALAR: Final = rb'(?:"(?:[^"\\]|\\.)*"|[-+.0-9a-zA-Z]+)'
+_HEAD: Final = re.compile(
+    rb'\{\s*(?:"(?!(?:event|event_type|event_name)")(?:[^"\\]|\\.)*"\s*:\s*' + _SCALAR + rb"\s*,\s*)*"
+    rb'"(?:event|event_type|event_name)"\s*:\s*(' + _SCALAR + rb")"
+).match
 _raw_decode: Final = json.JSONDecoder().raw_decode
 _KINDS: Final = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
 
@@ -59,7 +65,12 @@ def read_line(line: bytes) -> Message:
         message = read_frame(text)
         if message.values or message.flaw is None:
             return message
-    value, flaw = exact.read(text)
+    try:
+        value, flaw = exact.read(text)
+    except exact.TooDeepError as error:
+        if not text.startswith(b"{"):
+            raise
+        return Message(key_at_head(text), flaw=str(error))
     if not isinstance(value, dict):
         raise ValueError(f"not a JSON object but {_KINDS.get(type(value), 'a number')}")
     return _of_record(value, flaw)
@@ -130,6 +141,12 @@ def _behind_blanks(text: str, at: int) -> int:
     while text[at] in " \t\r\n,":
         at += 1
     return at
+
+
+def key_at_head(text: bytes) -> str:
+    """Return the key of a record that has too many levels to be read: only what goes before its data is looked at."""
+    found = _HEAD(text)
+    return RECORD + UNKNOWN if found is None else name_of(json.loads(found[1]))
 
 
 def name_of(name: object) -> str:

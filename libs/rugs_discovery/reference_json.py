@@ -30,6 +30,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class TooDeepError(ValueError):
+    """JSON has more levels than may be read."""
+
+
 class _Reader(threading.local):
     """The standard library's reader, with the flaws that it found; one a thread."""
 
@@ -68,7 +72,7 @@ def read(text: str) -> tuple[Any, str | None]:
     """
     source = text.encode(errors="surrogatepass")
     if _levels(source) > MOST_LEVELS:
-        raise ValueError(f"more than {MOST_LEVELS} levels")
+        raise TooDeepError(f"more than {MOST_LEVELS} levels")
     _reader.flaws = flaws = set()
     value = (_reader.read_any_number if _may_overflow(source) else _reader.read)(text)
     if _has_half_pair(text, source):

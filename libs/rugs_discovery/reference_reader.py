@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rugs_discovery.messages import key_at_head
 from rugs_discovery.nodes import Place
-from rugs_discovery.reference_json import read, with_room
+from rugs_discovery.reference_json import TooDeepError, read, with_room
 from rugs_feed import frames
 from rugs_feed.normalise import event_name
 from rugs_proto.arguments import is_trace, payload_of
@@ -130,7 +131,10 @@ def _of_stored(text: str, place: Place) -> Checked:
 
 
 def _of_record(text: str, place: Place) -> Checked:
-    record, flaw = read(text)
+    try:
+        record, flaw = read(text)
+    except TooDeepError as error:
+        return Checked(key_at_head(text.encode(errors="surrogatepass")), place, flaw=str(error))
     message = record.get("raw")
     if isinstance(message, str) and message[:1] == "4":
         event = _of_message(message, place)

@@ -162,10 +162,27 @@ def test_what_json_schema_cannot_check_is_counted_with_its_place(data: bytes, fl
     assert [(fault.place.name, fault.reason) for fault in found.faults] == [("e001", flaw)]
 
 
-def test_3000_levels_are_counted_and_not_entered() -> None:
-    deep = b'{"event": "one", "data": ' + b"[" * 3000 + b"]" * 3000 + b"}"
-    with pytest.raises(ValueError, match="nested too deeply"):
-        read_line(deep)
+@pytest.mark.parametrize("levels", [1100, 3000, 100_000])
+@pytest.mark.parametrize(
+    ("head", "key"),
+    [
+        ('{"event": "one", "data": ', "one"),
+        ('{"seq": 1, "ts": "a\\"b", "event": "o\\u006ee", "data": ', "one"),
+        ('{"event": 5, "data": ', "unknown"),
+        ('{"other": {"event": "no"}, "data": ', "record:unknown"),
+    ],
+)
+def test_more_than_1024_levels_are_counted_and_not_entered(head: str, key: str, levels: int) -> None:
+    deep = head.encode() + b"[" * levels + b"]" * levels + b"}"
+    found = summary_of(line("two", 1), deep)
+    assert found.errors == {}
+    event = found.events[key]
+    assert (event.count, dict(event.not_json), list(event.fields)) == (1, {exact.TOO_DEEP: 1}, [])
+
+
+def test_1000_levels_are_truncated() -> None:
+    found = summary_of(b'{"event": "one", "data": ' + b"[" * 1000 + b"]" * 1000 + b"}")
+    assert (found.truncated, dict(found.events["one"].not_json)) == (1, {})
 
 
 def test_whole_numbers_stay_exact_however_long() -> None:
