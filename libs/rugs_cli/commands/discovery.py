@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import shutil
 import sys
@@ -16,9 +17,11 @@ from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
     from rugs_discovery.drift import Drift
+    from rugs_discovery.live import Live
     from rugs_discovery.scan import Scan
     from rugs_discovery.summary import Summary
     from rugs_discovery.verify import Report
+    from rugs_runtime.settings import Settings
 
 app = typer.Typer(help="What the feed sends: every event and field, documented, checked, and watched for changes.")
 
@@ -30,6 +33,7 @@ Zone = Annotated[str, typer.Option("--timezone", help="Zone of times without one
 Depth = Annotated[int, typer.Option("--depth", min=1, max=100, help="Levels of objects and arrays to enter.")]
 Processes = Annotated[int | None, typer.Option("--processes", min=1, help="Processes; one a core by default.")]
 Context = Annotated[list[Path], typer.Option("--context", metavar="FILE", help="File with a section to refresh.")]
+Seconds = Annotated[float | None, typer.Option("--seconds", min=0.1, help="End after so many seconds.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only what was first seen from then on.")]
 Against = Annotated[Path | None, typer.Option("--against", metavar="FILE", help="Compare with this fields.json.")]
 FailOn = Annotated[str | None, typer.Option("--fail-on", metavar="VERDICT", help="End with 1 if there is `breaking`.")]
@@ -85,6 +89,60 @@ def scan(
     if not done.counting:
         print("rugs: none of these files could be read", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command()
+def live(seconds: Seconds = None, out: Out = None, as_json: AsJson = False) -> None:
+    """List what a running stack's feed sends from now on, until Ctrl-C or for --seconds; keeps nothing but --out."""
+    from rugs_discovery import outputs
+    from rugs_discovery.notes_file import load_meanings
+    from rugs_discovery.summary import summarise
+    from rugs_runtime.settings import Settings
+
+    settings = Settings.load()
+    heard = asyncio.run(_listen(settings, seconds))
+    meanings = load_meanings(outputs.notes_of(settings.data_dir))
+    summary = summarise(heard.state, meanings.pins)
+    if out is not None:
+        outputs.write(out, summary, meanings)
+    counts: dict[str, Any] = {
+        "events": sum(event.count for event in summary.events.values()),
+        "event_types": len(summary.events),
+        "fields": summary.fields,
+        "paths": summary.paths,
+        "missed": heard.missed,
+        "out": None if out is None else str(out),
+    }
+    if as_json:
+        print_json({**counts, "by_event": {key: event.count for key, event in summary.events.items()}})
+        return
+    if summary.events:
+        rows = [(key, event.count, len(event.fields)) for key, event in summary.events.items()]
+        print_table(rows, header=("event", "events", "fields"))
+    print(f"{counted(counts['events'], 'event')}; {counted(summary.fields, 'field')}; missed: {heard.missed:,}")
+
+
+async def _listen(settings: Settings, seconds: float | None) -> Live:
+    import rugs_bus
+    from rugs_discovery.live import Live
+    from rugs_runtime.stack import running_stack
+    from rugs_runtime.stopping import stop_on_signals
+
+    info = running_stack(settings.data_dir)
+    if info is None and settings.nats_url is None:
+        raise CommandError("nothing is running: start it with `rugs up`")
+    stop = stop_on_signals()
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, stop.set)
+    url = info.nats_url if info else settings.broker_url
+    nc = await rugs_bus.connect(url, name="rugs-discovery", timeout=settings.connect_timeout)
+    heard = Live()
+    try:
+        with progress_of("events") as progress:
+            await heard.listen(nc, stop, lambda state: progress(state.lines, state.lines))
+    finally:
+        await nc.close()
+    return heard
 
 
 @app.command()

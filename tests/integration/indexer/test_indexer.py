@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
@@ -14,7 +15,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from rugs_discovery.current import build, is_behind
+from rugs_discovery.live import Live
 from rugs_discovery.store import FOLDER, Part, Store
+from rugs_discovery.summary import summarise
 from rugs_proto.subjects import ALERTS_DISCOVERY
 from rugs_runtime.broker import Broker
 from tests.support import derivekit
@@ -129,3 +132,19 @@ async def test_killed_again_and_again_it_counts_every_event_once(
     with Store(writer.root) as store:
         found = {part: state.pack() for part, state in store.parts().items()}
     assert found == from_nothing(writer.root, tmp_path)
+
+
+async def test_live_from_the_bus_it_needs_no_lake(stream: Client) -> None:
+    stop = asyncio.Event()
+    live = Live()
+    listening = asyncio.create_task(live.listen(stream, stop, lambda state: None))
+    told = frames(40)
+    await derivekit.publish(stream, told)
+    await until(lambda: live.state.lines > 0)
+    await derivekit.publish(stream, frames(40, seed=6, session_id="other"))
+    await until(lambda: live.state.lines > len(told))
+    stop.set()
+    await listening
+    summary = summarise(live.state)
+    assert "data.price" in summary.events["gameStateUpdate"].fields
+    assert live.missed == 0
