@@ -67,7 +67,7 @@ WRITER: Final = Service("parquet-writer", "parquet_writer.main")
 LEGACY_WRITER: Final = Service(
     "legacy-writer", "legacy_writer.main", lambda settings: settings.legacy_recorders_enabled
 )
-INDEXER: Final = Service("indexer", "indexer.main")
+INDEXER: Final = Service("indexer", "indexer.main", lambda settings: settings.indexer_enabled)
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
 SERVICES: Final = (WRITER, LEGACY_WRITER, INDEXER, GATEWAY)
 """Every service of a stack, in the order in which they start."""

@@ -194,8 +194,9 @@ class DualWriteSettings(CommonSettings):
 
 
 class IndexerSettings(CommonSettings):
-    """The indexer: how often it reports."""
+    """The indexer: whether the stack runs it, and how often it reports."""
 
+    indexer_enabled: bool = Field(default=False, description="run the indexer in the stack: it keeps discovery current")
     discovery_seconds: Seconds = Field(
         default=30.0, description="pause between two reports of discovery: documents, and alerts of what is new"
     )

@@ -94,14 +94,13 @@ def test_up_status_down(rugs: Rugs) -> None:
     assert [process["name"] for process in info["processes"]] == [
         "nats-server",
         "parquet-writer",
-        "indexer",
         "capture-gateway",
     ]
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is True
     assert found["broker"]["memory_bytes"] > 0
-    assert [service["name"] for service in found["services"]] == ["parquet-writer", "indexer", "capture-gateway"]
+    assert [service["name"] for service in found["services"]] == ["parquet-writer", "capture-gateway"]
     assert all(service["state"] == "running" and service["memory_bytes"] > 0 for service in found["services"])
     assert found["http_url"] == info["http_url"]
     assert socket.create_connection(("127.0.0.1", int(info["http_url"].rpartition(":")[2])), timeout=5)
@@ -127,12 +126,12 @@ def test_up_status_down(rugs: Rugs) -> None:
 def test_what_dies_is_started_again(rugs: Rugs) -> None:
     rugs("up", "--detach")
     before = rugs.info
-    for name in ("parquet-writer", "indexer", "capture-gateway", "nats-server"):
+    for name in ("parquet-writer", "capture-gateway", "nats-server"):
         kill_and_wait_for_the_next(rugs, name)
     wait_for(lambda: rugs.status()["ok"])
     assert rugs.info.nats_url == before.nats_url
     assert rugs.info.pid == before.pid
-    assert [process.restarts for process in rugs.info.processes] == [1, 1, 1, 1]
+    assert [process.restarts for process in rugs.info.processes] == [1, 1, 1]
     assert rugs.status()["services"][0]["error"] == "ended by SIGKILL"
 
 
@@ -238,7 +237,7 @@ def test_with_a_broker_of_somebody_else(rugs: Rugs, broker: Broker) -> None:
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is False
-    assert [process.name for process in rugs.info.processes] == ["parquet-writer", "indexer", "capture-gateway"]
+    assert [process.name for process in rugs.info.processes] == ["parquet-writer", "capture-gateway"]
     rugs("down")
     assert broker.pid is not None
 
