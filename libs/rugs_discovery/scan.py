@@ -16,7 +16,7 @@ from rugs_discovery.files import Scanned, scan_file
 from rugs_discovery.shred import MOST_LEVELS
 from rugs_discovery.state import State
 
-SMALL: Final = 8 << 20
+SMALL: Final = 64 << 20
 """Bytes up to which starting a process costs more than it brings."""
 
 
