@@ -81,7 +81,7 @@ class _Scan:
         numbers: list[int] = []
         lines: list[bytes] = []
         size = number = 0
-        with _without_collector():
+        with without_collector():
             for block in _blocks(content, self._name, digest.update):
                 at = range(number + 1, number + len(block) + 1)
                 number += len(block)
@@ -124,7 +124,7 @@ class _Scan:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Keep the collector of circles away: a batch makes a million values, and no circles."""
     was_on = gc.isenabled()
     gc.disable()

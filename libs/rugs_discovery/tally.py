@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +12,7 @@ from typing import Any, Final, NamedTuple, Self
 import jsonschema_rs
 
 from rugs_discovery.documented import Documented, DocumentedEvent, Documents
+from rugs_discovery.files import without_collector
 from rugs_discovery.nodes import Place
 from rugs_discovery.paths import ITEM, Mark, Step, escape
 from rugs_discovery.recount import Members, Recount
@@ -193,7 +192,7 @@ class Tallier:
     def events(self, events: Iterable[Checked]) -> Tally:
         """Count and validate events."""
         self._tally = Tally()
-        with _without_collector():
+        with without_collector():
             for batch in _batches(events):
                 self._take(batch)
         return self._tally
@@ -337,15 +336,3 @@ def _reason(error: jsonschema_rs.ValidationError) -> str:
     """Return what is wrong with an event, without its values."""
     at = "".join(f"[{step}]" if isinstance(step, int) else f".{escape(step)}" for step in error.instance_path)
     return f"{error.message}, at {at.removeprefix('.')}" if at else error.message
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the collector of circles away: a batch makes a million values, and no circles."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
