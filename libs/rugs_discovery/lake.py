@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 import rugs_lake
 from rugs_discovery.batch import take
-from rugs_discovery.messages import elements_of, read_stored
+from rugs_discovery.messages import read_stored, records_of
 from rugs_discovery.nodes import Place
 from rugs_discovery.state import State
 from rugs_discovery.store import Part, Store
@@ -32,7 +32,6 @@ BATCH_ROWS: Final = 4000
 BATCH_BYTES: Final = 4 << 20
 """A batch has no more rows and bytes than these; a single row may have more."""
 _NOT_LOOKED_AT: Final = ("reject",)
-_MARK: Final = b"\xef\xbb\xbf"
 
 
 class _Row(NamedTuple):
@@ -157,16 +156,8 @@ def _rows(rows: pa.Table) -> Iterator[tuple[Part, _Row]]:
         owners = chunk["owner"].is_valid().to_pylist()
         for text, ts, id_, name, day, is_owned in zip(texts, times, ids, names, days, owners, strict=True):
             place, part = Place(ts, bytes(id_).hex()), Part(name, day.isoformat())
-            yield from ((part, _Row(each, place, is_owned)) for each in _records(text))
+            yield from ((part, _Row(each, place, is_owned)) for each in records_of(text))
 
 
 def _place(row: _Row) -> Place:
     return row.place
-
-
-def _records(text: bytes) -> list[bytes]:
-    """Return the records of a row: those of an array, where it is a document that is one; else the row itself."""
-    if not text.startswith((b"[", _MARK + b"[")):
-        return [text]
-    elements = elements_of(text)
-    return [text] if elements is None else elements

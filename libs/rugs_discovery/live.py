@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import rugs_bus
 from rugs_discovery.batch import take
-from rugs_discovery.messages import elements_of, read_stored
+from rugs_discovery.messages import read_stored, records_of
 from rugs_discovery.nodes import Place
 from rugs_discovery.state import State
 from rugs_lake.domains import PRIVATE
@@ -72,7 +72,7 @@ def state_of(bodies: list[bytes]) -> State:
         private = PRIVATE.get(event.envelope.doc_type)
         is_owned = private is not None and private.named_by(event.envelope) is not None
         place = Place(event.envelope.ts, event.digest.hex())
-        found += ((place, text, is_owned) for text in elements_of(event.raw) or [event.raw])
+        found += ((place, text, is_owned) for text in records_of(event.raw))
     found.sort(key=lambda each: each[0])
     texts, owned = [text for _, text, _ in found], [is_owned for _, _, is_owned in found]
     return take(texts, lambda index: found[index][0], lambda key, is_sent: True, read_stored, owned=owned)

@@ -24,6 +24,7 @@ DATA_KEYS: Final = ("data", "payload", "args")
 TIME_KEYS: Final = ("ts", "timestamp", "ts_ms", "captured_at")
 EVENT: Final = b"42["
 _BLANKS: Final = b"\xef\xbb\xbf \t\r\n"
+_LISTS: Final = (b"[", b"\xef\xbb\xbf[")
 _NO_NAME: Final = "no event name"
 _SCALAR: Final = rb'(?:"(?:[^"\\]|\\.)*"|[-+.0-9a-zA-Z]+)'
 _HEAD: Final = re.compile(
@@ -135,6 +136,14 @@ def elements_of(text: bytes) -> list[bytes] | None:
         found.append(decoded[at:end].encode())
         at = end
     return found
+
+
+def records_of(text: bytes) -> list[bytes]:
+    """Return the records of a row: those of an array, where it is a document that is one; else the row itself."""
+    if not text.startswith(_LISTS):
+        return [text]
+    elements = elements_of(text)
+    return [text] if elements is None else elements
 
 
 def _behind_blanks(text: str, at: int) -> int:

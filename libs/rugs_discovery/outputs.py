@@ -116,7 +116,7 @@ def _manifest(summary: Summary, sources: Sequence[Source], position: Position | 
         "files": sum(source.skipped is None for source in sources),
         "lines": summary.lines,
         "bytes": summary.size,
-        "events": sum(event.count for event in summary.events.values()),
+        "events": summary.count,
         "event_types": len(summary.events),
         "fields": summary.fields,
         "paths": summary.paths,

@@ -131,6 +131,11 @@ class Summary:
     faults: tuple[Fault, ...] = ()
 
     @cached_property
+    def count(self) -> int:
+        """Events."""
+        return sum(event.count for event in self.events.values())
+
+    @cached_property
     def fields(self) -> int:
         """Pairs of event and path."""
         return sum(len(event.fields) for event in self.events.values())

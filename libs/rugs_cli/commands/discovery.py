@@ -72,7 +72,7 @@ def scan(
         "files": len(done.counting),
         "skipped": len(done.sources) - len(done.counting),
         "lines": summary.lines,
-        "events": sum(event.count for event in summary.events.values()),
+        "events": summary.count,
         "event_types": len(summary.events),
         "fields": summary.fields,
         "paths": summary.paths,
@@ -106,7 +106,7 @@ def live(seconds: Seconds = None, out: Out = None, as_json: AsJson = False) -> N
     if out is not None:
         outputs.write(out, summary, meanings)
     counts: dict[str, Any] = {
-        "events": sum(event.count for event in summary.events.values()),
+        "events": summary.count,
         "event_types": len(summary.events),
         "fields": summary.fields,
         "paths": summary.paths,
@@ -162,7 +162,7 @@ def build(as_json: AsJson = False) -> None:
     summary, new = outputs.refresh(root)
     counts = {
         "rows": rows,
-        "events": sum(event.count for event in summary.events.values()),
+        "events": summary.count,
         "event_types": len(summary.events),
         "fields": summary.fields,
         "paths": summary.paths,
