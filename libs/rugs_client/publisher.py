@@ -28,7 +28,7 @@ from rugs_client.spool import Spool
 from rugs_client.spools import is_first, open_spool
 from rugs_core.time import now_us
 from rugs_proto.envelope import Envelope
-from rugs_proto.rules import SOURCE_RULE, SOURCES, is_source
+from rugs_proto.rules import SOURCE_RULE, is_source
 
 log = structlog.get_logger(__name__)
 
@@ -160,7 +160,7 @@ class Publisher:
                     fields = as_map(fields) | {"raw": plain(given)}
             if source is None:
                 source = self.source
-            elif type(source) is not str or (source not in SOURCES and not is_source(source)):
+            elif type(source) is not str or not is_source(source):
                 fields, source = as_map(fields) | {"source": as_name(source)}, self.source
             if recv_ts is None:
                 recv_ts = now

@@ -43,7 +43,7 @@ _source_fits = re.compile(SOURCE_PATTERN).fullmatch
 
 def is_source(value: object) -> TypeGuard[str]:
     """Return whether a value is a name that a source may have."""
-    return isinstance(value, str) and _source_fits(value) is not None
+    return isinstance(value, str) and (value in SOURCES or _source_fits(value) is not None)
 
 
 def check_plain(value: object, path: tuple[str | int, ...] = ("fields",)) -> None:
