@@ -56,20 +56,27 @@ class StackError(RugsError):
 
 
 class Service(NamedTuple):
-    """A service of the stack: its name, the module whose `main` it runs, and whether it runs with these settings."""
+    """A service of the stack.
+
+    Attributes:
+        module: its `main` is run.
+        is_enabled: whether a stack with these settings runs it.
+        is_vital: whether a stack without it does not start. What only keeps derived data never stops capture.
+    """
 
     name: str
     module: str
     is_enabled: Callable[[Settings], bool] = lambda settings: True
+    is_vital: bool = True
 
 
 WRITER: Final = Service("parquet-writer", "parquet_writer.main")
 LEGACY_WRITER: Final = Service(
     "legacy-writer", "legacy_writer.main", lambda settings: settings.legacy_recorders_enabled
 )
-INDEXER: Final = Service("indexer", "indexer.main", lambda settings: settings.indexer_enabled)
 GATEWAY: Final = Service("capture-gateway", "capture_gateway.main")
-SERVICES: Final = (WRITER, LEGACY_WRITER, INDEXER, GATEWAY)
+INDEXER: Final = Service("indexer", "indexer.main", lambda settings: settings.indexer_enabled, is_vital=False)
+SERVICES: Final = (WRITER, LEGACY_WRITER, GATEWAY, INDEXER)
 """Every service of a stack, in the order in which they start."""
 
 
@@ -219,29 +226,34 @@ class Stack:
             self._stop.ask(f"the keeper of {keeper.name} has failed")
 
     async def _start_services(self) -> None:
+        """Start each service once the one before it is running.
+
+        Raises:
+            StackError: if a vital one does not start.
+        """
         lifeline, ours = os.pipe()
         self._open.callback(os.close, lifeline)
         self._open.callback(os.close, ours)
         nc = await rugs_bus.connect(self.url, name="rugs-stack", timeout=self._settings.connect_timeout)
         try:
             environment = await self._environment(nc)
-            for name, module, _ in self._services:
-                log_path = log_file(self._settings, name)
+            for each in self._services:
+                log_path = log_file(self._settings, each.name)
                 program = Program(
-                    name,
-                    (sys.executable, "-m", module),
+                    each.name,
+                    (sys.executable, "-m", each.module),
                     environment=environment,
                     log_file=log_path,
                     lifeline=lifeline,
                 )
                 keeper = Keeper(program, self._note_change)
                 await self._keep(keeper)
-                async with asyncio.timeout(START_SECONDS):
-                    while not await _is_running(nc, keeper):
-                        if keeper.info.error is not None:
-                            raise StackError(f"{name} does not start: {keeper.info.error} (log: {log_path})")
-        except TimeoutError:
-            raise StackError(f"{name} does not get ready within {START_SECONDS:.0f} s: see {log_path}") from None
+                try:
+                    await _until_running(nc, keeper, log_path)
+                except StackError as error:
+                    if each.is_vital:
+                        raise
+                    log.warning("the stack starts without a service", reason=str(error))
         finally:
             await nc.close()
 
@@ -296,6 +308,22 @@ def stream_limits(settings: Settings, free_bytes: int, stored_bytes: int) -> tup
     limit, keep = int(settings.stream_max_bytes), int(settings.stream_keep_bytes)
     room = max(SMALLEST_STREAM, int((free_bytes + stored_bytes) * STREAM_SHARE), stored_bytes)
     return (limit, keep) if limit <= room else (room, min(keep, room // 2))
+
+
+async def _until_running(nc: Client, keeper: Keeper, log_path: Path) -> None:
+    """Return when a service says that it is running.
+
+    Raises:
+        StackError: if it has ended with an error, or takes too long.
+    """
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not await _is_running(nc, keeper):
+                if keeper.info.error is not None:
+                    raise StackError(f"{keeper.name} does not start: {keeper.info.error} (log: {log_path})")
+    except TimeoutError:
+        reason = f"{keeper.name} does not get ready within {START_SECONDS:.0f} s: see {log_path}"
+        raise StackError(reason) from None
 
 
 async def _is_running(nc: Client, keeper: Keeper) -> bool:

@@ -17,11 +17,15 @@ import rugs_bus
 from capture_gateway.sources import build
 from capture_gateway.work import Work
 from rugs_bus import BusError
+from rugs_core.patience import stopped_within
 from rugs_runtime import service
 from rugs_runtime.settings import CaptureSettings
 
 NAME: Final = "capture-gateway"
+HOLDER_SECONDS: Final = 15.0
+"""How long a stack's gateway waits for another one: that of a supervisor that was killed is ending."""
 _AGAIN: Final = 1.0
+_LOOK: Final = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +53,8 @@ def _options() -> argparse.Namespace:
 async def capture(options: argparse.Namespace, settings: CaptureSettings, stop: asyncio.Event) -> int:
     """Capture from the sources of the settings until `stop` is set; return the exit code."""
     name: str = options.name
-    holder = service.presence(settings.data_dir, name)
-    if holder not in (None, os.getpid()):
+    holder = await _holder(settings, name, stop)
+    if holder is not None:
         log.error(f"another {name} runs on this data folder (pid {holder}): stop it first")
         return service.EXIT_FAILED
     work = Work(settings, build(settings))
@@ -67,6 +71,16 @@ async def capture(options: argparse.Namespace, settings: CaptureSettings, stop: 
     if options.report:
         print(json.dumps(work.status()), flush=True)
     return service.EXIT_OK
+
+
+async def _holder(settings: CaptureSettings, name: str, stop: asyncio.Event) -> int | None:
+    """Return the pid of another gateway of this name on this data folder, once it had time to end."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + (HOLDER_SECONDS if name == NAME else 0)
+    while (holder := service.presence(settings.data_dir, name)) not in (None, os.getpid()):
+        if clock() >= deadline or await stopped_within(stop, _LOOK):
+            return holder
+    return None
 
 
 async def _answer(name: str, settings: CaptureSettings, work: Work) -> None:

@@ -57,7 +57,7 @@ def assert_whole(rugs: Rugs, feed: Feed) -> None:
 
 
 async def test_one_command_from_a_live_feed_to_a_valid_dataset(tmp_path: Path) -> None:
-    rugs = Rugs(tmp_path)
+    rugs = Rugs(tmp_path, RUGS_INDEXER_ENABLED="true")
     async with Feed.serving(playing) as feed:
         code, told = await capturing(rugs, feed)
     assert code == 0
@@ -107,7 +107,7 @@ async def test_a_stack_that_runs_captures_and_says_how_it_goes(tmp_path: Path) -
 
 async def test_a_capture_starts_its_own_gateway_again(tmp_path: Path) -> None:
     """Killed, it is back, with a gap; what all its lives have brought is counted."""
-    rugs = Rugs(tmp_path)
+    rugs = Rugs(tmp_path, RUGS_INDEXER_ENABLED="true")
     async with Feed.serving() as feed:
         process = await asyncio.create_subprocess_exec(
             RUGS, "capture", "--url", feed.url, "--json", env=rugs.environment, stdout=PIPE, stderr=PIPE
@@ -141,7 +141,7 @@ async def until_counted(nc: Client, frames: int) -> int:
 
 
 async def test_a_capture_is_shown_as_what_it_is_and_a_second_one_says_that_there_is_one(tmp_path: Path) -> None:
-    rugs = Rugs(tmp_path)
+    rugs = Rugs(tmp_path, RUGS_INDEXER_ENABLED="true")
     async with Feed.serving() as feed:
         process = await asyncio.create_subprocess_exec(RUGS, "capture", "--url", feed.url, env=rugs.environment)
         await until(lambda: feed.connections)

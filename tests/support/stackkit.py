@@ -39,14 +39,18 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+_SETTINGS: Final = {"RUGS_INGEST_PORT": "0", "RUGS_INDEXER_ENABLED": "false"}
+
+
 class Rugs:
-    """The command `rugs` on a data folder of its own, with a broker on a free port."""
+    """The command `rugs` on a data folder of its own, with a broker on a free port.
+
+    Its stack has no indexer unless `settings` ask for one: it would take a core from what is tested.
+    """
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.root = root
-        self.environment = clean_environment(
-            RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **({"RUGS_INGEST_PORT": "0"} | settings)
-        )
+        self.environment = clean_environment(RUGS_DATA_DIR=str(root), RUGS_BROKER_PORT="0", **(_SETTINGS | settings))
 
     def __call__(
         self, *arguments: str | Path, given: bytes = b"", **settings: str

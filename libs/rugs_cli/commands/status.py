@@ -40,14 +40,19 @@ def status(service: OneService = None, as_json: AsJson = False) -> None:
 
 
 async def _gather(settings: Settings, only: str | None) -> dict[str, Any]:
+    from rugs_runtime.kept_broker import NAME
     from rugs_runtime.service import presence
-    from rugs_runtime.stack import GATEWAY, running_stack, services_of
+    from rugs_runtime.stack import GATEWAY, WRITER, running_stack, services_of
 
     info = running_stack(settings.data_dir)
     url = info.nats_url if info is not None else settings.broker_url if settings.nats_url else None
     capture = presence(settings.data_dir, CAPTURE)
     by_itself = capture is not None and (info is None or all(each.name != GATEWAY.name for each in info.processes))
-    names = [service.name for service in services_of(settings) if not (by_itself and service is GATEWAY)]
+    names = [service.name for service in services_of(settings)]
+    if info is not None and info.state != "starting":  # `rugs capture` and `rugs import` start a part of them
+        names = [each.name for each in info.processes if each.name != NAME]
+    elif by_itself:
+        names = [WRITER.name]
     names += [CAPTURE] if capture is not None else []
     if only is not None and only not in names:
         raise CommandError(f"no service {only}; there are {', '.join(names)}")

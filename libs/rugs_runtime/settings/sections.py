@@ -196,7 +196,7 @@ class DualWriteSettings(CommonSettings):
 class IndexerSettings(CommonSettings):
     """The indexer: whether the stack runs it, and how often it reports."""
 
-    indexer_enabled: bool = Field(default=False, description="run the indexer in the stack: it keeps discovery current")
+    indexer_enabled: bool = Field(default=True, description="run the indexer in the stack: it keeps discovery current")
     discovery_seconds: Seconds = Field(
         default=30.0, description="pause between two reports of discovery: documents, and alerts of what is new"
     )

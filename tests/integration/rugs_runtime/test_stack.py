@@ -95,12 +95,13 @@ def test_up_status_down(rugs: Rugs) -> None:
         "nats-server",
         "parquet-writer",
         "capture-gateway",
+        "indexer",
     ]
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is True
     assert found["broker"]["memory_bytes"] > 0
-    assert [service["name"] for service in found["services"]] == ["parquet-writer", "capture-gateway"]
+    assert [service["name"] for service in found["services"]] == ["parquet-writer", "capture-gateway", "indexer"]
     assert all(service["state"] == "running" and service["memory_bytes"] > 0 for service in found["services"])
     assert found["http_url"] == info["http_url"]
     assert socket.create_connection(("127.0.0.1", int(info["http_url"].rpartition(":")[2])), timeout=5)
@@ -126,12 +127,12 @@ def test_up_status_down(rugs: Rugs) -> None:
 def test_what_dies_is_started_again(rugs: Rugs) -> None:
     rugs("up", "--detach")
     before = rugs.info
-    for name in ("parquet-writer", "capture-gateway", "nats-server"):
+    for name in ("parquet-writer", "capture-gateway", "indexer", "nats-server"):
         kill_and_wait_for_the_next(rugs, name)
     wait_for(lambda: rugs.status()["ok"])
     assert rugs.info.nats_url == before.nats_url
     assert rugs.info.pid == before.pid
-    assert [process.restarts for process in rugs.info.processes] == [1, 1, 1]
+    assert [process.restarts for process in rugs.info.processes] == [1, 1, 1, 1]
     assert rugs.status()["services"][0]["error"] == "ended by SIGKILL"
 
 
@@ -152,6 +153,17 @@ def test_a_killed_supervisor_blocks_nobody(rugs: Rugs) -> None:
     assert again.returncode == 0, again.stderr
     assert gone(broker)
     assert rugs.status()["ok"] is True
+
+
+def test_a_stack_starts_without_an_indexer_that_cannot_run(rugs: Rugs) -> None:
+    store = rugs.root / "discovery" / "state.sqlite"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"no database" * 1000)
+    up = rugs("up", "--detach")
+    assert up.returncode == 0, up.stderr
+    found = rugs.status()
+    assert [service["state"] for service in found["services"]][:2] == ["running", "running"]
+    assert found["ok"] is False
 
 
 def test_down_ends_what_a_killed_supervisor_left(rugs: Rugs) -> None:
@@ -237,7 +249,7 @@ def test_with_a_broker_of_somebody_else(rugs: Rugs, broker: Broker) -> None:
     found = rugs.status()
     assert found["ok"] is True
     assert found["broker"]["embedded"] is False
-    assert [process.name for process in rugs.info.processes] == ["parquet-writer", "capture-gateway"]
+    assert [process.name for process in rugs.info.processes] == ["parquet-writer", "capture-gateway", "indexer"]
     rugs("down")
     assert broker.pid is not None
 

@@ -203,10 +203,10 @@ def test_the_legacy_writer_is_part_of_the_stack_only_where_it_is_asked_for(monke
     assert LEGACY_WRITER not in services_of(Settings.load())
     monkeypatch.setenv("REPLAYER_LEGACY_RECORDERS_ENABLED", "true")
     names = [service.name for service in services_of(Settings.load())]
-    assert names == ["parquet-writer", "legacy-writer", "capture-gateway"], "they stop in reverse"
+    assert names == ["parquet-writer", "legacy-writer", "capture-gateway", "indexer"], "they stop in reverse"
 
 
-def test_the_indexer_is_part_of_the_stack_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUGS_INDEXER_ENABLED", "true")
+def test_the_stack_can_do_without_the_indexer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUGS_INDEXER_ENABLED", "false")
     names = [service.name for service in services_of(Settings.load())]
-    assert names == ["parquet-writer", "indexer", "capture-gateway"], "they stop in reverse"
+    assert names == ["parquet-writer", "capture-gateway"]
