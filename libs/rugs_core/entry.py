@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Final
 
+EXIT_NOT_READ: Final = 1
 EXIT_NOT_INSTALLED: Final = 2
 
 
 def run(name: str, main: Callable[[], int]) -> int:
     """Run the command `name`: return the exit code of `main`, which imports what it needs by itself.
 
-    Where a package is missing, say in one line which one, and which extra brings it.
+    Where a package is missing, say in one line which one, and which extra brings it. Where nobody reads the output
+    any more (`rugs … | head`), end without a word.
     """
     try:
         return main()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
+        return EXIT_NOT_READ
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("rugs_"):
             raise
