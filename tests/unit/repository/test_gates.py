@@ -20,6 +20,7 @@ WRITERS: Final = ("rugs_lake", "rugs_index", "rugs_discovery", "rugs_export", "r
 """The only rooms whose files under the data root are data: lake, index, discovery, exports, old formats of stage A."""
 
 OWN_FILES: Final = {
+    "rugs_core.entry": "the null device, where nobody reads the output",
     "rugs_core.files": "writes durably what its caller names: the only place that does",
     "rugs_client.spool_file": "a producer's spool, in the folder that the producer names",
     "rugs_client.waiting": "opens a spool read-only, to count what waits in it",
