@@ -20,6 +20,7 @@ from rugs_cli.commands import (
     files,
     guard,
     importing,
+    index,
     lake,
     migrate,
     reconcile,
@@ -72,6 +73,7 @@ app.command("verify")(lake.verify)
 app.command("migrate")(migrate.migrate)
 app.command("remove")(remove.remove)
 app.add_typer(discovery.app, name="discovery", no_args_is_help=True)
+app.add_typer(index.app, name="index", no_args_is_help=True)
 app.add_typer(rejects.app, name="rejects", no_args_is_help=True)
 app.add_typer(retention.app, name="retention", no_args_is_help=True)
 app.add_typer(config.app, name="config")

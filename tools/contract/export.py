@@ -14,7 +14,7 @@ from rugs_proto import ids, subjects
 from rugs_proto.domains import KEYED, NATURAL, doc_types
 from rugs_proto.domains.domain import Keyed
 from rugs_proto.envelope import MAX_DEPTH, SOURCES, Envelope
-from tools.contract import vectors
+from tools.contract import retrieval, vectors
 
 _README: Final = """\
 <!-- Written by `python -m tools.contract.export proto`: change the code, not this file. -->
@@ -91,6 +91,10 @@ An event goes to `rugs.events.<doc_type>.<source>.<event>`. Every character of a
 `vectors/ids.json`, `subjects.json`, `envelopes.json` (bodies and the envelopes in them) and `bad.json` (bodies that
 break the contract, with the places that are refused). Bytes are hex; `raw` is `{{"text": …}}`, `{{"hex": …}}`,
 `{{"repeat": hex, "times": n}}` or null.
+
+`vectors/retrieval.json` pins the retrieval contract, which is about chunks and not about messages: the text and the id
+of a chunk of a raw event (`rugs_index.contract`, profile `claude_flow_v1`), and ids of texts. An id is the first 16 hex
+digits of SHA-256 over the UTF-8 of `source`, a colon, and `text`; nothing is stripped or normalised.
 """
 
 _HEADERS: Final = {
@@ -115,6 +119,7 @@ def files() -> dict[str, str]:
         "vectors/bad.json": _json(vectors.bad_vectors()),
         "vectors/envelopes.json": _json(vectors.envelope_vectors()),
         "vectors/ids.json": _json(vectors.id_vectors()),
+        "vectors/retrieval.json": _json(retrieval.retrieval_vectors()),
         "vectors/subjects.json": _json(vectors.subject_vectors()),
     }
 
