@@ -12,7 +12,7 @@ ARGS ?=
 # Where it is set, each of the many processes that tests start compiles the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lint fmt test test-fast coverage test-crash bench demo fresh-test clean
+.PHONY: help setup lint fmt test test-fast coverage test-crash bench eval demo fresh-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.changing
 	$(BIN)/python -m tests.bench.discovery
 
+eval: setup ## how well the semantic index answers the golden set; ARGS=--held-out asks the other half too
+	$(BIN)/python -m tests.retrieval.eval $(ARGS)
+
 demo: setup ## start the stack, import recordings, show what arrived (RECORDINGS=DIR for real ones)
 	$(BIN)/python -m rugs_cli.demo $(ARGS)
 
@@ -64,6 +67,6 @@ fresh-test: ## prove `make demo` and `make test` on a bare Debian, from a fresh 
 	@scripts/fresh_test.sh
 
 clean: ## remove .venv, caches and build products
-	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage .coverage.*
+	rm -rf .venv .venv-ducklake .venv-ducklake.lock .venv-tools .venv-tools.lock .venv-torch .venv-torch.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf libs/*.egg-info *.egg-info
