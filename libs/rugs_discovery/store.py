@@ -137,7 +137,7 @@ class Store:
     def notice(self, drifts: Iterable[Drift], now: int) -> list[Drift]:
         """Record what is new, each once; return what was not known before.
 
-        The first time, everything is the baseline, and nothing of it is returned.
+        The first time that there is anything, everything is the baseline, and nothing of it is returned.
 
         Args:
             now: µs since the Unix epoch.
@@ -147,7 +147,7 @@ class Store:
             rows = [(drift, (*drift.key, drift.verdict, drift.example.ts, drift.example.name)) for drift in drifts]
             query = "INSERT OR IGNORE INTO drift VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             new = [drift for drift, row in rows if connection.execute(query, (*row, now, is_baseline)).rowcount]
-            if is_baseline:
+            if is_baseline and rows:
                 connection.execute("UPDATE about SET baseline = ?", (now,))
         return [] if is_baseline else new
 

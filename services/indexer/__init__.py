@@ -1,1 +1,1 @@
-"""Service: keeps what is made of the lake current; today that is discovery."""
+"""Service: keeps what is made of the lake current: discovery, and the semantic index."""

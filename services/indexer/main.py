@@ -8,7 +8,7 @@ from rugs_core import entry
 
 
 def main() -> int:
-    """Keep discovery current until SIGTERM."""
+    """Keep discovery and the semantic index current until SIGTERM."""
     return entry.run("indexer", _main)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 import rugs_bus
+from indexer.indexing import IndexKeeping
 from indexer.reporting import Reporting
 from rugs_core.locks import try_lock
 from rugs_core.patience import GivenUpError, Patience, stopped_within
@@ -17,6 +18,7 @@ from rugs_discovery.lake import WANTED
 from rugs_discovery.store import Store
 from rugs_follow.lake_follower import LakeFollower
 from rugs_lake import LakeUnavailableError
+from rugs_lake.store.positions import Position
 from rugs_runtime import service
 from rugs_runtime.settings import IndexerSettings
 
@@ -33,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 def main() -> int:
-    """Keep discovery current until SIGTERM."""
+    """Keep discovery and the semantic index current until SIGTERM."""
     return service.main(NAME, index, IndexerSettings)
 
 
@@ -50,7 +52,7 @@ async def index(settings: IndexerSettings, stop: asyncio.Event) -> int:
     try:
         retry = Patience(stop, (LakeUnavailableError, OSError), RETRY_SECONDS)
         status: dict[str, Any] = {}
-        await service.answer_status(nc, NAME, lambda: {**status, "trouble": retry.trouble})
+        await service.answer_status(nc, NAME, lambda: {**status, "trouble": retry.trouble or status.get("index_error")})
         with current.open_lock(settings.data_dir) as lock:
             while not try_lock(lock):  # `rugs discovery build` holds it
                 if await stopped_within(stop, _LOOK_SECONDS):
@@ -73,11 +75,18 @@ async def _follow(
     root = settings.data_dir
     follower = LakeFollower(root, current.FOLLOWER, store.id, retry, stop, nc=nc, wanted=WANTED)
     reporting = Reporting(nc, root, store, status, settings.discovery_seconds)
+    index = IndexKeeping(nc, settings, status)
+
+    def note(position: Position) -> None:
+        reporting.note(position)
+        index.note()
+
     reports = asyncio.create_task(reporting.run())
+    keeping = asyncio.create_task(index.run(stop)) if settings.index_enabled else None
     try:
-        await current.follow(follower, root, store, retry, reporting.note)
+        await current.follow(follower, root, store, retry, note)
     except GivenUpError as error:
         log.warning("stopped while it could not go on", reason=str(error))
     finally:
         reports.cancel()
-        await asyncio.gather(reports, return_exceptions=True)
+        await asyncio.gather(reports, *([] if keeping is None else [keeping]), return_exceptions=True)

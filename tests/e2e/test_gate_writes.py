@@ -1,4 +1,4 @@
-"""Hard gate at run time: whoever writes in the lake's folders, in any process of the stack, is the lake."""
+"""Hard gate at run time: whoever writes in a room's folders, in any process of the stack, is that room."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
 STATE = '42["gameStateUpdate",{"gameId":"20990101-00000000000000aa","active":true,"price":1.5,"tickCount":%d}]'
+FOLDERS = {
+    "events_parquet": "rugs_lake",
+    "manifests": "rugs_lake",
+    "discovery": "rugs_discovery",
+    "vectors": "rugs_index",
+}
+"""The folders below the data root that belong to a room."""
 
 
 class Write(NamedTuple):
-    """A file of the lake that was opened for writing, renamed or linked: by which module, of which program."""
+    """A file of a room that was opened for writing, renamed or linked: by which module, of which program."""
 
     event: str
     paths: list[str]
@@ -30,12 +37,12 @@ class Write(NamedTuple):
 
 
 class Watched:
-    """A data folder on which every Python process tells what it writes below the lake's folders."""
+    """A data folder on which every Python process tells what it writes below the folders of rooms."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "data"
         self._log = folder / "writes.jsonl"
-        self._folders = [self.root / "events_parquet", self.root / "manifests"]
+        self._folders = [self.root / name for name in FOLDERS]
         self.environment = {
             "PYTHONPATH": str(ROOT / "tests" / "support" / "audit"),
             "WATCHED_FOLDERS": ":".join(map(str, self._folders)),
@@ -46,7 +53,13 @@ class Watched:
         return [Write(**json.loads(line)) for line in self._log.read_text().splitlines()]
 
     def files(self) -> set[str]:
-        return {str(path) for folder in self._folders for path in folder.rglob("*") if path.is_file()}
+        folders = [folder for folder in self._folders if FOLDERS[folder.name] != "rugs_index"]  # LanceDB is no Python
+        return {str(path) for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+    def is_by_its_room(self, write: Write) -> bool:
+        """Return whether the module that wrote is of the room whose folder it is."""
+        places = {Path(path).relative_to(self.root).parts[0] for path in write.paths}
+        return {write.module.partition(".")[0]} == {FOLDERS.get(place) for place in places}
 
 
 async def fifty_ticks(feed: Feed, socket: web.WebSocketResponse) -> None:
@@ -63,6 +76,7 @@ def everything(rugs: Rugs, recordings: Path, out: Path) -> None:
         ("compact",),
         ("rejects", "list"),
         ("rejects", "retry"),
+        ("discovery", "build"),
         ("games",),
         ("stats",),
         ("sql", "SELECT count(*) FROM events"),
@@ -74,7 +88,7 @@ def everything(rugs: Rugs, recordings: Path, out: Path) -> None:
         assert done.returncode == 0, (command, done.stderr)
 
 
-async def test_in_a_running_stack_only_the_lake_writes_in_the_lakes_folders(tmp_path: Path) -> None:
+async def test_in_a_running_stack_only_its_room_writes_in_a_folder(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     recordings = ROOT / "demo" / "recordings"
     async with Feed.serving(fifty_ticks) as feed:
@@ -91,7 +105,7 @@ async def test_in_a_running_stack_only_the_lake_writes_in_the_lakes_folders(tmp_
     assert rows(watched.root, "SELECT count(*) > 1000 FROM events") == [(True,)]
 
     writes = watched.writes()
-    strangers = [write for write in writes if not write.module.startswith("rugs_lake.")]
+    strangers = [write for write in writes if not watched.is_by_its_room(write)]
     assert not strangers
     # Libraries that open files by themselves raise no audit event: but whatever they made would be here.
     known = {path for write in writes for path in write.paths}

@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rugs_cli.output import AsJson, CommandError, counted, printable
+from rugs_cli.output import AsJson, CommandError, counted, human_bytes, print_json, print_table, printable
+from rugs_cli.progress import progress_of
 
 if TYPE_CHECKING:
+    from rugs_cli.progress import Progress
     from rugs_index.chunk import Chunk
+    from rugs_index.indexing import Done, Indexing
     from rugs_index.recording import Record
 
 app = typer.Typer(help="The semantic index: chunks of what was recorded, found by words and by meaning.")
 
 _SHOWN: Final = 20
 """Faults that are named; the others are counted."""
-
-
-@app.callback()
-def index() -> None:
-    """Keep the group a group while it has a single command."""
 
 
 class Profile(StrEnum):
@@ -43,6 +42,131 @@ Source = Annotated[
 TextProfile = Annotated[
     Profile, typer.Option("--profile", help="claude_flow_v1: the retrieval contract. rugbus: what the index has.")
 ]
+
+
+Docs = Annotated[
+    list[Path] | None,
+    typer.Option("--docs", metavar="DIR", help="Index the Markdown documents of this folder as well, from now on."),
+]
+
+
+@app.command()
+def update(docs: Docs = None, as_json: AsJson = False) -> None:
+    """Bring the index up to what the lake has; build it where there is none. Discovery is brought up to date first.
+
+    Where the indexer runs, it does this all the time.
+    """
+    with progress_of("indexing") as progress:
+        done = _indexing(progress, docs).update()
+    _show_done(done, as_json=as_json)
+
+
+@app.command()
+def rebuild(docs: Docs = None, as_json: AsJson = False) -> None:
+    """Build the index from nothing beside the live one, which it then replaces. No text is embedded a second time."""
+    with progress_of("indexing") as progress:
+        done = _indexing(progress, docs).rebuild()
+    _show_done(done, as_json=as_json)
+
+
+@app.command()
+def verify(as_json: AsJson = False) -> None:
+    """Prove that the index is what a rebuild would make: bring it up to date, build it again beside, and compare.
+
+    The exit code is 1 where they differ, or where a chunk has no vector and nobody knows why.
+    """
+    with progress_of("verifying") as progress:
+        proof = _indexing(progress).verify()
+    if as_json:
+        print_json({"ok": proof.ok, **asdict(proof)})
+    elif proof.ok:
+        print(f"the index is what a rebuild makes: {counted(proof.chunks, 'chunk')}, digest {proof.digest}")
+    else:
+        if (found := proof.difference) is not None:
+            for name in ("missing", "extra", "changed"):
+                some = ", ".join(getattr(found, f"first_{name}"))
+                print(f"{name}: {getattr(found, name):,}{f' ({some})' if some else ''}")
+        print(f"without a vector, for no known reason: {proof.holes:,}")
+        print("the index is not what a rebuild makes: run `rugs index rebuild`")
+    if not proof.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show what the index holds, what it was built with, and whether it is behind the lake."""
+    from rugs_index.status import status as status_of
+    from rugs_runtime.settings import Settings
+
+    found = status_of(Settings.load().data_dir)
+    if as_json:
+        print_json(found)
+        return
+    model = found["identity"]["embedder"]
+    rows = [
+        ("chunks", f"{found['chunks']:,}, {human_bytes(found['bytes'])}"),
+        *((f"  {kind}", f"{count:,}") for kind, count in found["kinds"].items()),
+        ("model", "none: only words are searched" if model is None else f"{model['model']} on {model['library']}"),
+        ("texts", found["identity"]["profile"]),
+        ("indexes", ", ".join(found["indexes"]) or "none yet: there are few chunks"),
+        ("documents", ", ".join(found["documents"]) or "none: add some with `rugs index update --docs DIR`"),
+        ("lake", "behind: run `rugs index update`, or start the stack" if found["is_behind"] else "up to date"),
+    ]
+    rows += [("not embedded", f"{count:,}: {reason}") for reason, count in found["skipped"].items()]
+    print_table(rows)
+
+
+@app.command()
+def setup(as_json: AsJson = False) -> None:
+    """Say what is installed of what the index needs to embed texts, and how to install the rest.
+
+    The exit code is 1 while something is missing. Text search works without.
+    """
+    from rugs_index.embedders import setup_advice
+
+    advice = setup_advice()
+    if as_json:
+        print_json({"ready": advice.is_ready, **asdict(advice)})
+    else:
+        for name, version in advice.installed.items():
+            print(f"{name} {version}")
+        for name in advice.missing:
+            print(f"{name} is not installed")
+        for command in advice.commands:
+            print(f"run: {command}")
+        if advice.is_ready:
+            print("texts can be embedded")
+    if not advice.is_ready:
+        raise typer.Exit(1)
+
+
+def _indexing(progress: Progress, docs: list[Path] | None = None) -> Indexing:
+    from rugs_index.setup import indexing_of
+    from rugs_runtime.settings import Settings
+
+    settings = Settings.load()
+    return indexing_of(
+        settings.data_dir,
+        embedder=settings.embedder.get_secret_value(),
+        policy=settings.index_policy,
+        profile=settings.index_profile,
+        documents=[*settings.document_folders, *(docs or [])],
+        progress=progress,
+    )
+
+
+def _show_done(done: Done, *, as_json: bool) -> None:
+    counts = {name: value for name, value in asdict(done).items() if name != "position"}
+    if as_json:
+        print_json({**counts, "position": None if done.position is None else done.position._asdict()})
+        return
+    for name, reason in done.skipped_documents.items():
+        print(printable(f"skipped {name}: {reason}"), file=sys.stderr)
+    what = "built" if done.rebuilt else "updated"
+    print(
+        f"{what}: {counted(done.written, 'chunk')} written, {done.deleted:,} deleted, {done.unchanged:,} unchanged;"
+        f" {done.embedded:,} texts embedded, {done.cached:,} known, {done.skipped:,} skipped"
+    )
 
 
 @app.command()

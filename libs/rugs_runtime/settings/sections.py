@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Self
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, ByteSize, Field, PositiveInt, SecretStr, field_validator, model_validator
@@ -194,12 +195,42 @@ class DualWriteSettings(CommonSettings):
 
 
 class IndexerSettings(CommonSettings):
-    """The indexer: whether the stack runs it, and how often it reports."""
+    """The indexer: whether the stack runs it, how often it reports, and what the semantic index is made of."""
 
-    indexer_enabled: bool = Field(default=True, description="run the indexer in the stack: it keeps discovery current")
+    indexer_enabled: bool = Field(
+        default=True, description="run the indexer in the stack: it keeps discovery and the semantic index current"
+    )
     discovery_seconds: Seconds = Field(
         default=30.0, description="pause between two reports of discovery: documents, and alerts of what is new"
     )
+    index_enabled: bool = Field(default=True, description="keep the semantic index current in the indexer")
+    index_seconds: Seconds = Field(default=5.0, description="pause between two updates of the semantic index")
+    index_policy: str = Field(
+        default="",
+        description="which events get a chunk: EVENT=each, sampled, summarised or none, with commas; see docs/index.md",
+    )
+    index_profile: Literal["rugbus", "claude_flow_v1"] = Field(
+        default="rugbus", description="how the texts of events are written; another one needs `rugs index rebuild`"
+    )
+    index_docs: str = Field(default="", description="folders of Markdown documents to index, with commas")
+    embedder: SecretStr = Field(
+        default=SecretStr(""),
+        description="openvino, sentence-transformers:FOLDER, a URL, or none; default: EMBED_ENDPOINT, else openvino",
+    )
+    embed_threads: PositiveInt = Field(default=1, description="threads with which the indexer embeds")
+
+    @field_validator("index_policy", mode="after")
+    @classmethod
+    def _usable_policy(cls, policy: str) -> str:
+        from rugs_index.policy import parse
+
+        parse(policy)
+        return policy
+
+    @property
+    def document_folders(self) -> list[Path]:
+        """The folders of documents."""
+        return [Path(name).expanduser().absolute() for name in parts(self.index_docs)]
 
 
 class Settings(IndexerSettings, DualWriteSettings, CaptureSettings, WriterSettings):

@@ -40,6 +40,8 @@ OWN_FILES: Final = {
 FOLDERS_NAMED: Final = {
     "rugs_sim.old_files.generate": "the made-up set lies as the old recorders' files did",
     "rugs_cli.demo": "the folder of the shipped recordings, in the repository",
+    "rugs_index.chunkers.game": "no folder: a key of a chunk's metadata",
+    "rugs_index.chunkers.session": "no folder: a key of a chunk's metadata",
 }
 HOMES_NAMED: Final = {
     "rugs_runtime.settings.base": "the default of RUGS_DATA_DIR",
@@ -76,7 +78,17 @@ OF_GAMES: Final = frozenset(
 )
 OLD_FOLDER: Final = re.compile(r"(^|[/\\])(raw_captures|cdp_captures|rag_events|(rugs_)?recordings)($|[/\\])")
 HOME: Final = re.compile(r"(^|[^\w.])(/home/|/Users/|/root/|~[/\\])|^~$|[A-Z]:\\Users\\")
-LAKE_FOLDER: Final = re.compile(r"(^|[/\\])(events_parquet|manifests|lake\.sqlite)($|[/\\])")
+FOLDERS: Final = {
+    "rugs_lake": re.compile(r"(^|[/\\])(events_parquet|manifests|lake\.sqlite)($|[/\\])"),
+    "rugs_discovery": re.compile(r"(^|[/\\])discovery($|[/\\])"),
+    "rugs_index": re.compile(r"(^|[/\\])vectors($|[/\\])"),
+}
+"""The rooms that have folders under the data root, and the names of these: no other room knows them, so none writes."""
+SAME_WORD: Final = {
+    "rugs_cli.app": "the command `rugs discovery`",
+    "rugs_index.chunkers.event": "the source of chunks that are made of discovery",
+}
+"""Modules that have such a name as a word of their own, and no folder by it."""
 COPY: Final = re.compile(r"\b(COPY|EXPORT)\b.*\bTO\b|\bATTACH\b", re.DOTALL)
 
 _WRITE_MODE: Final = re.compile(r"[rbt]*[wax+]")
@@ -206,8 +218,16 @@ def test_only_the_lake_and_the_exporters_write_files_and_every_other_module_that
     assert {name for name in writing_modules() if not is_writer(name)} == OWN_FILES.keys()
 
 
-def test_no_module_but_the_lake_knows_where_its_files_lie() -> None:
-    assert {name for name in naming(LAKE_FOLDER) if not is_writer(name)} == set()
+@pytest.mark.parametrize("room", FOLDERS)
+def test_no_other_room_knows_where_the_files_of_a_room_lie(room: str) -> None:
+    others = {name for name in naming(FOLDERS[room]) if name.partition(".")[0] != room}
+    assert others <= SAME_WORD.keys()
+
+
+def test_a_name_that_is_no_folder_is_only_a_word() -> None:
+    named = {name for pattern in FOLDERS.values() for name in naming(pattern)}
+    assert SAME_WORD.keys() <= named
+    assert not SAME_WORD.keys() & writing_modules()
 
 
 def test_no_module_but_the_lake_has_duckdb_write_files() -> None:

@@ -1,0 +1,1 @@
+"""Search over the table of the index."""
