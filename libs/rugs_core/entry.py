@@ -9,6 +9,7 @@ from typing import Final
 
 EXIT_NOT_READ: Final = 1
 EXIT_NOT_INSTALLED: Final = 2
+_OF_THE_INDEX: Final = frozenset({"lancedb", "numpy", "openvino", "tokenizers"})
 
 
 def run(name: str, main: Callable[[], int]) -> int:
@@ -25,5 +26,11 @@ def run(name: str, main: Callable[[], int]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("rugs_"):
             raise
-        print(f"{name}: {error.name} is not installed: pip install 'rugbus[stack]' brings it", file=sys.stderr)
+        print(f"{name}: {not_installed(error.name)}", file=sys.stderr)
         return EXIT_NOT_INSTALLED
+
+
+def not_installed(package: str) -> str:
+    """Return the message about a package that is missing: which extra brings it."""
+    extra = "index" if package.partition(".")[0] in _OF_THE_INDEX else "stack"
+    return f"{package} is not installed: pip install 'rugbus[{extra}]' brings it"

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 import rugs_bus
+from rugs_core import entry
 from rugs_core.errors import RugsError
 from rugs_core.patience import stopped_within
 from rugs_core.reasons import one_line
-from rugs_index.setup import indexing_of
-from rugs_index.table.indexes import keep_optimised
 from rugs_lake import LakeError
 from rugs_lake.read import stats
 from rugs_proto.subjects import EVENTS_STREAM
@@ -77,6 +76,9 @@ class IndexKeeping:
                     self._note_error(None)
                 except StoppedError:
                     break
+                except ModuleNotFoundError as error:
+                    self._note_error(f"the index is not kept: {entry.not_installed(error.name or str(error))}")
+                    pause = AGAIN_SECONDS
                 except (RugsError, OSError) as error:
                     self._note_error(one_line(error))
                     pause = AGAIN_SECONDS
@@ -91,6 +93,8 @@ class IndexKeeping:
             await asyncio.gather(watching, stopping, return_exceptions=True)
 
     def _open(self) -> Indexing:
+        from rugs_index.setup import indexing_of  # the extra `index` may not be installed
+
         settings = self._settings
         return indexing_of(
             settings.data_dir,
@@ -166,4 +170,6 @@ class IndexKeeping:
 
 
 def _keep_optimised(indexing: Indexing) -> None:
+    from rugs_index.table.indexes import keep_optimised
+
     keep_optimised(indexing.store())

@@ -55,7 +55,7 @@ def _wanted() -> str:
 
 
 def _pip(*options: str) -> str:
-    command = [PYTHON, "-m", "pip", "install", *_OPTIONS, *options, "-r", PINS]
+    command = [str(PYTHON), "-m", "pip", "install", *_OPTIONS, *options, "-r", str(PINS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CannotBeMadeError(f"pip cannot install {PINS.name}: {done.stderr.strip().splitlines()[-1:]}")

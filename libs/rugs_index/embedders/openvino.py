@@ -69,7 +69,6 @@ class OpenVinoEmbedder:
             raise EmbeddingError(
                 f"OpenVINO cannot build the model in {self._folder.path}: {refusal(error)}; install the model again"
             ) from error
-        self._tensors.forget_pages()  # what is compiled has a copy of its own
         self._queue = openvino.AsyncInferQueue(compiled, streams)
 
     @cached_property
@@ -94,6 +93,8 @@ class OpenVinoEmbedder:
                 self._queue.wait_all()
             except RuntimeError as error:
                 raise EmbeddingError(f"OpenVINO cannot embed: {refusal(error)}") from error
+        # OpenVINO makes a copy of the weights for each kernel that it compiles, and needs the file no more.
+        self._tensors.forget_pages()
         return vectors
 
     def embed_query(self, text: str) -> np.ndarray:

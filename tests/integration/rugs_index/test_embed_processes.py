@@ -51,7 +51,7 @@ def test_the_default_embedder_starts_no_process_and_opens_no_connection(tmp_path
 def test_several_processes_share_a_cache_and_one_may_be_killed(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     count = 3000
-    command = [sys.executable, "-c", FILL, path, str(count)]
+    command = [sys.executable, "-c", FILL, str(path), str(count)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=REPOSITORY) for _ in range(3)

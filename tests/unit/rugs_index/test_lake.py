@@ -86,6 +86,7 @@ def test_rows_above_the_position_are_not_there(small: Path) -> None:
     assert all_scopes(small, end_of(small)) != all_scopes(small, before)
 
 
+@pytest.mark.slow
 def test_which_scopes_are_asked_for_together_changes_nothing(small: Path) -> None:
     at = end_of(small)
     whole = told(index_of(small))
@@ -122,6 +123,7 @@ def test_a_file_that_is_deleted_under_its_feet_is_an_error_and_no_hole(small: Pa
         index_of(small, [game("g")], at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scope", [ChangeScope(doc_type="ws_event"), ChangeScope(doc_type="player_action"), ChangeScope(game="g")]
 )
@@ -172,7 +174,7 @@ def test_the_order_of_arrival_and_the_cuts_change_nothing(tmp_path: Path, number
 
 @pytest.mark.slow
 def test_the_index_comes_to_what_it_is_from_nothing(tmp_path: Path) -> None:
-    happened = histories.run(History, range(examples(16)), tmp_path)
+    happened = histories.run(History, range(examples(10)), tmp_path)
     assert sum(count for step, count in happened.items() if step.startswith("follow"))
 
 
