@@ -56,6 +56,7 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.following
 	$(BIN)/python -m tests.bench.changing
 	$(BIN)/python -m tests.bench.discovery
+	$(BIN)/python -m tests.bench.index
 
 eval: setup ## how well the semantic index answers the golden set; ARGS=--held-out asks the other half too
 	$(BIN)/python -m tests.retrieval.eval $(ARGS)

@@ -8,7 +8,7 @@ comes to. Several processes may work at one index: each update holds it from rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -29,8 +29,9 @@ from rugs_index.lake import CHUNKING, Chunking, Computed, all_scopes, chunks_of
 from rugs_index.policy import DEFAULT as POLICY
 from rugs_index.scopes import COLUMNS, Scope, dirty_by_change, dirty_by_rows
 from rugs_index.table.digest import Difference, difference, digest
-from rugs_index.table.errors import IndexAbsentError, IndexDamagedError, IndexIncompatibleError
+from rugs_index.table.errors import IndexAbsentError, IndexBusyError, IndexDamagedError, IndexIncompatibleError
 from rugs_index.table.identity import IndexIdentity
+from rugs_index.table.indexes import keep_optimised
 from rugs_index.table.live import LiveIndex
 from rugs_index.table.paths import IndexPaths
 from rugs_index.table.rebuild import Rebuild
@@ -161,6 +162,8 @@ class Indexing:
                     return self.rebuild()
                 if not only_rows:
                     self._refresh(store, self._discovery(), done)
+            with suppress(IndexBusyError):  # another process is at it
+                keep_optimised(store)
             return done
 
     def rebuild(self) -> Done:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_LAG: Final = 1_000
 """Messages that the writer may be behind before embedding waits for it."""
 REFRESH_SECONDS: Final = 60.0
-"""Pause between two looks at discovery and documents, and between two upkeeps of the table."""
+"""Pause between two looks at discovery and documents."""
 AGAIN_SECONDS: Final = 30.0
 """Pause after an error."""
 _LOOK_SECONDS: Final = 1.0
@@ -116,7 +116,6 @@ class IndexKeeping:
             done = await asyncio.to_thread(indexing.update, only_rows=not is_due)
             if is_due:
                 self._refreshed = time.monotonic()
-                await asyncio.to_thread(_keep_optimised, indexing)
         except BaseException:
             self._moved.set()
             raise
@@ -167,9 +166,3 @@ class IndexKeeping:
             else:
                 self._writer_lags.clear()
             await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _keep_optimised(indexing: Indexing) -> None:
-    from rugs_index.table.indexes import keep_optimised
-
-    keep_optimised(indexing.store())

@@ -52,7 +52,7 @@ async def index(settings: IndexerSettings, stop: asyncio.Event) -> int:
     try:
         retry = Patience(stop, (LakeUnavailableError, OSError), RETRY_SECONDS)
         status: dict[str, Any] = {}
-        await service.answer_status(nc, NAME, lambda: {**status, "trouble": retry.trouble or status.get("index_error")})
+        await service.answer_status(nc, NAME, lambda: _described(status, retry))
         with current.open_lock(settings.data_dir) as lock:
             while not try_lock(lock):  # `rugs discovery build` holds it
                 if await stopped_within(stop, _LOOK_SECONDS):
@@ -62,6 +62,11 @@ async def index(settings: IndexerSettings, stop: asyncio.Event) -> int:
     finally:
         await nc.close()
     return service.EXIT_OK
+
+
+def _described(status: dict[str, Any], retry: Patience) -> dict[str, Any]:
+    error = retry.trouble or status.get("index_error")
+    return {**status, "state": "blocked" if retry.trouble else "running", "error": error}
 
 
 async def _follow(

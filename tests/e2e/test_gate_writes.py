@@ -77,6 +77,7 @@ def everything(rugs: Rugs, recordings: Path, out: Path) -> None:
         ("rejects", "list"),
         ("rejects", "retry"),
         ("discovery", "build"),
+        ("index", "update"),
         ("games",),
         ("stats",),
         ("sql", "SELECT count(*) FROM events"),

@@ -32,7 +32,7 @@ _UNINDEXED_ROWS: Final = 500
 _UNINDEXED_SHARE: Final = 0.005
 _SMALL_PARTS: Final = 100
 """An upkeep of everything is worth its work when so many rows are in no index, or the table has so many parts."""
-_COMMITS: Final = 16
+_COMMITS: Final = 8
 """After so many commits the indexes that commits use are built anew: each commit looks through the parts behind it."""
 
 _WRITERS: Final = (schema.KEY, "scope_key")

@@ -15,7 +15,8 @@ from rugs_index.table.leftovers import remove_all_but_live
 from rugs_index.table.paths import Current, IndexPaths, new_store
 from rugs_index.table.row import Row, of_scopes
 from rugs_index.table.store import IndexStore
-from rugs_lake.store.index_identity import write_index_identity
+from rugs_lake.store import version_file
+from rugs_lake.store.paths import LakePaths
 
 BATCH_ROWS: Final = 20_000
 """Rows that are written at once."""
@@ -92,7 +93,9 @@ class Rebuild:
                 previous = None
             self._paths.make_current(Current(self.store.id, self._identity, previous))
         self._is_live = True
-        write_index_identity(self._paths.root, self._identity.as_dict())
+        lake = LakePaths(self._paths.root)
+        if version_file.read(lake):  # else there is no lake
+            version_file.write(lake, index=self._identity.as_dict())
 
     def _write(self, count: int) -> None:
         rows, self._waiting = self._waiting[:count], self._waiting[count:]

@@ -11,10 +11,9 @@ from typing import Final
 
 import orjson
 
-from rugs_core.files import write_durably
 from rugs_core.locks import try_lock
 from rugs_lake.errors import LakeIncompatibleError, LakeUnavailableError
-from rugs_lake.store import changes, derived_ids, owners, positions
+from rugs_lake.store import changes, derived_ids, owners, positions, version_file
 from rugs_lake.store.catalog import DUCKLAKE_VERSION, TABLE_ID, Catalog, begin_columns
 from rugs_lake.store.commit import MIGRATED, insert_snapshot
 from rugs_lake.store.paths import LakePaths
@@ -91,8 +90,7 @@ def lake_version(catalog: Catalog) -> str | None:
 
 def write_version(catalog: Catalog) -> None:
     """Write `manifests/schema_version.json`, for people and for a lake without files."""
-    told = {"schema_version": SCHEMA_VERSION, "ducklake": DUCKLAKE_VERSION}
-    write_durably(catalog.paths.schema_version, orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    version_file.write(catalog.paths, schema_version=SCHEMA_VERSION, ducklake=DUCKLAKE_VERSION)
 
 
 def _is_migrating(paths: LakePaths) -> bool:

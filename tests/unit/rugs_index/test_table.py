@@ -107,7 +107,7 @@ def test_an_id_counts_once_in_a_scope_and_for_each_owner(store: IndexStore) -> N
 
 
 def test_a_row_of_another_scope_is_refused(store: IndexStore) -> None:
-    with pytest.raises(ValueError, match="cannot be in scope a"):
+    with pytest.raises(ValueError, match="cannot be in scope 'a'"):
         store.replace_scopes({"a": [row("2", "a"), row("1", "b"), row("3", "a")]})
     assert store.count() == 0
 

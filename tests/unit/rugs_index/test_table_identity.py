@@ -19,7 +19,7 @@ from rugs_index.table.paths import IndexPaths
 from rugs_index.table.rebuild import Rebuild, create
 from rugs_index.table.schema import identity_of
 from rugs_index.table.store import IndexStore
-from rugs_lake.store.index_identity import read_index_identity
+from rugs_lake.store import version_file
 from rugs_lake.store.paths import LakePaths
 from tests.support import lakekit
 from tests.support.tablekit import contents, identity, row, vectors
@@ -53,15 +53,16 @@ def test_the_identity_is_in_the_manifests_of_the_lake(tmp_path: Path) -> None:
     lakekit.store(tmp_path, lakekit.message(1, lakekit.envelope(1)), lakekit.LAST)
     version = LakePaths(tmp_path).schema_version
     before = json.loads(version.read_text())
-    assert read_index_identity(tmp_path) is None
+    assert "index" not in before
     create(tmp_path, identity()).close()
-    assert read_index_identity(tmp_path) == asdict(identity())
     assert json.loads(version.read_text()) == {**before, "index": asdict(identity())}
+    lakekit.open_writer(tmp_path, at_cursor=lakekit.LAST).close()
+    assert json.loads(version.read_text())["index"] == asdict(identity()), "the lake keeps it"
     assert lakekit.select(tmp_path, "SELECT count(*) > 0 FROM events") == [(True,)]
 
 
 def test_without_a_lake_nothing_is_written_into_its_manifests(root: Path) -> None:
-    assert read_index_identity(root) is None
+    assert version_file.read(LakePaths(root)) == {}
     assert not LakePaths(root).manifests.exists()
 
 
