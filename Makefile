@@ -57,6 +57,8 @@ bench: setup ## speed, size and delay, from socket and publish to committed Parq
 	$(BIN)/python -m tests.bench.changing
 	$(BIN)/python -m tests.bench.discovery
 	$(BIN)/python -m tests.bench.index
+	$(BIN)/python -m tests.bench.embedding
+	$(BIN)/python -m tests.bench.beside
 
 eval: setup ## how well the semantic index answers the golden set; ARGS=--held-out asks the other half too
 	$(BIN)/python -m tests.retrieval.eval $(ARGS)
