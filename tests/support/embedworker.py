@@ -82,6 +82,7 @@ def worker(python: str | Path, setting: str, *, threads: int | None = None) -> I
         threads: that compute; None: as the embedder decides.
     """
     environment = {**os.environ, "PYTHONPATH": str(_LIBS)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else torch is compiled at each start
     command = [python, _CHILD, setting, str(threads or "")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment

@@ -98,7 +98,6 @@ class CachedEmbedder:
         hashes = list(rows)
         vectors = np.full((len(hashes), self.identity.dimension), np.nan, dtype=np.float32)
         known = self._store.load(hashes, vectors)
-        vectors[~known] = np.nan
         missing = sorted(np.flatnonzero(~known).tolist(), key=lambda row: len(texts[rows[hashes[row]][0]]))
         reasons = self._fill(vectors, missing, hashes, [texts[each[0]] for each in rows.values()])
         hits = len(hashes) - len(missing)

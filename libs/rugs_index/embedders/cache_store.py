@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 _BUSY_SECONDS: Final = 30.0
 _HASHES_IN_QUERY: Final = 10_000
 _NORM_TOLERANCE: Final = 1e-3
+_ITEM_BYTES: Final = 4
 _PAGE_BYTES: Final = 16_384
 """Ten vectors of 384 numbers: less is left empty than in smaller pages."""
 _PRIVATE: Final = 0o600
@@ -70,7 +71,7 @@ class VectorStore:
 
         Args:
             hashes: each once.
-            into: float32, shape (hashes, dimension); rows of unknown hashes are undefined afterwards.
+            into: float32, shape (hashes, dimension); rows of unknown hashes are left as they are.
 
         Returns:
             which rows are known: bool, shape (hashes,).
@@ -100,22 +101,23 @@ class VectorStore:
 
     def _load(self, connection: sqlite3.Connection, hashes: Sequence[bytes], into: np.ndarray) -> np.ndarray:
         rows = {key: row for row, key in enumerate(hashes)}
-        size = self._dimension * into.itemsize
         known = np.zeros(len(hashes), dtype=bool)
         for begin in range(0, len(hashes), _HASHES_IN_QUERY):
             some = hashes[begin : begin + _HASHES_IN_QUERY]
             marks = ",".join("?" * len(some))
             query = f"SELECT hash, vector FROM embedding WHERE hash IN ({marks})"  # noqa: S608 - question marks
-            for key, vector in connection.execute(query, some):
-                if isinstance(vector, bytes) and len(vector) == size:
-                    row = rows[key]
-                    into[row] = np.frombuffer(vector, dtype="<f4")
-                    known[row] = True
-        found = np.flatnonzero(known)
-        with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.linalg.norm(into[found], axis=1)
-        known[found[~(np.abs(norms - 1) <= _NORM_TOLERANCE)]] = False  # a damaged vector is computed again
+            found = [(rows[key], vector) for key, vector in connection.execute(query, some) if self._is_whole(vector)]
+            vectors = np.frombuffer(b"".join(vector for _, vector in found), "<f4").reshape(-1, self._dimension)
+            # A damaged vector is computed again.
+            with np.errstate(over="ignore", invalid="ignore"):
+                is_unit = np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) <= _NORM_TOLERANCE
+            chosen = np.array([row for row, _ in found], dtype=np.intp)[is_unit]
+            into[chosen] = vectors[is_unit]
+            known[chosen] = True
         return known
+
+    def _is_whole(self, vector: object) -> bool:
+        return isinstance(vector, bytes) and len(vector) == self._dimension * _ITEM_BYTES
 
     def _doing(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do something with the file; with a new one, if it is gone or turns out to be damaged."""

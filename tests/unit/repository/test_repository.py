@@ -21,19 +21,24 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+def pins(name: str = "constraints.txt") -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
     assert all(PIN.match(line) for line in lines), "names and versions only: no address, no path"
     return {normal(name): version for name, version in (line.split("==") for line in lines)}
 
 
 def test_every_requirement_is_pinned_and_torch_is_not() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
-    names = {normal(re.split(r"[<>=!~;\[ ]", requirement)[0]) for requirement in wanted}
-    assert names - {"rugbus"} <= pins().keys()
+    extras = dict(project["optional-dependencies"])
+    assert names_of(extras.pop("sentence-transformers")) <= pins("constraints-torch.txt").keys()
+    assert names_of([*project["dependencies"], *(r for extra in extras.values() for r in extra)]) <= pins().keys()
     assert {"setuptools", "wheel"} <= pins().keys()
     assert "torch" not in pins()
+    assert pins("constraints-torch.txt")["torch"] == "2.13.0"
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {normal(re.split(r"[<>=!~;\[ ]", requirement)[0]) for requirement in requirements}
 
 
 def test_the_client_needs_four_packages() -> None:

@@ -45,7 +45,7 @@ def expected(texts: list[str]) -> np.ndarray:
     return np.array([hash_vector(text) for text in texts], dtype=np.float32).reshape(len(texts), DIMENSION)
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(st.lists(st.tuples(TEXTS, st.booleans()), max_size=6))
 def test_no_text_is_embedded_twice(
     tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[list[str], bool]]
@@ -63,7 +63,7 @@ def test_no_text_is_embedded_twice(
     assert set(embedder.asked) == {text for texts, _ in calls for text in texts}
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(TEXTS, st.sets(st.text(max_size=12), max_size=6), st.integers(0, 100))
 def test_a_text_that_is_refused_is_skipped_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], refused: set[str], size: int

@@ -36,6 +36,7 @@ def raw_of(told: Vector | None) -> bytes | None:
 
 def test_no_drift() -> None:
     written = {str(path.relative_to(PROTO)): path.read_text() for path in PROTO.rglob("*") if path.is_file()}
+    del written["vectors/embeddings.json"]  # needs torch: tests of the embedders compare it
     assert written == export.files(), "run: python -m tools.contract.export proto"
 
 
