@@ -49,7 +49,14 @@ class Candidates:
         if len(group.rows) < group.most:
             group.rows.append(row)
         elif group.is_thinned:
-            group.rows = [*chosen(group.rows, self._policy, content_of_columns), row]
+            self._thin(group)
+            group.rows.append(row)
+
+    def settle(self) -> None:
+        """Forget the rows that will not be chosen, as far as that is known already: no more rows come."""
+        for group in self._groups.values():
+            if group.is_thinned:
+                self._thin(group)
 
     def needing_content(self) -> Iterator[StoredRow]:
         """Give those of which it must be known what they say before they can be chosen."""
@@ -69,6 +76,9 @@ class Candidates:
 
         rows = sorted((row for group in self._groups.values() for row in group.rows), key=lambda row: row.order)
         return chosen(rows, self._policy, content_of)
+
+    def _thin(self, group: _Group) -> None:
+        group.rows = chosen(group.rows, self._policy, content_of_columns)
 
     def _group_of(self, event: str) -> _Group:
         """Return an empty group: of game states and trades, the chosen ones of some stand for all of these."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rugs_core.time import date_of
+from rugs_discovery.files import without_collector
 from rugs_index.candidates import Candidates
 from rugs_index.chunk import Chunk, once_each
 from rugs_index.chunkers.game import game_chunk
@@ -146,11 +147,18 @@ def _computed(lake: LakeRows, rows: ScopeRows, chunking: Chunking) -> Iterator[C
 
     First those bytes by which repeated events are known, then those of the chosen events and of the games' snapshots.
     """
-    while drafts := _drafts(rows, chunking):
+    while computed := _next_computed(lake, rows, chunking):
+        yield from computed
+
+
+def _next_computed(lake: LakeRows, rows: ScopeRows, chunking: Chunking) -> list[Computed]:
+    """Return the next scopes with their chunks; none at the end."""
+    with without_collector():  # many small values, and no circles: a third of the time goes into looking for them
+        drafts = _drafts(rows, chunking)
         _read_contents(lake, drafts)
         for draft in drafts:
             draft.choose()
-        yield from _finished(lake, drafts, chunking.profile)
+        return list(_finished(lake, drafts, chunking.profile))
 
 
 def _drafts(rows: ScopeRows, chunking: Chunking) -> list[_Draft]:
@@ -169,6 +177,7 @@ def _drafts(rows: ScopeRows, chunking: Chunking) -> list[_Draft]:
                 draft.actions.append(row)
             else:
                 draft.candidates.add(row)
+        draft.candidates.settle()
         drafts.append(draft)
         waiting += len(draft.candidates) + 1
         if waiting >= chunking.waiting:

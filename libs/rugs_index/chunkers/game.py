@@ -11,7 +11,7 @@ from rugs_feed.kinds import number, text, whole
 from rugs_feed.normalise import read_raw
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import phrases
-from rugs_index.chunkers.game_curve import INSTARUG_TICKS, Shape, largest_jump, shape_of
+from rugs_index.chunkers.game_curve import INSTARUG, INSTARUG_TICKS, Shape, largest_jump, shape_of
 from rugs_index.chunkers.game_facts import GameFacts
 from rugs_index.chunkers.game_trades import Trade
 from rugs_index.rows import StoredRow
@@ -23,6 +23,9 @@ RawOf = Callable[[StoredRow], str | bytes | None]
 _MILESTONES: Final = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _NAMED_MILESTONES: Final = 4
 _MOONSHOT: Final = 10
+_SHORT: Final = 50
+_LONG: Final = 500
+"""Ticks below which a game is short, and from which on it is long: of the captures one in five, and one in fifteen."""
 _MOST_RAW: Final = 64 << 10
 """Bytes of a frame that is looked into; an ordinary one has 4,000, one with the history of games 500,000."""
 _NAMED_RECORDINGS: Final = 3
@@ -56,7 +59,8 @@ def game_chunk(scope_key: str, facts: GameFacts, raw_of: RawOf) -> Chunk | None:
         return None
     seen = _seen(facts, raw_of)
     shape = shape_of(facts.curve, facts.rug_tick)
-    lines = (_outcome(facts), _when(facts), _course(facts, shape), *_people(facts, seen), _origin(facts))
+    head = (_headline(facts, shape), _outcome(facts), _when(facts), _course(facts))
+    lines = (*head, *_people(facts, seen), _origin(facts))
     return Chunk(
         text="\n".join(line for line in lines if line),
         metadata=_metadata(facts, seen, shape),
@@ -65,8 +69,25 @@ def game_chunk(scope_key: str, facts: GameFacts, raw_of: RawOf) -> Chunk | None:
     )
 
 
+def _headline(facts: GameFacts, shape: Shape | None) -> str:
+    """Return what kind of game it was, in words alone: numbers and ids say nothing to a model of language."""
+    parts = [] if shape is None else [f"{'it' if shape is INSTARUG else 'the price'} {shape.words}"]
+    top = max((height for height, _ in _milestones(facts)), default=0)
+    if top:
+        parts.append(f"climbed to more than {top}x{' (a moonshot)' if top >= _MOONSHOT else ''}")
+    elif shape is not None and shape is not INSTARUG:
+        parts.append("never reached 2x")
+    if facts.rugged and shape is not INSTARUG:
+        parts.append("then rugged (crashed)")
+    if facts.last_tick is not None and facts.end_tick is None and not facts.rugged:
+        parts.append("how it ended was not recorded")
+    long = facts.end_tick is not None and facts.end_tick >= _LONG
+    short = facts.end_tick is not None and facts.end_tick < _SHORT
+    return f"{'A long' if long else 'A short' if short else 'A'} game: {phrases.listed(parts)}." if parts else ""
+
+
 def _outcome(facts: GameFacts) -> str:
-    """Return the first line: how the game ended."""
+    """Return the line that says how the game ended."""
     name, peak, last = f"Game {facts.game_id}", facts.peak, facts.last_tick
     height = "" if peak is None else f" after a peak of {phrases.multiplier(peak.price)}"
     if facts.rug_tick is not None:
@@ -121,14 +142,13 @@ def _is_whole(facts: GameFacts) -> bool:
     return facts.started_tick in (0, 1) and facts.end_tick is not None
 
 
-def _course(facts: GameFacts, shape: Shape | None) -> str:
+def _course(facts: GameFacts) -> str:
     """Return the line about the curve."""
-    parts = [] if shape is None else [shape.words]
+    parts = []
     milestones = list(_milestones(facts))
     if milestones:
         reached = [f"{height}x at tick {tick}" for height, tick in milestones[-_NAMED_MILESTONES:]]
-        moonshot = ", a moonshot" if milestones[-1][0] >= _MOONSHOT else ""
-        parts.append(f"The price reached {phrases.listed(reached)}{moonshot}")
+        parts.append(f"The price reached {phrases.listed(reached)}")
     peak = facts.peak
     if peak is not None and peak.tick >= 0:
         to_rug = 0 if facts.rug_tick is None else facts.rug_tick - peak.tick
@@ -145,9 +165,11 @@ def _course(facts: GameFacts, shape: Shape | None) -> str:
 def _milestones(facts: GameFacts) -> Iterator[tuple[int, int]]:
     """Give the round multipliers that the price reached, each with the first tick."""
     waiting = [each for each in _MILESTONES if facts.peak is not None and facts.peak.price >= each]
-    for point in facts.curve:
-        while waiting and point.price >= waiting[0]:
-            yield waiting.pop(0), point.tick
+    for tick, price in facts.curve if waiting else ():
+        while price >= waiting[0]:
+            yield waiting.pop(0), tick
+            if not waiting:
+                return
 
 
 def _people(facts: GameFacts, seen: Seen) -> Iterator[str]:

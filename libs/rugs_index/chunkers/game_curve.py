@@ -37,22 +37,22 @@ class Point(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The shape of a curve: its name, and a sentence that says it, without its full stop."""
+    """The shape of a curve: its name, and what a game of this shape did, in words."""
 
     name: str
     words: str
 
 
-INSTARUG: Final = Shape("instarug", "The game was over almost at once (instarug)")
-FLAT: Final = Shape("flat", "The price moved sideways and stayed flat")
-SLOW_BLEED: Final = Shape("slow_bleed", "The price fell from the start and never recovered (slow bleed)")
-CLIMB_IN_WAVES: Final = Shape("climb_in_waves", "The price climbed in waves, from one higher peak to the next")
-SEVERAL_PEAKS: Final = Shape("several_peaks", "The price went up and down in several waves, with several peaks")
-EARLY_SPIKE: Final = Shape("early_spike", "The price spiked early and then bled out")
-RISE_AND_FALL: Final = Shape("rise_and_fall", "The price rose to a peak and then fell back (pump and dump)")
-STEADY_RISE: Final = Shape("steady_rise", "The price rose steadily and was still near its peak at the end")
-LATE_RISE: Final = Shape("late_rise", "The price first dipped or moved sideways, and climbed late to its peak")
-CHOPPY: Final = Shape("choppy", "The price swung up and down without a clear direction")
+INSTARUG: Final = Shape("instarug", "rugged almost immediately (instarug)")
+FLAT: Final = Shape("flat", "moved sideways and stayed flat")
+SLOW_BLEED: Final = Shape("slow_bleed", "fell from the start and slowly bled out without ever going up")
+CLIMB_IN_WAVES: Final = Shape("climb_in_waves", "climbed in waves, from one higher peak to the next")
+SEVERAL_PEAKS: Final = Shape("several_peaks", "went up and down in many waves, with several peaks")
+EARLY_SPIKE: Final = Shape("early_spike", "spiked early and then bled out")
+RISE_AND_FALL: Final = Shape("rise_and_fall", "rose to a peak and then fell back (pump and dump)")
+STEADY_RISE: Final = Shape("steady_rise", "rose steadily and was still near its peak at the end")
+LATE_RISE: Final = Shape("late_rise", "first dipped or moved sideways, and climbed late to its peak")
+CHOPPY: Final = Shape("choppy", "swung up and down without a clear direction")
 SHAPES: Final = (
     INSTARUG, FLAT, SLOW_BLEED, CLIMB_IN_WAVES, SEVERAL_PEAKS, EARLY_SPIKE, RISE_AND_FALL, STEADY_RISE, LATE_RISE,
     CHOPPY,
@@ -128,8 +128,7 @@ class Jump(NamedTuple):
 def largest_jump(curve: Sequence[Point]) -> Jump | None:
     """Return the largest change from one tick to the next, by its factor; None without two ticks in a row."""
     best, factor = None, 1.0
-    for one, other in pairwise(curve):
-        low, high = sorted((one.price, other.price))
-        if high > low * factor and low > 0 and other.tick == one.tick + 1:
-            best, factor = Jump(other.tick, one.price, other.price), high / low
+    for (tick, before), (next_tick, after) in pairwise(curve):
+        if (after > before * factor or before > after * factor) and before and after and next_tick == tick + 1:
+            best, factor = Jump(next_tick, before, after), max(after / before, before / after)
     return best

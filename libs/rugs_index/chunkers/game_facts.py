@@ -169,7 +169,7 @@ class GameFacts:
             if known is not None:
                 found[tick] = known
         found |= {tick: each.price for tick, each in self.ticks.items() if tick <= self.last_tick}
-        return [Point(tick, found[tick]) for tick in sorted(found)]
+        return list(map(Point._make, sorted(found.items())))
 
     @property
     def rug_tick(self) -> int | None:
@@ -180,7 +180,7 @@ class GameFacts:
     def curve(self) -> list[Point]:
         """The known prices above 0, without that of the rug."""
         rug = self.rug_tick
-        return [point for point in self.points if point.price > 0 and point.tick != rug]
+        return [point for point in self.points if point[1] > 0 and point[0] != rug]
 
     @cached_property
     def peak(self) -> Point | None:

@@ -39,7 +39,11 @@ def test_thinned_game_states_and_trades_are_those_chosen_from_all(said: list[tup
     for rows in (states, trades):
         found = taken(rows)
         assert len(found) <= THINNED_AT
-        assert found.chosen({}) == chosen(rows, POLICY, content_of_columns)
+        wanted = chosen(rows, POLICY, content_of_columns)
+        assert found.chosen({}) == wanted
+        found.settle()
+        assert len(found) == len(wanted)
+        assert found.chosen({}) == wanted
 
 
 def test_of_an_event_that_repeats_itself_the_first_rows_are_looked_at() -> None:
