@@ -28,8 +28,12 @@ MOST_LAG: Final = 1_000
 """Messages that the writer may be behind before embedding waits for it."""
 REFRESH_SECONDS: Final = 60.0
 """Pause between two looks at discovery and documents."""
+LONGEST_PAUSE: Final = 20.0
+"""Seconds between two updates, however long one takes."""
 AGAIN_SECONDS: Final = 30.0
 """Pause after an error."""
+_SHARE: Final = 10
+"""A pause takes so many times as long as the update before: the summary of a session is made of all its rows."""
 _LOOK_SECONDS: Final = 1.0
 _WAIT_SECONDS: Final = 0.1
 
@@ -68,12 +72,13 @@ class IndexKeeping:
         indexing: Indexing | None = None
         try:
             while not stop.is_set():
-                pause = self._settings.index_seconds
+                began, pause = time.monotonic(), self._settings.index_seconds
                 try:
                     if indexing is None:
                         indexing = await asyncio.to_thread(self._open)
                     await self._update(indexing)
                     self._note_error(None)
+                    pause = max(pause, min(_SHARE * (time.monotonic() - began), LONGEST_PAUSE))
                 except StoppedError:
                     break
                 except ModuleNotFoundError as error:
