@@ -59,9 +59,11 @@ class CommonSettings(BaseSettings):
     @field_validator("nats_url", mode="after")
     @classmethod
     def _usable_url(cls, url: SecretStr | None) -> SecretStr | None:
-        from rugs_bus.address import parse_broker_address
+        if url is None:
+            return None
+        from rugs_bus.address import parse_broker_address  # brings nats-py: half a second that most commands can save
 
-        return None if url is None else SecretStr(parse_broker_address(url.get_secret_value()).url)
+        return SecretStr(parse_broker_address(url.get_secret_value()).url)
 
     @field_validator("log_level", mode="before")
     @classmethod
