@@ -27,6 +27,7 @@ from rugs_cli.commands import (
     rejects,
     remove,
     retention,
+    search,
     sim,
     sources,
     sql,
@@ -64,6 +65,7 @@ app.command("guard")(guard.guard)
 app.command("derive")(derive.derive)
 app.command("sql", context_settings={"ignore_unknown_options": True})(sql.sql)  # SQL may begin with `--`
 app.command("field")(discovery.field)
+app.command("search")(search.search)
 app.command("games")(coverage.games)
 app.command("coverage")(coverage.coverage)
 app.command("files")(files.files)

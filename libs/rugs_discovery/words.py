@@ -12,7 +12,7 @@ _WORD: Final = re.compile(r"[A-Z][a-z][A-Z](?![a-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]
 _PLAIN: Final = re.compile(r"[^\W_]+")
 _ENDINGS: Final = (("ies", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", ""))
 _SHORTEST_STEM: Final = 3
-_EMPTY: Final = frozenset(
+EMPTY: Final = frozenset(
     re.findall(
         r"\w+",
         "a about all an and any are at be been by can did do does for from get give had has have how i if in into is it"
@@ -39,7 +39,7 @@ def words(text: str) -> list[str]:
 def question_words(text: str) -> list[str]:
     """Return the stems of the words of a question that say something, each once; all of them if none does."""
     found = [part for plain in _PLAIN.findall(text) for part in _WORD.findall(plain)]
-    telling = [part for part in found if part.lower() not in _EMPTY]
+    telling = [part for part in found if part.lower() not in EMPTY]
     return list(dict.fromkeys(map(stem, telling or found)))
 
 

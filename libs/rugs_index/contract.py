@@ -18,9 +18,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from rugs_index import kinds
+
 UNKNOWN: Final = "unknown"
 DOC_TYPE: Final = "raw_event"
-KIND: Final = "ws_event"
+KIND: Final = kinds.WS_EVENT
 _LONGEST_DATA: Final = 500
 """Characters of a payload that is no object."""
 _KEYS_LOOKED_AT: Final = 10

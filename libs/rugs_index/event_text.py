@@ -132,7 +132,12 @@ def _side_bet(payload: Payload) -> Iterator[str]:
 
 
 _PLAYER: Final = ("username", "level", "playerId")
-_TRADED: Final = {"buy": "bought", "sell": "sold"}
+_TRADED: Final = {
+    "buy": "bought",
+    "sell": "sold",
+    "short_open": "opened a short position (a bet on a falling price) of",
+    "short_close": "closed a short position (a bet on a falling price) of",
+}
 _SENTENCES: Final[dict[str, Callable[[Payload], Iterator[str]]]] = {
     "gameStateUpdate": _game_state,
     "standard/newTrade": _trade,

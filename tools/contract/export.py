@@ -96,8 +96,8 @@ break the contract, with the places that are refused). Bytes are hex; `raw` is `
 of a chunk of a raw event (`rugs_index.contract`, profile `claude_flow_v1`), and ids of texts. An id is the first 16 hex
 digits of SHA-256 over the UTF-8 of `source`, a colon, and `text`; nothing is stripped or normalised.
 
-`vectors/embeddings.json` has texts with the vectors that sentence-transformers computes of them with all-MiniLM-L6-v2, its
-versions and the digest of the weights: `python -m tools.contract.embeddings` writes it.
+`vectors/embeddings.json` has texts with the vectors that sentence-transformers computes of them with all-MiniLM-L6-v2,
+its versions and the digest of the weights: `python -m tools.contract.embeddings` writes it.
 """
 
 _HEADERS: Final = {

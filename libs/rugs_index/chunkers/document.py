@@ -19,11 +19,12 @@ from typing import Final, NamedTuple
 
 from markdown_it import MarkdownIt
 
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.identifiers import forms
 from rugs_legacy.files import special_kind
 
-KIND: Final = "document"
+KIND: Final = kinds.DOCUMENT
 ENDINGS: Final = (".md", ".markdown")
 WINDOW: Final = 256
 """Word pieces of a chunk, estimated: the model reads as many."""

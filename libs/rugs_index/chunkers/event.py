@@ -11,15 +11,25 @@ from rugs_discovery.meanings import CONTRADICTED, DOCUMENTED, OBSERVED, Meaning
 from rugs_discovery.messages import PACKET, RECORD
 from rugs_discovery.summary import Event, Field
 from rugs_discovery.wording import meaning_text, name_text
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import synonyms
 from rugs_index.chunkers.presence import PRESENCES, presence_of
 from rugs_index.identifiers import forms, split
+from rugs_index.kinds import Way
 
-KIND: Final = "event"
+KIND: Final = kinds.EVENT
 DOC_TYPE: Final = "overview"
 SOURCE: Final = "discovery"
 _MOST_FIELDS: Final = 24
+_WAYS: Final = {
+    Way.RECORD: "a record of an old recorder, which is no message of the feed",
+    Way.PACKET: "a packet of the transport (Engine.IO or Socket.IO), which is no event with a name",
+    Way.DOCUMENTED: "an event that documents describe",
+    Way.SENT: "the client (the player's page or a bot) sends it to the server",
+    Way.PRIVATE: "the server sends it to one player alone (private)",
+    Way.PUBLIC: "the server sends it to everyone (public broadcast)",
+}
 
 
 def scope_of(event_key: str) -> str:
@@ -40,9 +50,11 @@ def event_chunk(key: str, event: Event | None, meaning: Meaning | None) -> Chunk
         "doc_type": DOC_TYPE,
         "event_type": key,
         "status": status_of(meaning, is_seen=event is not None),
+        "way": str(way_of(key, event)),
+        **({} if meaning is not None else {kinds.UNDESCRIBED: True}),
     }
     text = "\n".join(_lines(key, event, meaning))
-    return Chunk(text, metadata, scope_of(key), None, searched(key, synonyms.of_event(key)))
+    return Chunk(text, metadata, scope_of(key), None, searched(key, synonyms.of_event(key, way_of(key, event))))
 
 
 def status_of(meaning: Meaning | None, *, is_seen: bool) -> str:
@@ -79,7 +91,7 @@ def in_words(names: Sequence[str], known: str | None = None) -> str:
 def _lines(key: str, event: Event | None, meaning: Meaning | None) -> Iterator[str]:
     begin = said(meaning, is_seen=event is not None) or "Nobody has described what this event means."
     yield f"{name_text(key)}: {begin}"
-    yield f"Event {name_text(key)}{in_words([key])}: {_way(key, event)}."
+    yield f"Event {name_text(key)}{in_words([key])}: {_WAYS[way_of(key, event)]}."
     if event is None:
         return
     names = list(dict.fromkeys(name_text(str(field.steps[-1])) for field in _outer_fields(event)))
@@ -92,19 +104,17 @@ def _lines(key: str, event: Event | None, meaning: Meaning | None) -> Iterator[s
         yield "It has no fields."
 
 
-def _way(key: str, event: Event | None) -> str:
+def way_of(key: str, event: Event | None) -> Way:
     """Return who sends an event to whom."""
     if key.startswith(RECORD):
-        return "a record of an old recorder, which is no message of the feed"
+        return Way.RECORD
     if key.startswith(PACKET):
-        return "a packet of the transport (Engine.IO or Socket.IO), which is no event with a name"
+        return Way.PACKET
     if event is None:
-        return "an event that documents describe"
+        return Way.DOCUMENTED
     if event.sent:
-        return "the client (the player's page or a bot) sends it to the server"
-    if event.private:
-        return "the server sends it to one player alone (private)"
-    return "the server sends it to everyone (public broadcast)"
+        return Way.SENT
+    return Way.PRIVATE if event.private else Way.PUBLIC
 
 
 def _outer_fields(event: Event) -> list[Field]:

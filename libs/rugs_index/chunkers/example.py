@@ -13,11 +13,12 @@ from rugs_discovery.meanings import Meaning
 from rugs_discovery.messages import RECORD
 from rugs_discovery.summary import Event
 from rugs_discovery.wording import name_text, printable, shortened
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import synonyms
 from rugs_index.chunkers.event import SOURCE, in_words, scope_of, searched
 
-KIND: Final = "example"
+KIND: Final = kinds.EXAMPLE
 DOC_TYPE: Final = "schema"
 LONGEST: Final = 900
 """Characters of the example: about as much as the model reads."""

@@ -15,12 +15,13 @@ from rugs_discovery.meanings import Meaning
 from rugs_discovery.paths import split
 from rugs_discovery.summary import DATA, Field
 from rugs_discovery.wording import literal, merged_types, name_text, number_text, printable
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import phrases, synonyms
 from rugs_index.chunkers.event import SOURCE, in_words, said, scope_of, searched, status_of
 from rugs_index.chunkers.presence import presence_of, range_of
 
-KIND: Final = "field"
+KIND: Final = kinds.FIELD
 ANY_EVENT: Final = "(any event)"
 """Stands for the event of a path that documents name without an event, and that no event has."""
 _NULL: Final = "null"
@@ -45,6 +46,7 @@ def field_chunk(event_key: str, path: str, field: Field | None, meaning: Meaning
         **({} if event_key == ANY_EVENT else {"event_type": event_key}),
         **({"types": types} if types else {}),
         **({"unit": meaning.unit} if meaning is not None and meaning.unit else {}),
+        **({} if meaning is not None else {kinds.UNDESCRIBED: True}),
     }
     text = "\n".join(_lines(event_key, path, field, meaning))
     words = searched(f"{path} {event_key}", synonyms.of_field(event_key, _keys(path)))

@@ -9,14 +9,15 @@ from typing import Any, Final
 
 from rugs_feed.kinds import number, text, whole
 from rugs_feed.normalise import read_raw
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
-from rugs_index.chunkers import phrases
+from rugs_index.chunkers import phrases, synonyms
 from rugs_index.chunkers.game_curve import INSTARUG, INSTARUG_TICKS, Shape, largest_jump, shape_of
 from rugs_index.chunkers.game_facts import GameFacts
 from rugs_index.chunkers.game_trades import Trade
 from rugs_index.rows import StoredRow
 
-KIND: Final = "game"
+KIND: Final = kinds.GAME
 RawOf = Callable[[StoredRow], str | bytes | None]
 """Returns what was received of a row; None where there is nothing."""
 
@@ -293,6 +294,7 @@ def _search_text(facts: GameFacts, shape: Shape | None) -> str:
     ended = {"unknown": "incomplete"}.get(outcome_of(facts), outcome_of(facts))
     words = [facts.game_id, ended, phrases.iso(began)[:10], "" if shape is None else shape.name]
     words += [f"{height}x" for height, _ in _milestones(facts)]
+    words += [] if shape is None else synonyms.of_shape(shape.name).split()
     words += [phrases.shown(trade.player) for trades in facts.trades.largest.values() for trade in trades]
     return " ".join(dict.fromkeys(word.replace("_", " ") for word in words if word))
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import phrases
 from rugs_index.chunkers.game_facts import GameFacts
 from rugs_index.rows import StoredRow
 from rugs_lake.domains.games import LAST_TICK
 
-KIND: Final = "player_action"
+KIND: Final = kinds.PLAYER_ACTION
 MOST_ACTIONS: Final = 10
 """Actions of a chunk: the model reads about 256 tokens, and an action takes about 20."""
 PAUSE_US: Final = 120_000_000

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from rugs_index import kinds
 from rugs_index.chunk import Chunk
 from rugs_index.chunkers import phrases
 
-KIND: Final = "session"
+KIND: Final = kinds.SESSION
 KEPT_EVENTS: Final = 20
 KEPT_RECORDINGS: Final = 20
 KEPT_OUTAGES: Final = 1000

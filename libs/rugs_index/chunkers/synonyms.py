@@ -1,363 +1,56 @@
-"""Other words for the identifiers of the feed: what a person may call them who has never seen the protocol.
+"""Other words for the identifiers of the feed, and for shapes of curves: what a person may call them.
 
-They are searched, and neither embedded nor shown. Written from what the data mean; common words of trading, gambling,
-games, chats and accounts. An event gets its own words; a field those of its last key, of the keys around it and of
-its event.
+The words are in `synonyms.yaml` beside this module. They are searched, and neither embedded nor shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Final
 
-EVENTS: Final[Mapping[str, str]] = {
-    "ack": "acknowledgement confirmation reply response receipt order accepted rejected",
-    "authenticate": "login log in sign in signin logon credentials auth session token handshake",
-    "battleEventUpdate": "battle duel versus pvp fight match opponent matchmaking arena",
-    "buyOrder": "buy purchase order go long open enter position acquire invest spend place request submit",
-    "buyOrderResponse": "buy purchase order reply answer result confirmation fill filled",
-    "chatHistory": "chat log backlog earlier older past messages scrollback conversation archive",
-    "checkUsername": "nickname handle name available taken exists registered validate lookup",
-    "connect": "connected connection established opened socket websocket online start",
-    "connect_error": "connection failed failure refused cannot reach server problem socket websocket error",
-    "currentSidebet": "my own side bet wager confirmed accepted insurance",
-    "currentSidebetResult": "my own side bet wager outcome settled settlement won lost payout insurance",
-    "diddyPartyUpdate": "diddy party special event",
-    "disconnect": "disconnected dropped lost closed connection socket websocket offline cut ended",
-    "gameNotification": "notification popup toast banner announcement news alert notice broadcast",
-    "gameStatePlayerUpdate": "my own personal private view score standing of the running round",
-    "gameStateUpdate": "main heartbeat state snapshot frame live price stream chart tick round status everyone",
-    "getLeaderboard": "request ranking toplist top players best traders standings ladder highscores",
-    "getPlayerCosmetics": "request skins outfits avatar appearance customization items",
-    "getPlayerLeaderboardPosition": "request my place rank standing position in the ranking",
-    "globalSidebets": "all everyone's side bets wagers insurance open active",
-    "godCandle50xUpdate": "god candle huge jump spike pump announcement",
-    "goldenHourDrawing": "golden hour raffle lottery draw winner prize announced lucky",
-    "goldenHourUpdate": "golden hour happy hour lottery raffle bonus schedule status promotion",
-    "inboxMessages": "inbox mail post letters notifications private direct messages",
-    "leaderboardData": "reply ranking toplist top players best traders standings ladder highscores",
-    "maintenanceUpdate": "maintenance downtime restart reboot shutdown outage upgrade server unavailable",
-    "mutedPlayers": "muted silenced banned blocked gagged moderation chat users list",
-    "newChatMessage": "chat message post comment said wrote talk conversation shout text",
-    "newSideBet": "somebody's side bet wager insurance public announcement bet placed against the round",
-    "ping": "heartbeat keepalive keep alive latency lag round trip",
-    "pinpointPartyEventUpdate": "pinpoint party special event",
-    "playerCosmetics": "reply skins outfits avatar appearance customization items",
-    "playerLeaderboardPosition": "reply my place rank standing position in the ranking",
-    "playerUpdate": "my own account wallet balance funds money holdings portfolio profile bankroll",
-    "requestSidebet": "place put make submit side bet wager insurance request",
-    "rugPassQuestCompleted": "quest mission challenge task achievement finished done season battle pass reward",
-    "rugRoyaleUpdate": "royale tournament competition contest practice play money standings",
-    "rugpassQuestCompleted": "quest mission challenge task achievement finished done season battle pass reward",
-    "rugpassStatus": "season battle pass progress quests missions tasks rewards",
-    "rugpoolDrawing": "rugpool jackpot lottery raffle draw winners payout victims",
-    "rugpoolStatus": "rugpool jackpot pot size lottery victims state",
-    "sellOrder": "sell sale order cash out close exit position dump take profit place request submit",
-    "sellOrderResponse": "sell sale order reply answer result confirmation fill filled",
-    "sidebet": "place put make submit side bet wager insurance request",
-    "sidebetEventUpdate": "side bet tournament competition contest predict prediction guess standings",
-    "sidebetResponse": "side bet wager reply answer result confirmation accepted rejected",
-    "standard/newTrade": "trade deal transaction fill tape public somebody bought sold order flow whale",
-    "success": "order acknowledged succeeded confirmation ok",
-    "usernameStatus": "who am i identity logged in login confirmed profile name nickname",
-}
-"""Of events."""
+import yaml
 
-_NICKNAME: Final = "nickname nick handle name who called screen alias"
-_IDENTITY: Final = "identifier who account wallet user unique"
-_WHEN: Final = "when time date moment clock"
-_BEGINS: Final = "begins starts when opening kickoff launch"
-_ENDS: Final = "ends over finish deadline until expires expiry closes when"
-_MONEY: Final = "how much money size sum value sol"
-_LATE: Final = "expiry expires ends until deadline window last final run out"
+_FILE: Final = "synonyms.yaml"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-KEYS: Final[Mapping[str, str]] = {
-    "0xPractice": "play fake demo money tokens",
-    "__trace": "lost missing dropped payload marker telemetry",
-    "accuracy": "success ratio win hit rate percentage correct right precision",
-    "activeBattleCount": "running duels fights ongoing number",
-    "activeEventId": "identifier current event",
-    "activeUntil": _LATE,
-    "active": "running live on in progress enabled",
-    "address": "contract mint token identifier",
-    "allowPreRoundBuys": "presale pre-sale early entry buy before start launch begins",
-    "amount": _MONEY,
-    "authenticated": "logged in signed in login session valid",
-    "autobuysEnabled": "automatic auto buy bot setting switched on",
-    "autosellPrice": "automatic auto sell take profit limit target exit setting",
-    "available": "left remaining owned unused stock",
-    "availableLobbies": "open rooms joinable",
-    "availableShitcoins": "altcoins meme coins tokens currencies supported choose playable",
-    "averageMultiplier": "mean typical usual expected average statistics recent rounds",
-    "avgCost": "average entry price cost basis break even bought at paid",
-    "avgTicksOff": "error deviation distance miss missed wrong off average precision guess",
-    "balance": "bankroll chips tokens money stack funds left",
-    "betAmount": "stake wager size how much risked bet",
-    "betSize": "stake wager size how much risked bet",
-    "bonusBalance": "promo promotional free credit funds money",
-    "bonusPortion": "promo promotional free credit share part funded",
-    "bonusWagerReq": "rollover wagering playthrough requirement unlock withdraw release promo",
-    "bonusWagered": "rollover wagering playthrough progress so far promo",
-    "cash": "balance funds money wallet available spend withdraw bankroll how much have",
-    "coin": "currency token paid denominated",
-    "coinAddress": "currency token contract real or play money",
-    "config": "settings rules parameters configuration options",
-    "connectedPlayers": "online users people visitors audience headcount population traffic busy crowd site watching",
-    "cooldownEnds": "when wait next again unlock available timer",
-    "cooldownPaused": "countdown halted stopped frozen on hold waiting",
-    "cooldownTimer": "countdown time left wait until next round starts begins break between rounds seconds",
-    "count100x": "how many often moonshots share frequency statistics recent rounds reached",
-    "count10x": "how many often moonshots share frequency statistics recent rounds reached",
-    "count2x": "how many often doubled share frequency statistics recent rounds reached",
-    "count50x": "how many often moonshots share frequency statistics recent rounds reached",
-    "crateKeys": "lootbox chest keys inventory owned unlock open",
-    "crateName": "lootbox chest which title label",
-    "crateType": "lootbox chest class rarity tier",
-    "createdAt": "added entered created scheduled when",
-    "createdBy": "author organizer organiser admin who added set up host",
-    "cumulativePnL": "total earnings gain loss won lost result this round overall mine",
-    "currentEvent": "running ongoing next now current",
-    "currentGameIsGolden": "does this round count eligible qualifies special golden now",
-    "currentValue": "worth now mark to market valuation",
-    "customPrizes": "special prize list payout table rewards",
-    "description": "text words what to do explanation",
-    "discordUsername": "discord handle linked account nickname",
-    "durationMinutes": "how long length lasts duration",
-    "end": _LATE,
-    "endTick": _LATE,
-    "endTime": _ENDS,
-    "entries": "tickets lots participants chances how many",
-    "entryCount": "tickets lots how many chances",
-    "entryPercentage": "odds chance probability likelihood share winning",
-    "entryPrice": "opened at level paid start price of the position",
-    "entryTick": "opened at when start of the position",
-    "error": "failure cause explanation why problem",
-    "eventSchedule": "calendar timetable agenda upcoming planned plan",
-    "events": "calendar timetable agenda upcoming planned schedule list",
-    "executedPrice": "fill filled execution actual got slippage level rate",
-    "filtered": "censored moderated hidden removed blocked profanity swear bad words",
-    "finalRound": "finale last decisive stage",
-    "isInFinalRound": "finale last decisive stage",
-    "fullLeaderboardSize": "how many ranked competitors total length",
-    "gameHistory": "past previous finished earlier older completed rounds archive backfill",
-    "gameId": "identifier round which match session",
-    "gameVersion": "version release rules algorithm build",
-    "gems": "currency points reward earned",
-    "globalSidebets": "all wagers insurance everyone's bets of a past round",
-    "globalTrades": "all transactions deals fills buys sells of a past round empty",
-    "godCandle10x": "huge jump spike pump sudden record",
-    "godCandle2x": "huge jump spike pump sudden record",
-    "godCandle50x": "huge jump spike pump sudden record",
-    "hasActiveTrades": "takes part playing in the round involved participating invested",
-    "hasInteracted": "played traded before ever spectator watcher active",
-    "hasUsername": "nickname chosen picked set registered profile complete",
-    "highestToday": "daily record best top high of the day maximum biggest",
-    "highestTodayGameId": "daily record best round of the day which",
-    "highestTodayPrices": "daily record best round of the day chart curve",
-    "highestTodayServerSeed": "daily record best round of the day verify",
-    "highestTodayTimestamp": "daily record best round of the day when set",
-    "hitMaxWin": "cap limit reached maximum winnings ceiling",
-    "id": "identifier unique which",
-    "instarugCount": "instant rugs immediate crashes so far counter number progress jackpot",
-    "instarugThreshold": "instant rug definition how fast within ticks counts as limit",
-    "isShowingPreviousEvent": "old stale previous results still displayed",
-    "key": "identifier reference",
-    "lastDrawing": "latest previous most recent raffle lottery draw",
-    "lastPing": "latency lag delay round trip milliseconds rtt",
-    "lastUpdated": "changed refreshed modified when last",
-    "leaderboard": "ranking standings scoreboard toplist ladder winning leading best players traders top",
-    "leaderboardEntry": "my own row line score standing place rank mine",
-    "level": "experience rank seniority account strength xp",
-    "levelInfo": "experience progress rank xp account",
-    "levelRequired": "minimum entry requirement eligible allowed join participate experience needed qualify",
-    "leverage": "margin multiplied borrowed factor",
-    "leveragedPositions": "margin multiplied borrowed futures",
-    "lobbyCreationDisabled": "cannot create host open new rooms blocked",
-    "logoURI": "image picture icon url avatar artwork",
-    "maxEntries": "cap limit maximum tickets per player participants",
-    "maxEntriesPerPlayer": "cap limit maximum tickets per player",
-    "max_bet": "cap limit maximum largest stake wager",
-    "max_win": "cap limit maximum largest winnings profit payout",
-    "mega": "large big kind unexplained",
-    "message": "text content body words said wording",
-    "name": "title label full called",
-    "nextEvent": "upcoming following planned scheduled",
-    "nextEventStartTime": _BEGINS,
-    "partialPrices": "latest last recent prices missed skipped frames gap recover fill catch up candle window",
-    "participantCount": "how many competitors contestants joined taking part number",
-    "pauseMessage": "notice announcement reason halted hold stopped text explanation",
-    "payout": "returned paid back winnings won reward cash received",
-    "peakMultiplier": "highest top maximum ath reached multiple result best",
-    "percentage": "share portion fraction percent odds chance probability",
-    "period": "time span range window week day month interval",
-    "playerEntries": "tickets participants lots chances who is in",
-    "playerEntry": "my own row line score mine",
-    "playerFound": "present exists ranked listed at all",
-    "playerId": _IDENTITY,
-    "playerPosition": "my own place rank standing mine",
-    "playersWithEntries": "how many participants people in the lottery number eligible",
-    "pnl": "profit loss earnings gain winnings won lost result up or down made performance",
-    "pnlPercent": "return roi yield profit loss percent gain relative performance",
-    "position": "place rank standing spot ranking number",
-    "positionQty": "holding holdings bag size units coins own shares quantity exposure",
-    "prepTimeMinutes": "preparation warmup lead time before start",
-    "price": "quote rate multiplier multiple value level current now worth",
-    "prices": "chart curve series candles graph all ticks sequence history",
-    "prizeAmount": "reward winnings purse jackpot payout how much win",
-    "prizeTiers": "payout table rewards distribution places purse first second third",
-    "probability": "odds chance likelihood rarity drop rate",
-    "profit": "net gain loss earnings result won lost made",
-    "provablyFair": "fairness verification honest cheating rigged proof cryptographic commitment",
-    "qty": "units coins quantity tokens shares volume number",
-    "questId": "mission challenge identifier which",
-    "questType": "mission challenge kind category daily weekly",
-    "queue": "matchmaking waiting line",
-    "queueSize": "waiting people opponents how many line matchmaking",
-    "rank": "place position standing spot number",
-    "realPortion": "own genuine hard cash money share part funded",
-    "reason": "why cause explanation text closed",
-    "recentCrateRewards": "lootbox chest opened loot drops received",
-    "regularPnl": "ordinary spot trading only profit loss without bets",
-    "remainingSeconds": "wait left countdown timer until next",
-    "replyTo": "answered quoted thread conversation response to whom parent",
-    "reward": "prize winnings loot content received drop",
-    "rewardPerWinner": "prize winnings each share split per head",
-    "role": "moderator admin staff mod rights badge",
-    "rugPoint": "crash point final multiplier",
-    "rugRoyale": "tournament competition contest",
-    "rugged": "crashed crash dead over ended busted collapsed finished flag",
-    "rugpool": "jackpot pot lottery raffle insurance victims",
-    "rugpoolAmount": "jackpot pot size how much money prize currently",
-    "rugpoolPercentage": "share fraction contribution cut fed into jackpot",
-    "savedAt": "stored archived recorded when",
-    "selectedCoin": "currency token chosen practice real playing with",
-    "serverSeed": "secret random seed reveal revealed verify fairness rng",
-    "serverSeedHash": "commitment hash sha256 checksum published in advance verify fairness rng",
-    "shitcoinBalances": "altcoins tokens wallet holdings play practice money owned",
-    "shortPnl": "profit loss from shorting bearish falling",
-    "shortPosition": "shorting bearish bet against falling downward",
-    "sideBet": "wager insurance bet on a rug crash",
-    "sidebet": "wager insurance bet on a rug crash",
-    "sidebetActive": "has an open running wager insurance right now",
-    "sidebetPnl": "profit loss won lost from wagers insurance",
-    "sidebets": "wagers insurance open running bets",
-    "sidebetsHit": "won correct successful guesses predictions how many",
-    "sidebetsPlaced": "made attempts guesses predictions how many",
-    "solPerEntry": "cost price per ticket lot loss needed for one",
-    "sortDirection": "order ascending descending highest lowest",
-    "startTick": "begins starts first from window opening",
-    "startTime": _BEGINS,
-    "startedAtTick": "placed begins starts first from window when",
-    "startingBalance": "initial bankroll chips stack begin with tokens",
-    "status": "state stage phase running planned over scheduled on or off",
-    "success": "succeeded worked ok accepted failed rejected result",
-    "surroundingEntries": "neighbours neighbors nearby above below rivals next to me",
-    "tag": "badge label marker flair title og veteran",
-    "target": "aim goal guess",
-    "threshold": "needed necessary required limit how many until trigger released jackpot",
-    "tickCount": "age elapsed duration how long so far length steps round going running time",
-    "tickIndex": "when at which tick moment step of the round",
-    "ticker": "symbol abbreviation short",
-    "timeRemaining": "left countdown until the end",
-    "timestamp": _WHEN,
-    "token": "currency coin played with practice",
-    "total": "all how many players altogether number",
-    "totalEntries": "all tickets lots altogether sum",
-    "totalInvested": "spent put in total stake wagered money invested cost",
-    "totalPoolAmount": "jackpot paid out total sum purse",
-    "totalXP": "experience points lifetime overall altogether",
-    "traceparent": "telemetry trace correlation span request opentelemetry",
-    "tradeCount": "activity volume number of transactions deals orders how many busy",
-    "trades": "my own transactions deals fills buys sells",
-    "type": "kind category sort which buy or sell",
-    "upcomingEvents": "future coming planned next schedule",
-    "username": _NICKNAME,
-    "values": "recent prices by tick",
-    "verified": "checkmark confirmed trusted genuine linked",
-    "version": "release algorithm build",
-    "winnerIndex": "winning entry number place in the list lucky",
-    "winnerPlayerId": f"who won lucky {_IDENTITY}",
-    "winners": "who won lucky prize takers champions",
-    "xPayout": "odds multiplier times how many fold return pays",
-    "xp": "experience points progress current",
-    "xpBoost": "experience booster potion double faster multiplier",
-    "xpForNextLevel": "experience points needed missing to level up rise",
-}
-"""Of the last key of a path."""
-
-AROUND: Final[Mapping[str, str]] = {
-    "availableShitcoins": "altcoin meme coin token",
-    "config": "rules settings",
-    "crateKeys": "lootbox chest",
-    "currentEvent": "ongoing next event",
-    "entries": "ticket lottery participant raffle",
-    "events": "planned scheduled event",
-    "gameHistory": "past previous earlier older finished completed last round",
-    "globalSidebets": "wager insurance",
-    "history": "past previous earlier older former",
-    "lastDrawing": "latest previous raffle lottery draw",
-    "leaderboard": "ranking standings toplist scoreboard player competitor",
-    "leaderboardEntry": "my own mine",
-    "levelInfo": "experience progress account",
-    "partialPrices": "recent missed",
-    "playerEntries": "ticket lottery participant raffle",
-    "playerEntry": "my own mine weekly",
-    "provablyFair": "fairness verify proof",
-    "queue": "matchmaking waiting opponents",
-    "recentCrateRewards": "lootbox chest",
-    "replyTo": "answered quoted thread",
-    "reward": "loot prize",
-    "rugRoyale": "tournament competition contest",
-    "rugpool": "jackpot pot lottery raffle",
-    "selectedCoin": "coin token currency",
-    "shortPosition": "shorting bearish",
-    "sideBet": "wager insurance",
-    "sidebet": "wager insurance",
-    "sidebets": "wager insurance",
-    "winners": "winner champion prize",
-    "xpBoost": "experience booster potion",
-}
-"""Of keys around the last one."""
-
-OF_EVENT: Final[Mapping[str, str]] = {
-    "battleEventUpdate": "battle duel",
-    "buyOrder": "purchase request order",
-    "currentSidebet": "my own wager",
-    "currentSidebetResult": "my own wager settled",
-    "disconnect": "socket websocket connection dropped",
-    "gameStatePlayerUpdate": "my own",
-    "getLeaderboard": "request",
-    "newChatMessage": "chat author writer post conversation",
-    "newSideBet": "somebody's wager",
-    "ping": "heartbeat",
-    "playerLeaderboardPosition": "my own place weekly",
-    "playerUpdate": "my own account mine",
-    "rugPassQuestCompleted": "quest mission task",
-    "rugRoyaleUpdate": "royale tournament competition contest",
-    "sellOrder": "sale request order",
-    "sidebetEventUpdate": "side bet tournament competition contest predictor",
-    "standard/newTrade": "trade deal transaction trader",
-}
-"""Of fields of an event."""
+Table = Mapping[str, Mapping[str, str]]
 
 
-def of_event(key: str) -> str:
-    """Return other words for an event; empty where there are none."""
-    return EVENTS.get(key, "")
+def of_event(key: str, way: str = "") -> str:
+    """Return other words for an event; empty where there are none.
+
+    Args:
+        way: who sends it to whom: see `rugs_index.kinds.Way`.
+    """
+    table = _table()
+    return _joined([table["events"].get(key, ""), table["ways"].get(way, "")])
 
 
-def of_field(event_key: str, keys: list[str]) -> str:
-    """Return other words for a field.
+def of_field(event_key: str, keys: Sequence[str]) -> str:
+    """Return other words for a field: for its last key, for the keys before, and for what its event is about.
 
     Args:
         keys: of its path, the last one at the end.
     """
-    return " ".join(dict.fromkeys(word for part in _parts(event_key, keys) for word in part.split()))
+    table = _table()
+    last = [table["keys"].get(key, "") for key in keys[-1:]]
+    around = [table["around"].get(key, "") for key in keys[:-1]]
+    return _joined([*last, *around, table["of_event"].get(event_key, "")])
 
 
-def _parts(event_key: str, keys: list[str]) -> Iterator[str]:
-    if keys:
-        yield KEYS.get(keys[-1], "")
-    for key in keys[:-1]:
-        yield AROUND.get(key, "")
-    yield OF_EVENT.get(event_key, "")
+def of_shape(name: str) -> str:
+    """Return other words for the shape of a price curve: see `rugs_index.chunkers.game_curve`."""
+    return _table()["shapes"].get(name, "")
+
+
+@cache
+def _table() -> Table:
+    table: Table = yaml.load(files(__package__).joinpath(_FILE).read_text(encoding="utf-8"), _LOADER)  # noqa: S506
+    return table
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """Return the words of some texts, each once."""
+    return " ".join(dict.fromkeys(word for part in parts for word in part.split()))

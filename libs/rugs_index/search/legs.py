@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from operator import and_
 from typing import Any, Final
 
 import numpy as np
@@ -109,7 +111,10 @@ def exact_leg(
     where: Filters,
     *,
     id: str | None = None,
+    game_part: str | None = None,
     vector: Vector | None = None,
+    by: str = schema.STARTS,
+    descending: bool = False,
 ) -> list[Hit]:
     """Return the chunks that filters let through, by time, those without a time first, each id once.
 
@@ -117,19 +122,34 @@ def exact_leg(
         k: how many at the most.
         where: for one field, event or game: `Filters(field_path="data.price")`.
         id: only the chunk with this id.
+        game_part: only chunks of games whose id has this part, such as its end.
         vector: of the query, for the score; None: chunks have none.
+        by: the column that decides the order: the time, or one of `schema.NUMBERS`.
+        descending: the greatest first, and those without such a number last.
     """
-    condition = expression(where)
+    col, lit = lance.part("expr").col, lance.part("expr").lit
+    conditions = [] if (condition := expression(where)) is None else [condition]
     if id is not None:
-        col, lit = lance.part("expr").col, lance.part("expr").lit
-        is_it = col("id") == lit(storable(id))
-        condition = is_it if condition is None else condition & is_it
+        conditions.append(col("id") == lit(storable(id)))
+    if game_part is not None:
+        conditions.append(col("game_id").contains(lit(storable(game_part))))
+    condition = reduce(and_, conditions) if conditions else None
     columns = (*_COLUMNS, *_vector_column(store, vector))
-    by = lance.part("query").ColumnOrdering
-    order = [by(column_name=name, ascending=True, nulls_first=True) for name in (schema.STARTS, "id", "owner")]
+    ordering = lance.part("query").ColumnOrdering
+    order = [ordering(column_name=by, ascending=not descending, nulls_first=not descending)]
+    order += [ordering(column_name=name, ascending=True, nulls_first=True) for name in ("id", "owner")]
 
     async def rows(limit: int) -> pa.Table:
-        return await _rows(store.table.query().with_row_id().order_by(order), condition, columns, limit)
+        # Texts and vectors are read of the first rows alone, and not of all that are sorted.
+        sorted_ = store.table.query().with_row_id().order_by(order)
+        keys = (await _rows(sorted_, condition, (schema.KEY,), limit)).column(schema.KEY).to_pylist()
+        if not keys:
+            return store.columns.empty_table().select(columns)
+        chosen = col(schema.KEY).isin(keys)
+        still = chosen if condition is None else condition & chosen  # a row may have changed meanwhile
+        found = await _rows(store.table.query(), still, (*columns, schema.KEY), len(keys))
+        places = {key: place for place, key in enumerate(keys)}
+        return found.take(np.argsort([places[key] for key in found.column(schema.KEY).to_pylist()])).select(columns)
 
     return _hits(store, rows, k, vector)
 

@@ -55,6 +55,7 @@ def test_a_last_line_without_its_end(tmp_path: Path) -> None:
         ("a.jsonl", gzip.compress(LINES[:50]) + gzip.compress(LINES[50:])),
         ("a.jsonl", LINES.decode().encode("utf-16")),
     ],
+    ids=["gzip", "zstd", "gzip twice", "utf-16"],
 )
 def test_packed_and_encoded_files_have_the_same_records(tmp_path: Path, name: str, content: bytes) -> None:
     assert [each.record for each in read(write(tmp_path, content, name))] == RECORDS
